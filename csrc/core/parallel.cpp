@@ -1,0 +1,221 @@
+// A small pool: workers spin briefly, then sleep; tasks are handed out by an atomic counter. After a
+// fork the child starts with no workers and makes new ones when first needed.
+#include "core/parallel.hpp"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <atomic>
+#include <cmath>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace sentei {
+namespace {
+
+thread_local bool inside_task = false;
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+struct Job {
+  TaskFn fn = nullptr;
+  void* ctx = nullptr;
+  std::int64_t tasks = 0;
+  std::atomic<std::int64_t> next{0};
+  std::atomic<int> working{0};  // workers inside this job
+
+  void work() {
+    inside_task = true;
+    for (std::int64_t i = next.fetch_add(1); i < tasks; i = next.fetch_add(1)) fn(ctx, i);
+    inside_task = false;
+  }
+};
+
+class Pool {
+ public:
+  explicit Pool(int threads) {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { loop(); });
+  }
+  ~Pool() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      stop_ = true;
+      epoch_.fetch_add(1);
+    }
+    wake_.notify_all();
+    for (auto& w : workers_) w.join();
+  }
+
+  void run(std::int64_t tasks, TaskFn fn, void* ctx) {
+    job_.fn = fn;
+    job_.ctx = ctx;
+    job_.tasks = tasks;
+    job_.next.store(0);
+    job_.working.store(static_cast<int>(workers_.size()));
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      epoch_.fetch_add(1);
+    }
+    wake_.notify_all();
+    job_.work();
+    for (int spins = 0; job_.working.load() > 0; ++spins) {
+      if (spins < 4000) {
+        pause();
+      } else {
+        std::this_thread::yield();
+      }
+    }
+  }
+
+ private:
+  void loop() {
+    std::uint64_t seen = 0;
+    for (;;) {
+      for (int spins = 0; epoch_.load() == seen && spins < 2000; ++spins) pause();
+      if (epoch_.load() == seen) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [&] { return epoch_.load() != seen; });
+      }
+      seen = epoch_.load();
+      if (stop_) return;
+      job_.work();
+      job_.working.fetch_sub(1);
+    }
+  }
+
+  std::vector<std::thread> workers_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::atomic<std::uint64_t> epoch_{0};
+  bool stop_ = false;
+  Job job_;
+};
+
+struct State {
+  std::mutex mutex;  // one parallel region at a time; others run inline
+  Pool* pool = nullptr;
+  int threads = 0;
+  std::string source;
+};
+
+State* state = nullptr;
+
+int positive_env(const char* name) {
+  const char* text = std::getenv(name);
+  if (!text || !*text) return 0;
+  char* end = nullptr;
+  const long n = std::strtol(text, &end, 10);
+  return end && *end == 0 && n >= 1 && n <= 4096 ? static_cast<int>(n) : 0;
+}
+
+double read_quota() {  // CPUs that the cgroup grants, or 0 when unlimited or unknown
+  if (std::FILE* f = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
+    char quota[64] = {};
+    double period = 0;
+    const int got = std::fscanf(f, "%63s %lf", quota, &period);
+    std::fclose(f);
+    if (got == 2 && std::strcmp(quota, "max") != 0 && period > 0) return std::atof(quota) / period;
+    return 0;
+  }
+  double values[2] = {0, 0};
+  const char* files[2] = {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"};
+  for (int i = 0; i < 2; ++i) {
+    if (std::FILE* f = std::fopen(files[i], "r")) {
+      if (std::fscanf(f, "%lf", &values[i]) != 1) values[i] = 0;
+      std::fclose(f);
+    }
+  }
+  return values[0] > 0 && values[1] > 0 ? values[0] / values[1] : 0;
+}
+
+int affinity() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  const unsigned n = std::thread::hardware_concurrency();
+  return n ? static_cast<int>(n) : 1;
+}
+
+int find_default(std::string* source) {
+  if (const int n = positive_env("SENTEI_NUM_THREADS")) {
+    *source = "SENTEI_NUM_THREADS";
+    return n;
+  }
+  if (const int n = positive_env("OMP_NUM_THREADS")) {
+    *source = "OMP_NUM_THREADS";
+    return n;
+  }
+  int n = affinity();
+  *source = "CPU affinity";
+  const double quota = read_quota();
+  if (quota > 0 && std::ceil(quota) < n) {
+    n = static_cast<int>(std::ceil(quota));
+    *source = "cgroup CPU quota";
+  }
+  return n < 1 ? 1 : n;
+}
+
+State& shared() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    state = new State;  // never destroyed: workers may outlive static destruction
+    state->threads = find_default(&state->source);
+    pthread_atfork([] { state->mutex.lock(); }, [] { state->mutex.unlock(); },
+                   [] {
+                     // The child owns no workers: forget the pool (its memory belongs to threads that
+                     // are gone), make the lock anew.
+                     state->pool = nullptr;
+                     new (&state->mutex) std::mutex;
+                     inside_task = false;
+                   });
+  });
+  return *state;
+}
+
+}  // namespace
+
+void parallel_run(std::int64_t tasks, TaskFn fn, void* ctx) {
+  if (tasks <= 0) return;
+  State& s = shared();
+  if (tasks > 1 && s.threads > 1 && !inside_task) {
+    std::unique_lock<std::mutex> lock(s.mutex, std::try_to_lock);
+    if (lock.owns_lock()) {
+      if (!s.pool) s.pool = new Pool(s.threads);
+      s.pool->run(tasks, fn, ctx);
+      return;
+    }
+  }
+  for (std::int64_t i = 0; i < tasks; ++i) fn(ctx, i);
+}
+
+int thread_count() { return shared().threads; }
+
+void set_thread_count(int n) {
+  State& s = shared();
+  std::lock_guard<std::mutex> lock(s.mutex);
+  if (n == s.threads) return;
+  delete s.pool;
+  s.pool = nullptr;
+  s.threads = n;
+  s.source = "set_threads";
+}
+
+int default_thread_count() {
+  std::string source;
+  return find_default(&source);
+}
+
+const char* thread_count_source() { return shared().source.c_str(); }
+
+}  // namespace sentei

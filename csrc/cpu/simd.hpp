@@ -1,0 +1,79 @@
+// One vector type for every instruction set, from compiler vector extensions; masked tails by hand.
+// For kernels only: a source that includes this is compiled once per tier (SENTEI_ISA = plain, v2, v3,
+// v4), so everything here has internal linkage and nothing may come from std containers or algorithms.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#ifndef SENTEI_ISA
+#error "SENTEI_ISA must name the tier that this source is compiled for"
+#endif
+
+#define SENTEI_INLINE [[maybe_unused]] static inline __attribute__((always_inline))
+#define SENTEI_NOINLINE [[maybe_unused]] static __attribute__((noinline))
+
+namespace sentei::cpu::SENTEI_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float vf __attribute__((vector_size(kLanes * 4)));
+typedef std::int32_t vi __attribute__((vector_size(kLanes * 4)));
+typedef float vf_u __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+
+SENTEI_INLINE vf load(const float* p) { return *reinterpret_cast<const vf_u*>(p); }
+SENTEI_INLINE void store(float* p, vf v) { *reinterpret_cast<vf_u*>(p) = v; }
+SENTEI_INLINE vf splat(float a) { return vf{} + a; }
+// a * b + c; a fused multiply-add where the tier has one (-ffp-contract=fast on these sources).
+SENTEI_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }
+
+#if defined(__AVX512F__)
+SENTEI_INLINE __mmask16 tail_mask(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
+SENTEI_INLINE vf load_n(const float* p, int n) { return (vf)_mm512_maskz_loadu_ps(tail_mask(n), p); }
+SENTEI_INLINE void store_n(float* p, vf v, int n) { _mm512_mask_storeu_ps(p, tail_mask(n), (__m512)v); }
+SENTEI_INLINE vf vmax(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+SENTEI_INLINE vf vmin(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX2__)
+SENTEI_INLINE __m256i tail_mask(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+SENTEI_INLINE vf load_n(const float* p, int n) { return (vf)_mm256_maskload_ps(p, tail_mask(n)); }
+SENTEI_INLINE void store_n(float* p, vf v, int n) { _mm256_maskstore_ps(p, tail_mask(n), (__m256)v); }
+SENTEI_INLINE vf vmax(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+SENTEI_INLINE vf vmin(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+#else
+SENTEI_INLINE vf load_n(const float* p, int n) {
+  vf v{};
+  for (int i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+}
+SENTEI_INLINE void store_n(float* p, vf v, int n) {
+  for (int i = 0; i < n; ++i) p[i] = v[i];
+}
+SENTEI_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }  // b where either is NaN, as maxps
+SENTEI_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
+#endif
+
+// Sum of the lanes, always in the same (pairwise) order.
+SENTEI_INLINE float lane_sum(vf v) {
+  float t[kLanes];
+  store(t, v);
+  for (int step = kLanes / 2; step > 0; step /= 2)
+    for (int i = 0; i < step; ++i) t[i] += t[i + step];
+  return t[0];
+}
+
+SENTEI_INLINE std::int64_t imin(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
+SENTEI_INLINE std::int64_t imax(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
+SENTEI_INLINE std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace sentei::cpu::SENTEI_ISA
