@@ -1,5 +1,5 @@
-// A small pool: workers spin briefly, then sleep; tasks are handed out by an atomic counter. After a
-// fork the child starts with no workers and makes new ones when first needed.
+// A small pool: workers spin briefly, then sleep; tasks are handed out by an atomic counter. After
+// a fork the child starts with no workers and makes new ones when first needed.
 #include "core/parallel.hpp"
 
 #include <pthread.h>
@@ -129,7 +129,8 @@ double read_quota() {  // CPUs that the cgroup grants, or 0 when unlimited or un
     return 0;
   }
   double values[2] = {0, 0};
-  const char* files[2] = {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"};
+  const char* files[2] = {"/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
+                          "/sys/fs/cgroup/cpu/cpu.cfs_period_us"};
   for (int i = 0; i < 2; ++i) {
     if (std::FILE* f = std::fopen(files[i], "r")) {
       if (std::fscanf(f, "%lf", &values[i]) != 1) values[i] = 0;
@@ -173,8 +174,8 @@ State& shared() {
     state->threads = find_default(&state->source);
     pthread_atfork([] { state->mutex.lock(); }, [] { state->mutex.unlock(); },
                    [] {
-                     // The child owns no workers: forget the pool (its memory belongs to threads that
-                     // are gone), make the lock anew.
+                     // The child owns no workers: forget the pool (its memory belongs to threads
+                     // that are gone), make the lock anew.
                      state->pool = nullptr;
                      new (&state->mutex) std::mutex;
                      inside_task = false;

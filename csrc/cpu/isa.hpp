@@ -1,6 +1,6 @@
-// Which build of the CPU kernels runs. Every kernel source is compiled once per tier and exports one
-// constant table of function pointers in namespace sentei::cpu::<tier>; SENTEI_KERNEL_TABLE declares
-// the tables of a source and the function that picks the active one.
+// Which build of the CPU kernels runs. Every kernel source is compiled once per tier and exports
+// one constant table of function pointers in namespace sentei::cpu::<tier>; SENTEI_KERNEL_TABLE
+// declares the tables of a source and the function that picks the active one.
 #pragma once
 
 namespace sentei::cpu {
@@ -10,7 +10,7 @@ enum class Isa { plain, v2, v3, v4 };
 Isa active_isa();               // chosen once, at import; SENTEI_ISA=v2|v3|v4|plain overrides
 const char* isa_name(Isa isa);  // "v3"
 bool isa_built(Isa isa);
-bool isa_supported(Isa isa);    // by this CPU
+bool isa_supported(Isa isa);  // by this CPU
 
 }  // namespace sentei::cpu
 
@@ -34,24 +34,24 @@ bool isa_supported(Isa isa);    // by this CPU
 #endif
 
 // SENTEI_KERNEL_TABLE(Conv2dKernels, conv2d_kernels): use as conv2d_kernels().forward(...).
-#define SENTEI_KERNEL_TABLE(Type, table)    \
-  namespace plain {                         \
-  extern const Type table;                  \
-  }                                         \
-  namespace v2 {                            \
-  extern const Type table;                  \
-  }                                         \
-  namespace v3 {                            \
-  extern const Type table;                  \
-  }                                         \
-  namespace v4 {                            \
-  extern const Type table;                  \
-  }                                         \
-  inline const Type& table() {              \
-    switch (active_isa()) {                 \
-      SENTEI_PICK_X86(table)                \
-      SENTEI_PICK_PLAIN(table)              \
-      default:                              \
-        __builtin_unreachable();            \
-    }                                       \
+#define SENTEI_KERNEL_TABLE(Type, table) \
+  namespace plain {                      \
+  extern const Type table;               \
+  }                                      \
+  namespace v2 {                         \
+  extern const Type table;               \
+  }                                      \
+  namespace v3 {                         \
+  extern const Type table;               \
+  }                                      \
+  namespace v4 {                         \
+  extern const Type table;               \
+  }                                      \
+  inline const Type& table() {           \
+    switch (active_isa()) {              \
+      SENTEI_PICK_X86(table)             \
+      SENTEI_PICK_PLAIN(table)           \
+      default:                           \
+        __builtin_unreachable();         \
+    }                                    \
   }

@@ -1,6 +1,7 @@
 // One vector type for every instruction set, from compiler vector extensions; masked tails by hand.
-// For kernels only: a source that includes this is compiled once per tier (SENTEI_ISA = plain, v2, v3,
-// v4), so everything here has internal linkage and nothing may come from std containers or algorithms.
+// For kernels only: a source that includes this is compiled once per tier (SENTEI_ISA = plain, v2,
+// v3, v4), so everything here has internal linkage and nothing may come from std containers or
+// algorithms.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -38,8 +39,12 @@ SENTEI_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }
 
 #if defined(__AVX512F__)
 SENTEI_INLINE __mmask16 tail_mask(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
-SENTEI_INLINE vf load_n(const float* p, int n) { return (vf)_mm512_maskz_loadu_ps(tail_mask(n), p); }
-SENTEI_INLINE void store_n(float* p, vf v, int n) { _mm512_mask_storeu_ps(p, tail_mask(n), (__m512)v); }
+SENTEI_INLINE vf load_n(const float* p, int n) {
+  return (vf)_mm512_maskz_loadu_ps(tail_mask(n), p);
+}
+SENTEI_INLINE void store_n(float* p, vf v, int n) {
+  _mm512_mask_storeu_ps(p, tail_mask(n), (__m512)v);
+}
 SENTEI_INLINE vf vmax(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
 SENTEI_INLINE vf vmin(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
 #elif defined(__AVX2__)
@@ -47,7 +52,9 @@ SENTEI_INLINE __m256i tail_mask(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 SENTEI_INLINE vf load_n(const float* p, int n) { return (vf)_mm256_maskload_ps(p, tail_mask(n)); }
-SENTEI_INLINE void store_n(float* p, vf v, int n) { _mm256_maskstore_ps(p, tail_mask(n), (__m256)v); }
+SENTEI_INLINE void store_n(float* p, vf v, int n) {
+  _mm256_maskstore_ps(p, tail_mask(n), (__m256)v);
+}
 SENTEI_INLINE vf vmax(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
 SENTEI_INLINE vf vmin(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 #else

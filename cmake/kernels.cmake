@@ -1,0 +1,33 @@
+# The CPU kernels: the same sources as one object library per tier; chosen at run time (csrc/cpu/isa.hpp).
+set(sentei_tiers plain)
+set(sentei_tier_definitions SENTEI_TIER_PLAIN)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(sentei_tiers v2 v3 v4)
+  set(sentei_tier_definitions SENTEI_TIER_X86)
+  if(SENTEI_PLAIN)
+    list(APPEND sentei_tiers plain)
+    list(APPEND sentei_tier_definitions SENTEI_TIER_PLAIN)
+  endif()
+endif()
+
+set(sentei_flags_plain "")
+set(sentei_flags_v2 -march=x86-64-v2)
+set(sentei_flags_v3 -march=x86-64-v3)
+set(sentei_flags_v4 -march=x86-64-v4 -mprefer-vector-width=512)
+
+set(sentei_kernel_objects "")
+foreach(tier IN LISTS sentei_tiers)
+  add_library(sentei_kernels_${tier} OBJECT ${sentei_kernel_sources})
+  target_include_directories(sentei_kernels_${tier} PRIVATE csrc)
+  target_compile_definitions(sentei_kernels_${tier} PRIVATE SENTEI_ISA=${tier} ${sentei_tier_definitions})
+  # Wide vectors as arguments of inlined functions change no call between objects.
+  target_compile_options(sentei_kernels_${tier} PRIVATE
+    -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${sentei_flags_${tier}})
+  list(APPEND sentei_kernel_objects $<TARGET_OBJECTS:sentei_kernels_${tier}>)
+endforeach()
+
+# Only PyInit_* leaves a module.
+function(sentei_export_only_init target)
+  file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/exports.map "{ global: PyInit_*; local: *; };\n")
+  target_link_options(${target} PRIVATE -Wl,--version-script=${CMAKE_CURRENT_BINARY_DIR}/exports.map)
+endfunction()

@@ -1,0 +1,22 @@
+# Every source, one line each. `kernels` are compiled once per instruction-set tier.
+set(sentei_core_sources
+  csrc/core/parallel.cpp
+  csrc/core/tensor.cpp
+)
+set(sentei_cpu_sources
+  csrc/cpu/isa.cpp
+)
+set(sentei_kernel_sources
+  csrc/cpu/add.cpp
+)
+set(sentei_ops_sources
+  csrc/ops/add.cpp
+)
+set(sentei_binding_sources
+  csrc/bindings/module.cpp
+  csrc/bindings/add.cpp
+  csrc/bindings/dlpack.cpp
+  csrc/bindings/errors.cpp
+  csrc/bindings/runtime.cpp
+  csrc/bindings/tensor.cpp
+)

@@ -1,0 +1,27 @@
+// One function per file of bindings; module.cpp calls them all.
+#pragma once
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <vector>
+
+#include "core/tensor.hpp"
+
+namespace sentei::bindings {
+
+namespace py = pybind11;
+
+// Kernels run without the GIL. Pass as the last argument of def().
+using nogil = py::call_guard<py::gil_scoped_release>;
+
+Shape shape_from(const std::vector<std::int64_t>& dims);  // ShapeError beyond four axes
+std::vector<std::int64_t> dims_of(const Shape& shape);
+DType dtype_from(const std::string& name);  // DTypeError on unknown names
+
+void bind_errors(py::module_& m);
+void bind_tensor(py::module_& m);
+void bind_dlpack(py::module_& m, py::class_<Tensor>& tensor);
+void bind_runtime(py::module_& m);
+void bind_add(py::module_& m);
+
+}  // namespace sentei::bindings

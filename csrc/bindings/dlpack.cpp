@@ -1,0 +1,201 @@
+// DLPack in and out without copying: the structures of the DLPack 1.0 C ABI, written from its
+// specification.
+#include <cstring>
+
+#include "bindings/bindings.hpp"
+
+namespace sentei::bindings {
+namespace {
+
+struct DLDevice {
+  std::int32_t type, id;
+};
+struct DLDataType {
+  std::uint8_t code, bits;
+  std::uint16_t lanes;
+};
+struct DLTensor {
+  void* data;
+  DLDevice device;
+  std::int32_t ndim;
+  DLDataType dtype;
+  std::int64_t* shape;
+  std::int64_t* strides;
+  std::uint64_t byte_offset;
+};
+struct DLManaged {  // before 1.0
+  DLTensor tensor;
+  void* manager;
+  void (*deleter)(DLManaged*);
+};
+struct DLManagedVersioned {
+  std::uint32_t major, minor;
+  void* manager;
+  void (*deleter)(DLManagedVersioned*);
+  std::uint64_t flags;
+  DLTensor tensor;
+};
+constexpr std::int32_t kDLCPU = 1;
+constexpr std::uint64_t kReadOnly = 1, kIsCopied = 2;
+
+struct Holder {
+  Tensor tensor;
+  std::int64_t shape[Shape::kMaxRank], strides[Shape::kMaxRank];
+};
+
+DLDataType dl_dtype(DType t) {
+  switch (t) {
+    case DType::f32:
+      return {2, 32, 1};
+    case DType::f64:
+      return {2, 64, 1};
+    case DType::i32:
+      return {0, 32, 1};
+    case DType::i64:
+      return {0, 64, 1};
+    default:
+      return {1, 8, 1};
+  }
+}
+
+template <class Managed>
+void release(Managed* m) {
+  delete static_cast<Holder*>(m->manager);
+  delete m;
+}
+
+template <class Managed>
+Managed* make(const Tensor& t) {
+  auto* holder = new Holder{t, {}, {}};
+  auto* m = new Managed{};
+  std::int64_t stride = 1;
+  for (int i = t.shape().rank - 1; i >= 0; --i) {
+    holder->shape[i] = t.shape()[i];
+    holder->strides[i] = stride;
+    stride *= t.shape()[i];
+  }
+  m->manager = holder;
+  m->deleter = &release<Managed>;
+  m->tensor = {
+      t.raw(), {kDLCPU, 0}, t.shape().rank, dl_dtype(t.dtype()), holder->shape, holder->strides, 0};
+  return m;
+}
+
+template <class Managed>
+void drop_capsule(PyObject* capsule, const char* name) {  // only when nobody took it
+  if (!PyCapsule_IsValid(capsule, name)) return;
+  auto* m = static_cast<Managed*>(PyCapsule_GetPointer(capsule, name));
+  m->deleter(m);
+}
+
+Tensor copy_of(const Tensor& t) {
+  Tensor out = Tensor::empty(t.shape(), t.dtype());
+  std::memcpy(out.raw(), t.raw(), t.bytes());
+  return out;
+}
+
+py::object to_dlpack(const Tensor& self, const py::object& stream, const py::object& max_version,
+                     const py::object& dl_device, const py::object& copy) {
+  if (!stream.is_none())
+    throw py::value_error("Tensor.__dlpack__: stream must be None for a tensor on cpu");
+  if (!dl_device.is_none() &&
+      dl_device.cast<std::pair<int, int>>() != std::pair<int, int>(kDLCPU, 0))
+    throw py::buffer_error(
+        "Tensor.__dlpack__: dl_device must be (1, 0), the CPU, where the tensor is");
+  const bool asked = !copy.is_none() && copy.cast<bool>();
+  const bool arena = self.storage() && self.storage()->shared_arena;
+  if (arena && !copy.is_none() && !asked)
+    throw py::buffer_error(
+        "Tensor.__dlpack__: copy must not be False: the memory belongs to a plan that reuses it");
+  const Tensor t = asked || arena ? copy_of(self) : self;
+  const bool versioned =
+      !max_version.is_none() && max_version.cast<std::pair<int, int>>().first >= 1;
+  if (versioned) {
+    auto* m = make<DLManagedVersioned>(t);
+    m->major = 1;
+    m->minor = 0;
+    m->flags = asked || arena ? kIsCopied : 0;
+    return py::reinterpret_steal<py::object>(PyCapsule_New(
+        m, "dltensor_versioned",
+        [](PyObject* c) { drop_capsule<DLManagedVersioned>(c, "dltensor_versioned"); }));
+  }
+  return py::reinterpret_steal<py::object>(PyCapsule_New(
+      make<DLManaged>(t), "dltensor", [](PyObject* c) { drop_capsule<DLManaged>(c, "dltensor"); }));
+}
+
+template <class Managed>
+Tensor adopt(const py::object& capsule, const char* name, const char* used) {
+  auto* m = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), name));
+  if (!m) throw py::error_already_set();
+  const DLTensor& d = m->tensor;
+  SENTEI_CHECK(DeviceError, d.device.type == kDLCPU,
+               "from_dlpack: x must be on cpu (DLPack device 1), got device ", d.device.type);
+  SENTEI_CHECK(ShapeError, d.ndim >= 0 && d.ndim <= Shape::kMaxRank,
+               "from_dlpack: x must have at most 4 axes, got ", d.ndim);
+  DType dtype = DType::f32;
+  bool known = false;
+  for (DType t : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8}) {
+    const DLDataType want = dl_dtype(t);
+    if (d.dtype.code == want.code && d.dtype.bits == want.bits && d.dtype.lanes == 1)
+      dtype = t, known = true;
+  }
+  SENTEI_CHECK(DTypeError, known,
+               "from_dlpack: x must be float32, float64, int32, int64 or uint8, got code ",
+               static_cast<int>(d.dtype.code), " of ", static_cast<int>(d.dtype.bits), " bits");
+  Shape shape;
+  for (int i = 0; i < d.ndim; ++i) shape[shape.rank++] = d.shape[i];
+  std::int64_t stride = 1;
+  for (int i = d.ndim - 1; i >= 0; --i) {
+    SENTEI_CHECK(ValueError,
+                 !d.strides || shape[i] <= 1 || shape.size() == 0 || d.strides[i] == stride,
+                 "from_dlpack: x must be contiguous and row-major");
+    stride *= shape[i];
+  }
+  auto storage = std::make_shared<Storage>();
+  storage->data = static_cast<std::byte*>(d.data) + d.byte_offset;
+  SENTEI_CHECK(ValueError, reinterpret_cast<std::uintptr_t>(storage->data) % dtype_size(dtype) == 0,
+               "from_dlpack: x must be aligned");
+  storage->bytes = static_cast<std::size_t>(shape.size()) * dtype_size(dtype);
+  storage->release = [m] {
+    py::gil_scoped_acquire gil;
+    if (m->deleter) m->deleter(m);
+  };
+  PyCapsule_SetName(capsule.ptr(), used);
+  return Tensor(std::move(storage), 0, shape, dtype);
+}
+
+Tensor from_dlpack(const py::object& x) {
+  if (!py::hasattr(x, "__dlpack__"))
+    throw py::type_error("from_dlpack: x must have __dlpack__, got " +
+                         std::string(py::str(py::type::of(x))));
+  py::object capsule;
+  try {
+    capsule = x.attr("__dlpack__")(py::arg("max_version") = py::make_tuple(1, 0));
+  } catch (py::error_already_set& e) {  // a producer from before 1.0 knows no max_version
+    if (!e.matches(PyExc_TypeError)) throw;
+    capsule = x.attr("__dlpack__")();
+  }
+  if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
+    const auto* m =
+        static_cast<DLManagedVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
+    SENTEI_CHECK(ValueError, m->major == 1, "from_dlpack: x must speak DLPack 1.x, got version ",
+                 m->major);
+    SENTEI_CHECK(ValueError, (m->flags & kReadOnly) == 0, "from_dlpack: x must be writable");
+    return adopt<DLManagedVersioned>(capsule, "dltensor_versioned", "used_dltensor_versioned");
+  }
+  return adopt<DLManaged>(capsule, "dltensor", "used_dltensor");
+}
+
+}  // namespace
+
+void bind_dlpack(py::module_& m, py::class_<Tensor>& tensor) {
+  tensor
+      .def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none(),
+           py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
+           py::arg("copy") = py::none(), "DLPack capsule on this tensor's memory.")
+      .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(kDLCPU, 0); });
+  m.def("from_dlpack", &from_dlpack, py::arg("x"),
+        "Tensor on the memory of any DLPack producer on the CPU.");
+}
+
+}  // namespace sentei::bindings

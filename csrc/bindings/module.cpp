@@ -1,0 +1,16 @@
+// The contents page of sentei._core.
+#include "bindings/bindings.hpp"
+#include "cpu/isa.hpp"
+
+namespace sentei::bindings {
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Compiled part of sentei: tensors, threads and the checked operations.";
+  bind_errors(m);
+  cpu::active_isa();  // a wrong SENTEI_ISA is refused at import, not in the first kernel
+  bind_tensor(m);
+  bind_runtime(m);
+  bind_add(m);
+}
+
+}  // namespace sentei::bindings

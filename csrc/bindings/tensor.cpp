@@ -1,0 +1,179 @@
+// The Tensor class: from and to NumPy, views, poison.
+#include <pybind11/numpy.h>
+
+#include <cstring>
+
+#include "bindings/bindings.hpp"
+
+namespace sentei::bindings {
+
+Shape shape_from(const std::vector<std::int64_t>& dims) {
+  SENTEI_CHECK(ShapeError, dims.size() <= Shape::kMaxRank,
+               "Tensor: shape must have at most 4 axes, got ", dims.size());
+  Shape s;
+  for (std::int64_t d : dims) s[s.rank++] = d;
+  return s;
+}
+
+std::vector<std::int64_t> dims_of(const Shape& shape) {
+  return {shape.dims.begin(), shape.dims.begin() + shape.rank};
+}
+
+DType dtype_from(const std::string& name) {
+  for (DType t : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8})
+    if (name == dtype_name(t)) return t;
+  fail<DTypeError>("Tensor: dtype must be float32, float64, int32, int64 or uint8, got ", name);
+}
+
+namespace {
+
+py::tuple shape_tuple(const Tensor& t) {
+  py::tuple out(static_cast<std::size_t>(t.shape().rank));
+  for (int i = 0; i < t.shape().rank; ++i) out[static_cast<std::size_t>(i)] = t.shape()[i];
+  return out;
+}
+
+void need_cpu(const char* what, const Tensor& t) {
+  SENTEI_CHECK(DeviceError, t.device() == Device::cpu, what, ": the tensor must be on cpu, got ",
+               device_name(t.device()));
+}
+
+DType array_dtype(const char* what, const py::array& a) {
+  const std::string name = py::str(a.dtype().attr("name"));
+  for (DType t : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8})
+    if (name == dtype_name(t)) {
+      SENTEI_CHECK(DTypeError, a.dtype().attr("isnative").cast<bool>(), what,
+                   ": the array must be in native byte order");
+      return t;
+    }
+  fail<DTypeError>(what, ": dtype must be float32, float64, int32, int64 or uint8, got ", name);
+}
+
+// A Tensor on the array's own memory, which it keeps alive.
+Tensor borrow(py::array array) {
+  const DType dtype = array_dtype("Tensor.borrow", array);
+  SENTEI_CHECK(ValueError, (array.flags() & py::array::c_style) != 0,
+               "Tensor.borrow: the array must be C-contiguous (np.ascontiguousarray makes it so)");
+  Shape shape = shape_from({array.shape(), array.shape() + array.ndim()});
+  auto storage = std::make_shared<Storage>();
+  storage->data = static_cast<std::byte*>(const_cast<void*>(array.data()));
+  storage->bytes = static_cast<std::size_t>(array.nbytes());
+  SENTEI_CHECK(ValueError, reinterpret_cast<std::uintptr_t>(storage->data) % dtype_size(dtype) == 0,
+               "Tensor.borrow: the array must be aligned");
+  auto* keep = new py::object(std::move(array));
+  storage->release = [keep] {
+    py::gil_scoped_acquire gil;
+    delete keep;
+  };
+  return Tensor(std::move(storage), 0, shape, dtype);
+}
+
+py::array view_array(const Tensor& t, const py::object& self) {
+  need_cpu("Tensor.__array__", t);
+  return py::array(py::dtype(dtype_name(t.dtype())), dims_of(t.shape()), t.raw(), self);
+}
+
+void copy_from(const Tensor& t, const py::array& source) {
+  need_cpu("Tensor.copy_from", t);
+  const DType dtype = array_dtype("Tensor.copy_from", source);
+  SENTEI_CHECK(DTypeError, dtype == t.dtype(), "Tensor.copy_from: source must be ", t.dtype(),
+               ", got ", dtype);
+  const Shape shape = shape_from({source.shape(), source.shape() + source.ndim()});
+  SENTEI_CHECK(ShapeError, shape == t.shape(), "Tensor.copy_from: source must have shape ",
+               t.shape(), ", got ", shape);
+  const py::array dense = py::array::ensure(source, py::array::c_style);
+  std::memcpy(t.raw(), dense.data(), t.bytes());
+}
+
+std::string text(const Tensor& t) {
+  std::ostringstream out;
+  out << "Tensor(shape=" << t.shape() << ", dtype=" << t.dtype()
+      << ", device=" << device_name(t.device()) << ")";
+  return out.str();
+}
+
+}  // namespace
+
+void bind_tensor(py::module_& m) {
+  py::class_<Tensor> c(m, "Tensor",
+                       "Dense, contiguous, row-major array of at most four axes on a device.");
+  c.def_static(
+       "empty",
+       [](const std::vector<std::int64_t>& shape, const std::string& dtype, bool arena) {
+         return Tensor::empty(shape_from(shape), dtype_from(dtype), arena);
+       },
+       py::arg("shape"), py::arg("dtype") = "float32", py::arg("arena") = false,
+       "Uninitialised tensor, 64-byte aligned.")
+      .def_static(
+          "zeros",
+          [](const std::vector<std::int64_t>& shape, const std::string& dtype) {
+            Tensor t = Tensor::empty(shape_from(shape), dtype_from(dtype));
+            std::memset(t.raw(), 0, t.bytes());
+            return t;
+          },
+          py::arg("shape"), py::arg("dtype") = "float32", "Tensor of zeros.")
+      .def_static(
+          "from_numpy",
+          [](const py::array& array) {
+            const DType dtype = array_dtype("Tensor.from_numpy", array);
+            Tensor t =
+                Tensor::empty(shape_from({array.shape(), array.shape() + array.ndim()}), dtype);
+            copy_from(t, array);
+            return t;
+          },
+          py::arg("array"), "Copy of a NumPy array; no cast.")
+      .def_static("borrow", &borrow, py::arg("array"),
+                  "Tensor on the memory of a C-contiguous NumPy array.")
+      .def_property_readonly("shape", &shape_tuple)
+      .def_property_readonly("dtype",
+                             [](const Tensor& t) { return std::string(dtype_name(t.dtype())); })
+      .def_property_readonly("device",
+                             [](const Tensor& t) { return std::string(device_name(t.device())); })
+      .def_property_readonly("ndim", [](const Tensor& t) { return t.shape().rank; })
+      .def_property_readonly("size", &Tensor::size)
+      .def_property_readonly("nbytes", &Tensor::bytes)
+      .def("copy_from", &copy_from, py::arg("source"),
+           "Overwrite the elements; same shape and dtype.")
+      .def(
+          "view",
+          [](const Tensor& t, const std::vector<std::int64_t>& shape, std::size_t offset,
+             const py::object& dtype) {
+            return t.view(offset, shape_from(shape),
+                          dtype.is_none() ? t.dtype() : dtype_from(py::cast<std::string>(dtype)));
+          },
+          py::arg("shape"), py::arg("offset") = 0, py::arg("dtype") = py::none(),
+          "Window of this tensor's memory, offset in bytes.")
+      .def("overlaps", &Tensor::overlaps, py::arg("other"), "Whether the two share memory.")
+      .def(
+          "numpy",
+          [](const py::object& self) {
+            return view_array(self.cast<const Tensor&>(), self).attr("copy")();
+          },
+          "Copy as a NumPy array.")
+      .def(
+          "__array__",
+          [](const py::object& self, const py::object& dtype,
+             const py::object& copy) -> py::object {
+            py::object a = view_array(self.cast<const Tensor&>(), self);
+            const bool cast =
+                !dtype.is_none() && !py::dtype::from_args(dtype).equal(a.attr("dtype"));
+            if (cast && !copy.is_none() && !copy.cast<bool>())
+              fail<ValueError>("Tensor.__array__: copy must not be False when the dtype changes");
+            if (cast) return a.attr("astype")(dtype);
+            if (!copy.is_none() && copy.cast<bool>()) return a.attr("copy")();
+            return a;
+          },
+          py::arg("dtype") = py::none(), py::arg("copy") = py::none(),
+          "View as a NumPy array (shares memory).")
+      .def("__len__",
+           [](const Tensor& t) {
+             if (t.shape().rank == 0) throw py::type_error("len() of a tensor without axes");
+             return t.shape()[0];
+           })
+      .def("__repr__", &text);
+  bind_dlpack(m, c);
+  m.def("set_poison", &set_poison, py::arg("on"), "Fill fresh memory with NaN (for tests).");
+  m.def("poison", &poison, "Whether fresh memory is filled with NaN.");
+}
+
+}  // namespace sentei::bindings

@@ -1,0 +1,66 @@
+#include "core/tensor.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace sentei {
+namespace {
+std::atomic<bool> poisoned{false};
+
+std::size_t checked_bytes(const Shape& shape, DType dtype) {
+  std::int64_t n = 1;
+  for (int i = 0; i < shape.rank; ++i) {
+    SENTEI_CHECK(ShapeError, shape[i] >= 0, "Tensor: shape must have no negative axis, got ",
+                 shape);
+    SENTEI_CHECK(ShapeError, !__builtin_mul_overflow(n, shape[i], &n),
+                 "Tensor: shape must fit in memory, got ", shape);
+  }
+  std::int64_t bytes = 0;
+  SENTEI_CHECK(ShapeError,
+               !__builtin_mul_overflow(n, static_cast<std::int64_t>(dtype_size(dtype)), &bytes) &&
+                   bytes < (std::int64_t{1} << 46),
+               "Tensor: shape must fit in memory, got ", shape);
+  return static_cast<std::size_t>(bytes);
+}
+}  // namespace
+
+void set_poison(bool on) { poisoned = on; }
+bool poison() { return poisoned; }
+
+Tensor::Tensor(std::shared_ptr<Storage> storage, std::size_t offset, Shape shape, DType dtype)
+    : storage_(std::move(storage)), offset_(offset), shape_(shape), dtype_(dtype) {}
+
+Tensor Tensor::empty(Shape shape, DType dtype, bool arena) {
+  const std::size_t bytes = checked_bytes(shape, dtype);
+  // Two cache lines of slack: vector loads at the very end stay inside the allocation.
+  const std::size_t room = (bytes + 63) / 64 * 64 + 128;
+  void* p = std::aligned_alloc(64, room);
+  if (!p) throw std::bad_alloc();
+  if (poison()) std::memset(p, 0xFF, room);
+  auto storage = std::make_shared<Storage>();
+  storage->data = static_cast<std::byte*>(p);
+  storage->bytes = bytes;
+  storage->shared_arena = arena;
+  storage->release = [p] { std::free(p); };
+  return Tensor(std::move(storage), 0, shape, dtype);
+}
+
+Tensor Tensor::view(std::size_t offset, Shape shape, DType dtype) const {
+  const std::size_t need = checked_bytes(shape, dtype);
+  SENTEI_CHECK(ShapeError, storage_ && offset <= bytes() && need <= bytes() - offset,
+               "Tensor.view: shape ", shape, " of ", dtype, " at byte ", offset,
+               " must lie inside the tensor's ", bytes(), " bytes");
+  SENTEI_CHECK(ShapeError, (offset_ + offset) % dtype_size(dtype) == 0,
+               "Tensor.view: offset must be a multiple of ", dtype_size(dtype), " bytes, got ",
+               offset);
+  return Tensor(storage_, offset_ + offset, shape, dtype);
+}
+
+bool Tensor::overlaps(const Tensor& other) const {
+  return bytes() && other.bytes() && raw() < other.raw() + other.bytes() &&
+         other.raw() < raw() + bytes();
+}
+
+}  // namespace sentei

@@ -1,0 +1,69 @@
+// Dense bytes on a device: contiguous, row-major, at most four axes. No strides, no broadcasting,
+// no implicit copy.
+#pragma once
+#include <cstddef>
+#include <functional>
+#include <memory>
+
+#include "core/check.hpp"
+#include "core/dtype.hpp"
+#include "core/shape.hpp"
+
+namespace sentei {
+
+enum class Device : std::uint8_t { cpu, cuda };
+inline const char* device_name(Device d) { return d == Device::cpu ? "cpu" : "cuda"; }
+
+struct Storage {
+  std::byte* data = nullptr;
+  std::size_t bytes = 0;
+  Device device = Device::cpu;
+  bool shared_arena = false;      // bytes are reused by a plan: must not leave by reference
+  std::function<void()> release;  // runs once, when the last Tensor goes
+
+  Storage() = default;
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  ~Storage() {
+    if (release) release();
+  }
+};
+
+class Tensor {
+ public:
+  Tensor() = default;
+  Tensor(std::shared_ptr<Storage> storage, std::size_t offset, Shape shape, DType dtype);
+
+  // Uninitialised; filled with 0xFF (NaN) while poisoning is on. 64-byte aligned.
+  static Tensor empty(Shape shape, DType dtype, bool arena = false);
+
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  Device device() const { return storage_ ? storage_->device : Device::cpu; }
+  std::int64_t size() const { return shape_.size(); }
+  std::size_t bytes() const { return static_cast<std::size_t>(size()) * dtype_size(dtype_); }
+  std::size_t offset() const { return offset_; }
+  const std::shared_ptr<Storage>& storage() const { return storage_; }
+  std::byte* raw() const { return storage_ ? storage_->data + offset_ : nullptr; }
+
+  // The caller has checked the dtype.
+  template <class T>
+  T* data() const {
+    return reinterpret_cast<T*>(raw());
+  }
+
+  // A window of this tensor's storage, `offset` bytes from this tensor's start.
+  Tensor view(std::size_t offset, Shape shape, DType dtype) const;
+  bool overlaps(const Tensor& other) const;
+
+ private:
+  std::shared_ptr<Storage> storage_;
+  std::size_t offset_ = 0;
+  Shape shape_;
+  DType dtype_ = DType::f32;
+};
+
+void set_poison(bool on);  // tests: fresh memory is NaN
+bool poison();
+
+}  // namespace sentei

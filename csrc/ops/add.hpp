@@ -1,0 +1,9 @@
+#pragma once
+#include "core/tensor.hpp"
+
+namespace sentei::ops {
+
+// y = a + b, all of one shape; y may be a or b.
+void add_forward(const Tensor& a, const Tensor& b, const Tensor& y);
+
+}  // namespace sentei::ops

@@ -1,0 +1,46 @@
+// The checks that every op makes, worded in one place. `op` and `name` are the op's and the
+// argument's.
+#pragma once
+#include "core/tensor.hpp"
+
+namespace sentei::ops {
+
+inline void check_cpu(const char* op, const char* name, const Tensor& t) {
+  SENTEI_CHECK(DeviceError, t.device() == Device::cpu, op, ": ", name, " must be on cpu, got ",
+               device_name(t.device()));
+}
+
+inline void check_dtype(const char* op, const char* name, const Tensor& t, DType want) {
+  SENTEI_CHECK(DTypeError, t.dtype() == want, op, ": ", name, " must be ", want, ", got ",
+               t.dtype());
+}
+
+inline void check_float(const char* op, const char* name, const Tensor& t) {
+  check_cpu(op, name, t);
+  check_dtype(op, name, t, DType::f32);
+}
+
+inline void check_rank(const char* op, const char* name, const Tensor& t, int rank) {
+  SENTEI_CHECK(ShapeError, t.shape().rank == rank, op, ": ", name, " must have ", rank,
+               " axes, got shape ", t.shape());
+}
+
+inline void check_shape(const char* op, const char* name, const Tensor& t, const Shape& want) {
+  SENTEI_CHECK(ShapeError, t.shape() == want, op, ": ", name, " must have shape ", want, ", got ",
+               t.shape());
+}
+
+// `out` is written while `in` is read: they must not share memory.
+inline void check_apart(const char* op, const char* out_name, const Tensor& out,
+                        const char* in_name, const Tensor& in) {
+  SENTEI_CHECK(ValueError, !out.overlaps(in), op, ": ", out_name, " must not overlap ", in_name);
+}
+
+// Elementwise kernels may run in place, but not on memory that overlaps by halves.
+inline void check_same_or_apart(const char* op, const char* out_name, const Tensor& out,
+                                const char* in_name, const Tensor& in) {
+  SENTEI_CHECK(ValueError, out.raw() == in.raw() || !out.overlaps(in), op, ": ", out_name,
+               " must be ", in_name, " itself or not overlap it");
+}
+
+}  // namespace sentei::ops

@@ -1,0 +1,27 @@
+"""The kinds of error that sentei raises; every message is one sentence that names the argument."""
+
+__all__ = ["DTypeError", "DataError", "DeviceError", "GraphError", "SenteiError", "ShapeError"]
+
+
+class SenteiError(Exception):
+    """Base of all errors of this package."""
+
+
+class ShapeError(SenteiError, ValueError):
+    """An array has the wrong shape."""
+
+
+class DTypeError(SenteiError, TypeError):
+    """An array has the wrong element type."""
+
+
+class DeviceError(SenteiError, RuntimeError):
+    """A device is missing, or an array is on the wrong one."""
+
+
+class GraphError(SenteiError, ValueError):
+    """A network is put together wrongly."""
+
+
+class DataError(SenteiError, ValueError):
+    """A file or data set is damaged or does not fit."""
