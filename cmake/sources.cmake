@@ -11,10 +11,12 @@ set(sentei_kernel_sources
 )
 set(sentei_ops_sources
   csrc/ops/add.cpp
+  csrc/ops/fill.cpp
 )
 set(sentei_binding_sources
   csrc/bindings/module.cpp
   csrc/bindings/add.cpp
+  csrc/bindings/fill.cpp
   csrc/bindings/dlpack.cpp
   csrc/bindings/errors.cpp
   csrc/bindings/runtime.cpp

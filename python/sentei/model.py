@@ -1,0 +1,169 @@
+"""Model: a forward graph with its parameters and statistics, and what is known about both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentei._core import Tensor
+from sentei.errors import DTypeError, GraphError, ShapeError
+from sentei.graph import Graph, Spec
+from sentei.passes import Costs, costs, fuse, inference
+from sentei.run import Runner
+
+__all__ = ["Model", "Predictor"]
+
+
+class Model:
+    """A network in its training form.
+
+    graph: forward graph with one image input (N, H, W, C) and one output (the logits, or whatever the
+    last layer gives). tensors: every parameter and state by name; updated in place by training.
+    meta: plain JSON data kept in the file (class names, standardisation, history of pruning, ...).
+    """
+
+    def __init__(
+        self, graph: Graph, tensors: Mapping[str, Tensor], meta: Mapping[str, Any] | None = None
+    ) -> None:
+        self.graph = graph
+        self.tensors: dict[str, Tensor] = dict(tensors)
+        self.meta: dict[str, Any] = dict(meta or {})
+        for name in graph.by_role("param", "state"):
+            spec = graph.values[name].spec
+            assert spec is not None
+            t = self.tensors.get(name)
+            if t is None:
+                raise GraphError(f"Model: tensors must hold {name!r}")
+            if t.shape != spec.shape or t.dtype != spec.dtype:
+                raise ShapeError(
+                    f"Model: {name} must be {spec.dtype} of shape {spec.shape}, got {t.dtype} of {t.shape}"
+                )
+
+    # -- what it is ----------------------------------------------------------------------------
+    @property
+    def input(self) -> str:
+        """Name of the image input."""
+        return next(v.name for v in self.graph.values.values() if v.role == "input" and v.name == "x")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, (H, W, C)."""
+        spec = self.graph.values[self.input].spec
+        assert spec is not None
+        return spec.shape[1:]
+
+    @property
+    def output(self) -> str:
+        return self.graph.outputs[0]
+
+    def costs(self) -> Costs:
+        """MACs, FLOPs and parameters for one sample, per node and in all."""
+        return costs(self.graph)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Copies of all parameters and states."""
+        return {k: t.numpy() for k, t in self.tensors.items()}
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Overwrite parameters and states in place (best weights, a checkpoint)."""
+        for k, t in self.tensors.items():
+            if k not in arrays:
+                raise GraphError(f"Model: arrays must hold {k!r}")
+            t.copy_from(arrays[k])
+
+    def copy(self) -> Model:
+        """An independent model with the same graph and numbers."""
+        tensors = {k: Tensor.from_numpy(np.asarray(t)) for k, t in self.tensors.items()}
+        return Model(self.graph.copy(), tensors, self.meta)
+
+    # -- what it says --------------------------------------------------------------------------
+    def predictor(self, batch: int, *, fused: bool = True) -> Predictor:
+        """The network in inference form for batches of up to `batch` samples, numbers frozen now."""
+        return Predictor(self, batch, fused=fused)
+
+    def predict(self, images: NDArray[np.float32], batch: int = 100) -> NDArray[np.float32]:
+        """Outputs (N, K) for images (N, H, W, C) float32, in inference mode."""
+        return self.predictor(min(batch, max(1, len(images))))(images)
+
+    def summary(self) -> list[tuple[str, str, str, str, str, str]]:
+        """Rows of the table that print(model) shows, heading first."""
+        total = self.costs()
+        rows = [("name", "op", "output shape", "parameters", "MACs", "bytes")]
+        for n in total.nodes:
+            shape = " x ".join(map(str, n.shape)) or "1"
+            rows.append((n.name, n.op, shape, f"{n.params:,}", f"{n.macs:,}", f"{n.out_bytes:,}"))
+        size = sum(n.out_bytes for n in total.nodes)
+        rows.append(("total", "", "", f"{total.params:,}", f"{total.macs:,}", f"{size:,}"))
+        return rows
+
+    def __str__(self) -> str:
+        rows = self.summary()
+        widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
+        lines = []
+        for k, row in enumerate(rows):
+            cells = [c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+            lines.append("  ".join(cells).rstrip())
+            if k in (0, len(rows) - 2):
+                lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
+        macs = self.costs().macs
+        lines.append(f"one sample: {macs:,} MACs = {2 * macs:,} FLOPs")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        c = self.costs()
+        return f"Model(input={self.input_shape}, nodes={len(self.graph.nodes)}, params={c.params:,}, macs={c.macs:,})"
+
+
+class Predictor:
+    """Runs a model's inference form; batch norm folded and ReLU fused when `fused`."""
+
+    def __init__(self, model: Model, batch: int, *, fused: bool = True) -> None:
+        if batch < 1:
+            raise ValueError(f"predictor: batch must be at least 1, got {batch}")
+        self.batch = batch
+        self.input = model.input
+        self.input_shape = model.input_shape
+        graph = inference(model.graph)
+        used = graph.by_role("param", "state")
+        arrays = {k: model.tensors[k].numpy() for k in used}
+        if fused:
+            graph, arrays = fuse(graph, arrays)
+        self.graph = graph
+        self.output = graph.outputs[0]
+        self._tensors = {k: Tensor.from_numpy(a) for k, a in arrays.items()}
+        self._runners = {batch: Runner(graph, self._tensors, batch)}
+
+    def runner(self, batch: int) -> Runner:
+        """The runner for exactly `batch` samples (made when first asked for)."""
+        if batch not in self._runners:
+            self._runners[batch] = Runner(self.graph, self._tensors, batch)
+        return self._runners[batch]
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs for images (N, H, W, C) float32; any N, cut into batches."""
+        if images.dtype != np.float32:
+            raise DTypeError(f"predict: images must be float32, got {images.dtype}")
+        if images.ndim != len(self.input_shape) + 1 or images.shape[1:] != self.input_shape:
+            raise ShapeError(f"predict: images must have shape (N, *{self.input_shape}), got {images.shape}")
+        parts: list[NDArray[Any]] = []
+        for start in range(0, len(images), self.batch):
+            chunk = np.ascontiguousarray(images[start : start + self.batch])
+            r = self.runner(len(chunk))
+            r.run(**{self.input: chunk})
+            parts.append(r.fetch(self.output))
+        if not parts:
+            r = self._runners[self.batch]
+            return np.zeros((0, *r.plan.specs[self.output].shape[1:]), np.float32)
+        return np.concatenate(parts)
+
+
+def input_spec(shape: Sequence[int]) -> Spec:
+    """Spec of an image input for samples of this shape (H, W, C)."""
+    from sentei.graph import BATCH
+
+    if len(shape) not in (1, 3) or any(d < 1 for d in shape):
+        raise ShapeError(f"input: shape must be (H, W, C) or (D,) with sizes of at least 1, got {tuple(shape)}")
+    return Spec((BATCH, *(int(d) for d in shape)))

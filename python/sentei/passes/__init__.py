@@ -1,0 +1,23 @@
+"""What is derived from a graph: shapes, gradients, memory, channels, costs, inference form."""
+
+from sentei.passes.channels import ChannelGroups, channel_groups
+from sentei.passes.costs import Costs, NodeCost, costs
+from sentei.passes.fuse import fuse
+from sentei.passes.grad import grad
+from sentei.passes.inference import inference
+from sentei.passes.memory import MemoryPlan, plan_memory
+from sentei.passes.shapes import infer_specs
+
+__all__ = [
+    "ChannelGroups",
+    "Costs",
+    "MemoryPlan",
+    "NodeCost",
+    "channel_groups",
+    "costs",
+    "fuse",
+    "grad",
+    "infer_specs",
+    "inference",
+    "plan_memory",
+]
