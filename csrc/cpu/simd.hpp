@@ -37,7 +37,16 @@ typedef float vf_u __attribute__((vector_size(kLanes * 4), aligned(4), may_alias
 
 SENTEI_INLINE vf load(const float* p) { return *reinterpret_cast<const vf_u*>(p); }
 SENTEI_INLINE void store(float* p, vf v) { *reinterpret_cast<vf_u*>(p) = v; }
-SENTEI_INLINE vf splat(float a) { return vf{} + a; }
+// Not vf{} + a: that is an addition (of -0, for one) and a shuffle instead of a load that broadcasts.
+SENTEI_INLINE vf splat(float a) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_set1_ps(a);
+#elif defined(__AVX2__)
+  return (vf)_mm256_set1_ps(a);
+#else
+  return vf{a, a, a, a};
+#endif
+}
 // a * b + c; a fused multiply-add where the tier has one (-ffp-contract=fast on these sources).
 SENTEI_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }
 
