@@ -13,7 +13,9 @@ from sentei.graph import Op, all_ops
 
 ROOT = Path(__file__).resolve().parents[1]
 OPS = all_ops()
-FORWARD = {k: op for k, op in OPS.items() if not re.search(r"backward|update|advance|accumulate", k)}
+FORWARD = {
+    k: op for k, op in OPS.items() if not re.search(r"backward|update|advance|accumulate", k)
+}
 EAGER = [n for n in sentei.ops.__all__ if n.islower()]
 # No gradient flows through these: a constant, and a step whose slope is 0.
 NO_GRADIENT = {"fill", "step"}
@@ -43,6 +45,8 @@ def test_eager_functions_are_documented(name):
 
 
 def test_every_op_is_tested():
-    text = "\n".join(p.read_text() for p in (ROOT / "tests").rglob("*.py") if p.name != "test_contract.py")
+    text = "\n".join(
+        p.read_text() for p in (ROOT / "tests").rglob("*.py") if p.name != "test_contract.py"
+    )
     missing = [n for n in EAGER if not re.search(rf"\b{n}\b", text)]
     assert not missing, f"no test mentions {missing}"

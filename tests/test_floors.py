@@ -67,7 +67,9 @@ def test_python_floors(path):
         assert theirs is not None, f"{path.name} imports sentei.{used}, which has no floor"
         if own == "graph" and used == "ops":
             continue  # op_named loads the registry when a file is read
-        assert theirs < mine or (own, used) in TOGETHER, f"{own} (floor {mine}) must not use {used} (floor {theirs})"
+        assert theirs < mine or (own, used) in TOGETHER, (
+            f"{own} (floor {mine}) must not use {used} (floor {theirs})"
+        )
 
 
 CPP_ALLOWED = {
@@ -102,5 +104,9 @@ def source_files() -> list[Path]:
 
 
 def test_files_stay_small():
-    long = {str(p.relative_to(ROOT)): n for p in source_files() if (n := p.read_text().count("\n")) > 420}
+    long = {
+        str(p.relative_to(ROOT)): n
+        for p in source_files()
+        if (n := p.read_text().count("\n")) > 420
+    }
     assert not long, f"files over 420 lines, a second concept may be hiding: {long}"

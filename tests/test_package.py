@@ -74,13 +74,21 @@ def test_thread_count(threads):
 def test_threads_from_environment(variable):
     code = "from sentei import _core; print(_core.threads(), _core.threads_source())"
     env = {k: v for k, v in os.environ.items() if not k.endswith("NUM_THREADS")} | {variable: "3"}
-    assert subprocess.check_output([sys.executable, "-c", code], env=env, text=True).split() == ["3", variable]
+    assert subprocess.check_output([sys.executable, "-c", code], env=env, text=True).split() == [
+        "3",
+        variable,
+    ]
 
 
 def test_wrong_isa_is_refused_at_import():
     for value, text in (("v9", "must be one of v4, v3, v2, plain"),):
         env = {**os.environ, "SENTEI_ISA": value}
-        r = subprocess.run([sys.executable, "-c", "from sentei import _core"], env=env, capture_output=True, text=True)
+        r = subprocess.run(
+            [sys.executable, "-c", "from sentei import _core"],
+            env=env,
+            capture_output=True,
+            text=True,
+        )
         assert r.returncode != 0 and text in r.stderr
 
 

@@ -106,15 +106,31 @@ def test_views():
     ("make", "error", "message"),
     [
         (lambda: from_numpy(np.zeros((1,) * 5)), ShapeError, "at most 4 axes, got 5"),
-        (lambda: from_numpy(np.zeros(2, np.float16)), DTypeError, "dtype must be float32.*got float16"),
+        (
+            lambda: from_numpy(np.zeros(2, np.float16)),
+            DTypeError,
+            "dtype must be float32.*got float16",
+        ),
         (lambda: from_numpy(np.zeros(2, ">f4")), DTypeError, "native byte order"),
         (lambda: Tensor.empty((-1,)), ShapeError, "no negative axis"),
         (lambda: Tensor.empty((1 << 40, 1 << 40)), ShapeError, "fit in memory"),
         (lambda: Tensor.empty((2,), "half"), DTypeError, "got half"),
         (lambda: Tensor.borrow(np.zeros((2, 3), np.float32).T), ValueError, "C-contiguous"),
-        (lambda: as_tensor([1.0], "w"), DTypeError, "w must be a sentei.Tensor or a NumPy array, got list"),
-        (lambda: Tensor.zeros((2,)).copy_from(np.zeros(3, np.float32)), ShapeError, r"must have shape \(2,\)"),
-        (lambda: Tensor.zeros((2,)).copy_from(np.zeros(2)), DTypeError, "must be float32, got float64"),
+        (
+            lambda: as_tensor([1.0], "w"),
+            DTypeError,
+            "w must be a sentei.Tensor or a NumPy array, got list",
+        ),
+        (
+            lambda: Tensor.zeros((2,)).copy_from(np.zeros(3, np.float32)),
+            ShapeError,
+            r"must have shape \(2,\)",
+        ),
+        (
+            lambda: Tensor.zeros((2,)).copy_from(np.zeros(2)),
+            DTypeError,
+            "must be float32, got float64",
+        ),
     ],
 )
 def test_refusals(make, error, message):
@@ -138,4 +154,9 @@ def test_philox_known_answers():
     """Vectors of the paper's reference implementation for key and counter 0 and all ones."""
     assert _core.philox(0, 0, 0, 0) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
     ones = (1 << 64) - 1
-    assert _core.philox(ones, 0xFFFFFFFF, 0xFFFFFFFF, ones) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
+    assert _core.philox(ones, 0xFFFFFFFF, 0xFFFFFFFF, ones) == [
+        0x408F276D,
+        0x41C83B0E,
+        0xA20BC7C6,
+        0x6D5451FD,
+    ]

@@ -17,7 +17,9 @@ TIERS = ("plain", "v2", "v3", "v4")
 
 def offending(obj: Path, tier: str) -> list[str]:
     """Weak definitions, and strong ones outside the tier's namespace."""
-    out = subprocess.run(["nm", "-C", "--defined-only", str(obj)], check=True, capture_output=True, text=True)
+    out = subprocess.run(
+        ["nm", "-C", "--defined-only", str(obj)], check=True, capture_output=True, text=True
+    )
     bad = []
     for line in out.stdout.splitlines():
         _, kind, name = line.split(maxsplit=2)
