@@ -1,11 +1,9 @@
 """Download public data sets: checked, written beside and renamed, resumed if possible."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
 
 from sentei.data._files import guarded
 from sentei.data.catalog import CATALOG, Archive, Member
@@ -64,6 +62,8 @@ def download(
 
 def _fetch(archive: Archive, root: Path, progress: Progress) -> None:
     """Try the mirrors one after the other until the files of the archive are in place."""
+    from urllib.parse import urlsplit  # slow to import, and wanted on this path only
+
     name = urlsplit(archive.urls[0]).path.rsplit("/", 1)[-1]
     part = (root / archive.members[0].target).parent / f"{name}.part"
     reasons = []
@@ -146,6 +146,8 @@ def _copy(
 
 
 def _check_archive(part: Path, archive: Archive) -> None:
+    import hashlib
+
     size = part.stat().st_size
     if archive.size is not None and size != archive.size:
         raise _RefusedError(f"sent {size} bytes, expected {archive.size}")
@@ -158,6 +160,8 @@ def _check_archive(part: Path, archive: Archive) -> None:
 
 def _check_stream(stream: Any, member: Member, out: IO[bytes] | None = None) -> None:
     """Read exactly the promised size from the stream, hash it, and copy it to `out`."""
+    import hashlib
+
     digest, done = hashlib.sha256(), 0
     while done <= member.size:
         chunk = stream.read(min(_CHUNK, member.size + 1 - done))

@@ -5,7 +5,6 @@ import os
 import re
 import struct
 import sys
-import zipfile
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -27,10 +26,7 @@ _HEADER_LIMIT = 4096
 _MEMBERS_LIMIT = 64
 _CHUNK = 1 << 20
 _CLASSES_LIMIT = 1 << 20
-_MALFORMED = (
-    zipfile.BadZipFile, NotImplementedError, RuntimeError, struct.error, ArithmeticError,
-    LookupError, ValueError,
-)  # fmt: skip
+_MALFORMED = (RuntimeError, struct.error, ArithmeticError, LookupError, ValueError)
 
 
 class _Archive:
@@ -38,7 +34,9 @@ class _Archive:
 
     def __init__(self, path: Path, stream: IO[bytes], size: int) -> None:
         self.path, self.size = path, size
-        self.zip = zipfile.ZipFile(stream)
+        from zipfile import ZipFile  # slow to import, and wanted on this path only
+
+        self.zip = ZipFile(stream)
         infos = self.zip.infolist()
         if len(infos) > _MEMBERS_LIMIT:
             raise DataError(
@@ -48,17 +46,19 @@ class _Archive:
 
     def read(self, key: str) -> NDArray[Any]:
         """Return one array; strings come back as an object-free <U array."""
+        from zipfile import ZIP_DEFLATED, ZIP_STORED
+
         path, info = self.path, self.members.get(key)
         if info is None:
             found = ", ".join(sorted(self.members)[:8]) or "nothing"
             raise DataError(f"{_OP}: {path} must hold an array {key!r}, got {found}")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
             raise DataError(
                 f"{_OP}: {path} must be stored or deflated, got compression {info.compress_type} "
                 f"for {key!r}"
             )
         packed = info.compress_size
-        room = inflated_limit(packed) if info.compress_type == zipfile.ZIP_DEFLATED else packed
+        room = inflated_limit(packed) if info.compress_type == ZIP_DEFLATED else packed
         if packed > self.size or info.file_size > room:
             raise DataError(
                 f"{_OP}: {path} must have room for the {info.file_size} bytes of {key!r}, "
@@ -188,6 +188,8 @@ def load_npz_pair(path: str | os.PathLike[str]) -> tuple[Dataset, ...]:
 
 
 def _load(path: Path, prefixes: tuple[str, ...]) -> tuple[Dataset, ...]:
+    from zipfile import BadZipFile
+
     with guarded(_OP, path):
         stream, size = open_regular(_OP, path)
         with stream:
@@ -199,7 +201,7 @@ def _load(path: Path, prefixes: tuple[str, ...]) -> tuple[Dataset, ...]:
                 return tuple(archive.dataset(prefix, classes) for prefix in prefixes)
             except DataError:
                 raise
-            except _MALFORMED as error:
+            except (BadZipFile, *_MALFORMED) as error:
                 raise DataError(
                     f"{_OP}: {path} must be a whole .npz archive, got: {error}"
                 ) from None

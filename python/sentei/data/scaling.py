@@ -9,9 +9,8 @@ from sentei.errors import DataError
 
 __all__ = ["METHODS", "resize"]
 
-# float32 elements of the widest intermediate of one block: bounds the memory whatever the number
-# of images
-_BLOCK = 1 << 22
+# float32 elements of a block: it stays in the cache and bounds the memory, however many the images
+_BLOCK = 1 << 18
 _MAX_SIDE = 1 << 16
 
 
@@ -46,18 +45,24 @@ def _taps(n_in: int, n_out: int, method: str) -> tuple[NDArray[np.intp], NDArray
     return np.clip(index, 0, n_in - 1), weight.astype(np.float32)
 
 
-def _along(x: NDArray[np.float32], axis: int, n_out: int, method: str) -> NDArray[np.float32]:
-    """Resample axis 1 or 2 of (N, H, W, C), tap by tap: bits do not depend on the blocks."""
-    if x.shape[axis] == n_out:
+def _rows(x: NDArray[np.float32], n_out: int, method: str) -> NDArray[np.float32]:
+    """Resample axis 1 of (N, H, W, C), tap by tap: the bits do not depend on the blocks."""
+    n, n_in, w, c = x.shape
+    if n_in == n_out:
         return x
-    index, weight = _taps(x.shape[axis], n_out, method)
-    along = (1, n_out, 1, 1) if axis == 1 else (1, 1, n_out, 1)
-    shape = list(x.shape)
-    shape[axis] = n_out
-    out = np.zeros(shape, np.float32)
+    index, weight = _taps(n_in, n_out, method)
+    out = np.zeros((n, n_out, w, c), np.float32)
+    tap = np.empty_like(out)
     for t in range(index.shape[1]):
-        out += np.take(x, index[:, t], axis=axis) * weight[:, t].reshape(along)
+        np.take(x, index[:, t], axis=1, out=tap, mode="clip")
+        tap *= weight[:, t, None, None]
+        out += tap
     return out
+
+
+def _flipped(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Exchange rows and columns, so that either pass moves long runs of memory."""
+    return np.ascontiguousarray(x.transpose(0, 2, 1, 3))
 
 
 def resize(
@@ -106,7 +111,7 @@ def resize(
     step = max(1, _BLOCK // widest)
     for i in range(0, n, step):
         block = images[i : i + step].astype(np.float32)
-        block = _along(_along(block, 2, width, method), 1, height, method)
+        block = _rows(_flipped(_rows(_flipped(block), width, method)), height, method)
         if images.dtype == np.uint8:
             np.rint(block, out=block)
             np.clip(block, 0, 255, out=block)

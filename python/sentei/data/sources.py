@@ -1,9 +1,6 @@
 """One way in: a data set by its name, or by the path of an .npz file or a folder of images."""
 
-import difflib
-import hashlib
 import os
-from importlib import resources
 from pathlib import Path
 
 from sentei.data.binary import load_cifar10, load_cifar100, load_stl10
@@ -82,6 +79,8 @@ def load(
     elif Path(key).is_dir():
         return _folder(Path(key), size, channels, seed)
     else:
+        import difflib  # slow to import, and wanted on this path only
+
         near = difflib.get_close_matches(key, NAMES, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise DataError(
@@ -94,6 +93,8 @@ def load(
 
 
 def _embedded() -> tuple[Dataset, Dataset]:
+    from importlib import resources
+
     packed = resources.files("sentei.data") / "embedded" / "mnist_mini.npz"
     with resources.as_file(packed) as path:
         train, test = load_npz_pair(path)
@@ -177,6 +178,8 @@ def _idx_file(folder: Path, stem: str) -> Path | None:
 
 def _is_mnist(labels: Path) -> bool:
     # both sets use the same file names; only the labels tell them apart without guessing
+    import hashlib
+
     y = read_idx(labels, 1)
     payload = bytes([0, 0, 8, 1]) + len(y).to_bytes(4, "big") + y.tobytes()
     known = {m.sha256 for archive in CATALOG["mnist"] for m in archive.members}
