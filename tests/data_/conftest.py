@@ -59,7 +59,9 @@ def stl10(folder, n=(3, 2)):
         x = rng.integers(0, 256, (count, 96, 96, 3), np.uint8)
         y = rng.integers(1, 11, count, np.uint8)
         # channel by channel, and within a channel column by column
-        raw = b"".join(image[:, col, c].tobytes() for image in x for c in range(3) for col in range(96))
+        raw = b"".join(
+            image[:, col, c].tobytes() for image in x for c in range(3) for col in range(96)
+        )
         (folder / f"{part}_X.bin").write_bytes(raw)
         (folder / f"{part}_y.bin").write_bytes(y.tobytes())
         parts.append((x, y))
@@ -73,7 +75,7 @@ def write():
 
 @pytest.fixture
 def real():
-    """The folder of real data sets beside the repository; the test is skipped where there is none."""
+    """Give the folder of real data sets beside the repository, or skip the test."""
     here = Path(__file__).resolve().parents[2]
     folder = Path(os.environ.get("SENTEI_SHARED", here.parent / "shared")) / "data"
     if not folder.is_dir():

@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-
 from sentei.data import Dataset, Standardize
 from sentei.errors import DataError
 

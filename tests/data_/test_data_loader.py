@@ -4,9 +4,14 @@ import threading
 
 import numpy as np
 import pytest
-
 from sentei.data import (
-    ClassLimitedSampler, Dataset, Loader, RandomCrop, RandomFlip, Resize, Standardize,
+    ClassLimitedSampler,
+    Dataset,
+    Loader,
+    RandomCrop,
+    RandomFlip,
+    Resize,
+    Standardize,
 )  # fmt: skip
 from sentei.data._rng import below, permutation, sample_keys
 from sentei.errors import DataError
@@ -71,7 +76,7 @@ def test_epochs_differ_and_seeds_differ():
 
 
 def test_the_stream_is_pinned():
-    # a checkpoint of an older version must resume on the same batches: these numbers may never change
+    # a checkpoint of an older version must resume on the same batches: never change these
     assert permutation(10, seed=7, epoch=3, stream=2).tolist() == [9, 6, 1, 3, 8, 2, 4, 7, 5, 0]
     keys = sample_keys(7, 3, 1, np.arange(6))
     assert below(keys, 9).tolist() == [0, 2, 4, 3, 1, 6]

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from sentei.data import Dataset, resize
 from sentei.errors import DataError
 

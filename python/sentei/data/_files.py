@@ -68,7 +68,7 @@ def allocate(op: str, path: Path, size: int) -> NDArray[np.uint8]:
 def fill(
     op: str, path: Path, stream: BufferedReader | gzip.GzipFile, out: NDArray[np.uint8]
 ) -> None:
-    """Fill `out` from the stream, which must end there; at most one byte more is decompressed."""
+    """Fill `out` from the stream, which must end there; at most one byte more is read."""
     view, done = memoryview(cast(Any, out)), 0
     while done < len(view):
         got = stream.readinto(view[done : done + _CHUNK])
@@ -85,13 +85,16 @@ def fill(
         )
 
 
-def check_labels(op: str, path: Path, labels: NDArray[np.uint8], num_classes: int) -> None:
-    """Refuse a label that no class belongs to, naming the first one."""
-    wrong = np.flatnonzero(labels >= num_classes)
+def check_labels(
+    op: str, path: Path, labels: NDArray[np.uint8], num_classes: int, first: int = 0
+) -> None:
+    """Refuse a label outside first .. first + num_classes - 1, naming the first such image."""
+    last = first + num_classes - 1
+    wrong = np.flatnonzero((labels < first) | (labels > last))
     if wrong.size:
+        want = f"from {first} to {last}" if first else f"below {num_classes}"
         raise DataError(
-            f"{op}: {path} must hold labels below {num_classes}, "
-            f"got {labels[wrong[0]]} for image {wrong[0]}"
+            f"{op}: {path} must hold labels {want}, got {labels[wrong[0]]} for image {wrong[0]}"
         )
 
 

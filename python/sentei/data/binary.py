@@ -120,9 +120,7 @@ def load_cifar100(directory: str | os.PathLike[str], fine: bool = True) -> tuple
 
 def _stl(op: str, path: Path, part: str) -> Dataset:
     y = _read_records(op, path / f"{part}_y.bin", 1)[:, 0]
-    # labels count from 1; the wrapped 0 becomes 255 and is refused like any other label out of
-    # range
-    check_labels(op, path / f"{part}_y.bin", y - np.uint8(1), len(STL10_CLASSES))
+    check_labels(op, path / f"{part}_y.bin", y, len(STL10_CLASSES), first=1)
     x = _read_records(op, path / f"{part}_X.bin", _STL_PIXELS)
     if len(x) != len(y):
         raise DataError(
