@@ -208,8 +208,10 @@ def test_folder_refuses(tmp_path, pillow):
     pillow.new("I;16", (4, 4)).save(tmp_path / "ant" / "b.png")
     with pytest.raises(DataError, match="8 bits a channel, got mode 'I;16'"):
         load_folder(tmp_path)
-    whole = (tmp_path / "ant" / "a.png").read_bytes()
-    for bad in (b"", b"not an image", whole[:40], whole[:50]):
+    noise = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    pillow.fromarray(noise).save(tmp_path / "ant" / "b.png")
+    whole = (tmp_path / "ant" / "b.png").read_bytes()
+    for bad in (b"", b"not an image", whole[:40], whole[:400]):
         (tmp_path / "ant" / "b.png").write_bytes(bad)
         with pytest.raises(DataError, match=r"b.png must be a readable image, got"):
             load_folder(tmp_path)
