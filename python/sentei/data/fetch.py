@@ -86,7 +86,7 @@ def _fetch(archive: Archive, root: Path, progress: Progress) -> None:
                 part.unlink(missing_ok=True)
             reasons.append(f"{host}: {refused}")
     raise DataError(
-        f"{_OP}: {name} must be fetched from the network or put into {root} by hand, got "
+        f"{_OP}: {name} must be fetched from the network (or its files put into {root}), got "
         + "; ".join(reasons)
     )
 
