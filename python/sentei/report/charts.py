@@ -91,7 +91,7 @@ def learning_charts(report: Mapping[str, object]) -> list[tuple[str, str]]:
                 words.append(f"{name} ends at {shown}")
         drawn = line_chart(
             Chart(
-                f"chart-{heading.lower()}",
+                f"learning-{heading.lower()}",
                 f"{heading} over the epochs",
                 f"{len(epochs)} epochs; {', '.join(words)}.",
                 series,

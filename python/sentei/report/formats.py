@@ -30,6 +30,7 @@ def general(value: float | None) -> str:
     size = abs(value)
     if size < 1e-3 or size >= 1e6:
         return f"{value:.2e}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+    size = float(f"{size:.2e}")  # 0.9996 is written 1.00, not 1.000
     digits = max(0, 2 - math.floor(math.log10(size)))
     return f"{value:,.{min(digits, 5)}f}"
 

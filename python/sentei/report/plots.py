@@ -54,6 +54,7 @@ def write_learning_curves(path: Path, report: Mapping[str, object]) -> Path | No
             lone = "o" if len(kept) == 1 else None
             ys = [scale * y if math.isfinite(y) else math.nan for _, y in kept]
             axes.plot([x for x, _ in kept], ys, dash, color=colour, label=name, marker=lone)
+        axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("epoch")
         axes.set_title(label, loc="left", fontsize=10)
         axes.grid(axis="y", color="#e4e6df")
