@@ -67,7 +67,8 @@ border-bottom:1px solid var(--line)}
 th:last-child,td:last-child{padding-right:0}
 thead th{font-weight:500;color:var(--soft);font-size:12.5px;border-bottom-color:var(--ink);
 vertical-align:bottom;white-space:nowrap}
-tbody th{font-weight:600;overflow-wrap:anywhere}
+tbody th{font-weight:600;min-width:84px}tbody th,td{overflow-wrap:anywhere}
+details th{min-width:0}details th,details td{padding-right:12px;font-size:13px}
 tbody th small{display:block;font-weight:400;color:var(--soft);font-size:12px;line-height:1.2}
 .n{text-align:right;white-space:nowrap}
 .wide{width:24%;min-width:84px}

@@ -22,6 +22,7 @@ WIDTH = (
 )
 _LETTER = 6.1  # width of an average letter at the charts' 11 px
 _MOST_POINTS = 600
+_LONGEST_NAME = 20
 
 
 def escape(value: str) -> str:
@@ -263,7 +264,7 @@ def strips(
     logarithmic = min(values) >= 0 and bool(positive) and max(positive) / 30 > min(positive)
     zeros = logarithmic and min(values) == 0
     longest = max(len(name) for name, _ in rows)
-    left = 14 + min(longest, 18) * _LETTER + (30 if zeros else 0)
+    left = 14 + min(longest, _LONGEST_NAME) * _LETTER + (30 if zeros else 0)
     right, top, step = WIDTH - 14.0, 12.0, 34.0
     bottom = top + step * len(rows)
     if logarithmic:
@@ -296,8 +297,18 @@ def strips(
         )
     for i, (name, row) in enumerate(rows):
         middle = top + step * (i + 0.5)
-        shown = name if len(name) <= 18 else name[:17] + "\u2026"
-        out.append(tag("text", escape(shown), x=0, y=middle + 4, class_="label"))
+        shown = (
+            name if len(name) <= _LONGEST_NAME else "\u2026" + name[1 - _LONGEST_NAME :]
+        )  # the end tells layers apart
+        out.append(
+            tag(
+                "text",
+                tag("title", escape(name)) + escape(shown),
+                x=0,
+                y=middle + 4,
+                class_="label",
+            )
+        )
         crowd: dict[int, int] = {}
         for v in row:
             place_x = round(at(v))
