@@ -57,3 +57,60 @@ def set_threads(n: int) -> None: ...
 def default_threads() -> int: ...
 def philox(seed: int, stream: int, step: int, index: int) -> list[int]: ...
 def add_forward(a: Tensor | None, b: Tensor | None, y: Tensor) -> None: ...
+def sgd_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    v: Tensor | None,
+    lr: Tensor | None,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def adagrad_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    h: Tensor | None,
+    lr: Tensor | None,
+    eps: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def rmsprop_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    h: Tensor | None,
+    lr: Tensor | None,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def adam_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    m: Tensor | None,
+    v: Tensor | None,
+    t: Tensor | None,
+    lr: Tensor | None,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    eps_inside: bool,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def semi_sync_update(
+    w: Tensor | None,
+    dw: Tensor | None,
+    v: Tensor | None,
+    rows: Tensor | None,
+    offsets: Tensor | None,
+    group: Tensor | None,
+    lr: Tensor | None,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
+    compact: bool,
+    workspace: Tensor,
+) -> None: ...
+def counter_advance(counter: Tensor | None, modulo: int) -> None: ...
