@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, m) {
   bind_tensor(m);
   bind_runtime(m);
   bind_add(m);
+  bind_scores(m);
   bind_semi_sync(m);
   bind_optimizers(m);
 }

@@ -11,6 +11,7 @@ from sentei.ops.optimizers import (
     rmsprop_update,
     sgd_update,
 )
+from sentei.ops.scores import SCORE_ACCUMULATE, TRACE_ACCUMULATE, score_accumulate, trace_accumulate
 from sentei.ops.semi_sync import (
     COUNTER_ADVANCE,
     SEMI_SYNC_UPDATE,
@@ -24,13 +25,17 @@ __all__ = [
     "ADD",
     "COUNTER_ADVANCE",
     "RMSPROP_UPDATE",
+    "SCORE_ACCUMULATE",
     "SEMI_SYNC_UPDATE",
     "SGD_UPDATE",
+    "TRACE_ACCUMULATE",
     "adagrad_update",
     "adam_update",
     "add_forward",
     "counter_advance",
     "rmsprop_update",
+    "score_accumulate",
     "semi_sync_update",
     "sgd_update",
+    "trace_accumulate",
 ]
