@@ -15,21 +15,30 @@ set(sentei_kernel_sources
   csrc/cpu/conv2d_depthwise.cpp
   csrc/cpu/conv2d_sum.cpp
   csrc/cpu/conv2d_weight.cpp
+  csrc/cpu/optimizers.cpp
+  csrc/cpu/scores.cpp
+  csrc/cpu/semi_sync.cpp
 )
 set(sentei_ops_sources
   csrc/ops/add.cpp
   csrc/ops/bias.cpp
   csrc/ops/conv2d.cpp
   csrc/ops/fill.cpp
+  csrc/ops/optimizers.cpp
+  csrc/ops/scores.cpp
+  csrc/ops/semi_sync.cpp
 )
 set(sentei_binding_sources
-  csrc/bindings/module.cpp
   csrc/bindings/add.cpp
   csrc/bindings/bias.cpp
   csrc/bindings/conv2d.cpp
-  csrc/bindings/fill.cpp
   csrc/bindings/dlpack.cpp
   csrc/bindings/errors.cpp
+  csrc/bindings/fill.cpp
+  csrc/bindings/module.cpp
+  csrc/bindings/optimizers.cpp
   csrc/bindings/runtime.cpp
+  csrc/bindings/scores.cpp
+  csrc/bindings/semi_sync.cpp
   csrc/bindings/tensor.cpp
 )

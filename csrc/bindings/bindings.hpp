@@ -26,5 +26,8 @@ void bind_add(py::module_& m);
 void bind_bias(py::module_& m);
 void bind_conv2d(py::module_& m);
 void bind_fill(py::module_& m);
+void bind_scores(py::module_& m);
+void bind_semi_sync(py::module_& m);
+void bind_optimizers(py::module_& m);
 
 }  // namespace sentei::bindings

@@ -14,6 +14,9 @@ PYBIND11_MODULE(_core, m) {
   bind_bias(m);
   bind_conv2d(m);
   bind_fill(m);
+  bind_scores(m);
+  bind_semi_sync(m);
+  bind_optimizers(m);
 }
 
 }  // namespace sentei::bindings

@@ -128,3 +128,72 @@ def linear_backward_weight_rows(
     dw: Tensor,
     workspace: Tensor | None,
 ) -> None: ...
+def sgd_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    v: Tensor | None,
+    lr: Tensor | None,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def adagrad_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    h: Tensor | None,
+    lr: Tensor | None,
+    eps: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def rmsprop_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    h: Tensor | None,
+    lr: Tensor | None,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def adam_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    m: Tensor | None,
+    v: Tensor | None,
+    t: Tensor | None,
+    lr: Tensor | None,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    eps_inside: bool,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def semi_sync_update(
+    w: Tensor | None,
+    dw: Tensor | None,
+    v: Tensor | None,
+    rows: Tensor | None,
+    offsets: Tensor | None,
+    group: Tensor | None,
+    lr: Tensor | None,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
+    compact: bool,
+    workspace: Tensor,
+) -> None: ...
+def counter_advance(counter: Tensor | None, modulo: int) -> None: ...
+def score_accumulate(
+    x: Tensor | None,
+    g: Tensor | None,
+    stats: Tensor | None,
+    sum_x: Tensor | None,
+    sum_g: Tensor | None,
+    workspace: Tensor,
+) -> None: ...
+def trace_accumulate(
+    x: Tensor | None, mean_g: Tensor | None, stats: Tensor | None, workspace: Tensor
+) -> None: ...
+def score_workspace(shape: Sequence[int], rows: int) -> int: ...

@@ -11,18 +11,51 @@ from sentei.ops.conv2d import (
     conv2d_forward,
 )
 from sentei.ops.fill import FILL, fill_forward
+from sentei.ops.optimizers import (
+    ADAGRAD_UPDATE,
+    ADAM_UPDATE,
+    RMSPROP_UPDATE,
+    SGD_UPDATE,
+    adagrad_update,
+    adam_update,
+    rmsprop_update,
+    sgd_update,
+)
+from sentei.ops.scores import SCORE_ACCUMULATE, TRACE_ACCUMULATE, score_accumulate, trace_accumulate
+from sentei.ops.semi_sync import (
+    COUNTER_ADVANCE,
+    SEMI_SYNC_UPDATE,
+    counter_advance,
+    semi_sync_update,
+)
 
 __all__ = [
+    "ADAGRAD_UPDATE",
+    "ADAM_UPDATE",
     "ADD",
     "BIAS_BACKWARD",
     "CONV2D",
     "CONV2D_BACKWARD_INPUT",
     "CONV2D_BACKWARD_WEIGHT",
+    "COUNTER_ADVANCE",
     "FILL",
+    "RMSPROP_UPDATE",
+    "SCORE_ACCUMULATE",
+    "SEMI_SYNC_UPDATE",
+    "SGD_UPDATE",
+    "TRACE_ACCUMULATE",
+    "adagrad_update",
+    "adam_update",
     "add_forward",
     "bias_backward",
     "conv2d_backward_input",
     "conv2d_backward_weight",
     "conv2d_forward",
+    "counter_advance",
     "fill_forward",
+    "rmsprop_update",
+    "score_accumulate",
+    "semi_sync_update",
+    "sgd_update",
+    "trace_accumulate",
 ]
