@@ -11,6 +11,7 @@ set(sentei_cpu_sources
 )
 set(sentei_kernel_sources
   csrc/cpu/add.cpp
+  csrc/cpu/batch_norm.cpp
   csrc/cpu/column_sum.cpp
   csrc/cpu/conv2d_depthwise.cpp
   csrc/cpu/conv2d_sum.cpp
@@ -18,6 +19,7 @@ set(sentei_kernel_sources
 )
 set(sentei_ops_sources
   csrc/ops/add.cpp
+  csrc/ops/batch_norm.cpp
   csrc/ops/bias.cpp
   csrc/ops/conv2d.cpp
   csrc/ops/fill.cpp
@@ -25,6 +27,7 @@ set(sentei_ops_sources
 set(sentei_binding_sources
   csrc/bindings/module.cpp
   csrc/bindings/add.cpp
+  csrc/bindings/batch_norm.cpp
   csrc/bindings/bias.cpp
   csrc/bindings/conv2d.cpp
   csrc/bindings/fill.cpp
