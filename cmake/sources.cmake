@@ -11,6 +11,7 @@ set(sentei_cpu_sources
 )
 set(sentei_kernel_sources
   csrc/cpu/add.cpp
+  csrc/cpu/batch_norm.cpp
   csrc/cpu/column_sum.cpp
   csrc/cpu/conv2d_depthwise.cpp
   csrc/cpu/conv2d_sum.cpp
@@ -21,6 +22,7 @@ set(sentei_kernel_sources
 )
 set(sentei_ops_sources
   csrc/ops/add.cpp
+  csrc/ops/batch_norm.cpp
   csrc/ops/bias.cpp
   csrc/ops/conv2d.cpp
   csrc/ops/fill.cpp
@@ -30,6 +32,7 @@ set(sentei_ops_sources
 )
 set(sentei_binding_sources
   csrc/bindings/add.cpp
+  csrc/bindings/batch_norm.cpp
   csrc/bindings/bias.cpp
   csrc/bindings/conv2d.cpp
   csrc/bindings/dlpack.cpp

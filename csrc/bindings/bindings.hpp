@@ -25,6 +25,7 @@ void bind_runtime(py::module_& m);
 void bind_add(py::module_& m);
 void bind_bias(py::module_& m);
 void bind_conv2d(py::module_& m);
+void bind_batch_norm(py::module_& m);
 void bind_fill(py::module_& m);
 void bind_scores(py::module_& m);
 void bind_semi_sync(py::module_& m);

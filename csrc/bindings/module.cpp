@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, m) {
   bind_add(m);
   bind_bias(m);
   bind_conv2d(m);
+  bind_batch_norm(m);
   bind_fill(m);
   bind_scores(m);
   bind_semi_sync(m);

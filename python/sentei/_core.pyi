@@ -197,3 +197,68 @@ def trace_accumulate(
     x: Tensor | None, mean_g: Tensor | None, stats: Tensor | None, workspace: Tensor
 ) -> None: ...
 def score_workspace(shape: Sequence[int], rows: int) -> int: ...
+def batch_norm_workspace(x: Sequence[int]) -> int: ...
+def batch_norm_forward(
+    x: Tensor | None,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    y: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    momentum: float,
+    relu: bool,
+) -> None: ...
+def batch_norm_backward(
+    dy: Tensor | None,
+    x: Tensor | None,
+    gamma: Tensor | None,
+    mean: Tensor | None,
+    rstd: Tensor | None,
+    beta: Tensor | None,
+    dx: Tensor,
+    dgamma: Tensor,
+    dbeta: Tensor,
+    workspace: Tensor | None,
+    relu: bool,
+) -> None: ...
+def batch_norm_inference_forward(
+    x: Tensor | None,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    y: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    relu: bool,
+) -> None: ...
+def batch_norm_inference_backward(
+    dy: Tensor | None,
+    x: Tensor | None,
+    gamma: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    beta: Tensor | None,
+    dx: Tensor,
+    dgamma: Tensor,
+    dbeta: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    relu: bool,
+) -> None: ...
+def batch_norm_inference_backward_input(
+    dy: Tensor | None,
+    gamma: Tensor | None,
+    var: Tensor | None,
+    x: Tensor | None,
+    mean: Tensor | None,
+    beta: Tensor | None,
+    dx: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    relu: bool,
+) -> None: ...
