@@ -8,6 +8,7 @@ set(sentei_cpu_sources
 )
 set(sentei_kernel_sources
   csrc/cpu/add.cpp
+  csrc/cpu/vmath.cpp
 )
 set(sentei_ops_sources
   csrc/ops/add.cpp
@@ -21,4 +22,5 @@ set(sentei_binding_sources
   csrc/bindings/errors.cpp
   csrc/bindings/runtime.cpp
   csrc/bindings/tensor.cpp
+  csrc/bindings/vmath.cpp
 )

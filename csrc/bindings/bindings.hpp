@@ -24,5 +24,6 @@ void bind_dlpack(py::module_& m, py::class_<Tensor>& tensor);
 void bind_runtime(py::module_& m);
 void bind_add(py::module_& m);
 void bind_fill(py::module_& m);
+void bind_vmath(py::module_& m);
 
 }  // namespace sentei::bindings

@@ -12,6 +12,7 @@ PYBIND11_MODULE(_core, m) {
   bind_runtime(m);
   bind_add(m);
   bind_fill(m);
+  bind_vmath(m);
 }
 
 }  // namespace sentei::bindings
