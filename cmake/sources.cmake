@@ -9,13 +9,16 @@ set(sentei_cpu_sources
 set(sentei_kernel_sources
   csrc/cpu/add.cpp
   csrc/cpu/vmath.cpp
+  csrc/cpu/activations.cpp
 )
 set(sentei_ops_sources
   csrc/ops/add.cpp
+  csrc/ops/activations.cpp
   csrc/ops/fill.cpp
 )
 set(sentei_binding_sources
   csrc/bindings/module.cpp
+  csrc/bindings/activations.cpp
   csrc/bindings/add.cpp
   csrc/bindings/fill.cpp
   csrc/bindings/dlpack.cpp

@@ -25,5 +25,6 @@ void bind_runtime(py::module_& m);
 void bind_add(py::module_& m);
 void bind_fill(py::module_& m);
 void bind_vmath(py::module_& m);
+void bind_activations(py::module_& m);
 
 }  // namespace sentei::bindings

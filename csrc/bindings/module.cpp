@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, m) {
   bind_add(m);
   bind_fill(m);
   bind_vmath(m);
+  bind_activations(m);
 }
 
 }  // namespace sentei::bindings

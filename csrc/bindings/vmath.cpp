@@ -30,8 +30,8 @@ void vmath(const std::string& name, const std::string& isa, const Tensor& x, con
   const struct {
     const char* name;
     cpu::VmathKernels::Map map;
-  } all[] = {{"exp", k.exp},     {"expm1", k.expm1}, {"log", k.log},
-             {"log1p", k.log1p}, {"tanh", k.tanh},   {"logistic", k.logistic},
+  } all[] = {{"exp", k.exp},          {"expm1", k.expm1}, {"log", k.log},
+             {"log1p", k.log1p},      {"tanh", k.tanh},   {"logistic", k.logistic},
              {"softplus", k.softplus}};
   for (const auto& entry : all)
     if (name == entry.name) return entry.map(x.size(), x.data<float>(), y.data<float>());
