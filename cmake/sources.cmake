@@ -10,15 +10,33 @@ set(sentei_kernel_sources
   csrc/cpu/add.cpp
   csrc/cpu/vmath.cpp
   csrc/cpu/activations.cpp
+  csrc/cpu/prelu.cpp
+  csrc/cpu/softmax.cpp
+  csrc/cpu/dropout.cpp
+  csrc/cpu/maxout.cpp
+  csrc/cpu/sparse_penalty.cpp
+  csrc/cpu/discriminant_penalty.cpp
 )
 set(sentei_ops_sources
   csrc/ops/add.cpp
   csrc/ops/activations.cpp
+  csrc/ops/prelu.cpp
+  csrc/ops/softmax.cpp
+  csrc/ops/dropout.cpp
+  csrc/ops/maxout.cpp
+  csrc/ops/sparse_penalty.cpp
+  csrc/ops/discriminant_penalty.cpp
   csrc/ops/fill.cpp
 )
 set(sentei_binding_sources
   csrc/bindings/module.cpp
   csrc/bindings/activations.cpp
+  csrc/bindings/prelu.cpp
+  csrc/bindings/softmax.cpp
+  csrc/bindings/dropout.cpp
+  csrc/bindings/maxout.cpp
+  csrc/bindings/sparse_penalty.cpp
+  csrc/bindings/discriminant_penalty.cpp
   csrc/bindings/add.cpp
   csrc/bindings/fill.cpp
   csrc/bindings/dlpack.cpp

@@ -14,6 +14,12 @@ PYBIND11_MODULE(_core, m) {
   bind_fill(m);
   bind_vmath(m);
   bind_activations(m);
+  bind_prelu(m);
+  bind_softmax(m);
+  bind_dropout(m);
+  bind_maxout(m);
+  bind_sparse_penalty(m);
+  bind_discriminant_penalty(m);
 }
 
 }  // namespace sentei::bindings
