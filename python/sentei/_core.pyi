@@ -58,3 +58,73 @@ def default_threads() -> int: ...
 def philox(seed: int, stream: int, step: int, index: int) -> list[int]: ...
 def add_forward(a: Tensor | None, b: Tensor | None, y: Tensor) -> None: ...
 def fill_forward(y: Tensor, value: float) -> None: ...
+def conv2d_geometry(
+    x: Sequence[int],
+    w: Sequence[int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> tuple[int, int, int, int]: ...
+def conv2d_workspace(
+    pass_: str,
+    x: Sequence[int],
+    w: Sequence[int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> int: ...
+def conv2d_forward(
+    x: Tensor | None,
+    w: Tensor | None,
+    b: Tensor | None,
+    y: Tensor,
+    workspace: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    relu: bool,
+) -> None: ...
+def conv2d_backward_input(
+    dy: Tensor | None,
+    w: Tensor | None,
+    dx: Tensor,
+    workspace: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> None: ...
+def conv2d_backward_weight(
+    x: Tensor | None,
+    dy: Tensor | None,
+    dw: Tensor,
+    workspace: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> None: ...
+def bias_workspace(rows: int, columns: int) -> int: ...
+def bias_backward(dy: Tensor | None, db: Tensor, workspace: Tensor | None) -> None: ...
+def linear_workspace(pass_: str, n: int, i: int, o: int) -> int: ...
+def linear_forward(
+    x: Tensor | None,
+    w: Tensor | None,
+    b: Tensor | None,
+    y: Tensor,
+    workspace: Tensor | None,
+    relu: bool,
+) -> None: ...
+def linear_backward_input(
+    dy: Tensor | None, w: Tensor | None, dx: Tensor, workspace: Tensor | None
+) -> None: ...
+def linear_backward_weight(
+    x: Tensor | None, dy: Tensor | None, dw: Tensor, workspace: Tensor | None
+) -> None: ...
+def linear_backward_weight_rows(
+    x: Tensor | None,
+    dy: Tensor | None,
+    rows: Tensor | None,
+    offsets: Tensor | None,
+    group: Tensor | None,
+    dw: Tensor,
+    workspace: Tensor | None,
+) -> None: ...
