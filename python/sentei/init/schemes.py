@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from sentei._core import Tensor
 from sentei.errors import GraphError
-from sentei.graph import Graph, Node
+from sentei.graph import Graph, Node, Spec
 from sentei.init.connections import variances, weight_nodes
+from sentei.passes import infer_specs
 from sentei.suggest import unknown
 
 __all__ = [
@@ -61,31 +62,19 @@ class Scheme:
     draws: Callable[[Graph], dict[str, Draw]]
 
 
-def _fans(graph: Graph, node: Node) -> tuple[int, int]:
+def _fans(node: Node, specs: Mapping[str, Spec]) -> tuple[int, int]:
     """(n_in, n_out): inputs of one output unit, and outputs that one input unit feeds at stride 1."""
-    w = node.input("w")
-    assert w is not None
-    spec = graph.values[w].spec
-    assert spec is not None
+    x, w = (specs[v].shape for v in node.inputs[:2] if v is not None)
     if node.op.name == "linear":
-        return spec.shape[1], spec.shape[0]
-    k, r, s, c = spec.shape
-    x = _channels(graph, node)
-    return r * s * c, r * s * max(1, k * c // x)
-
-
-def _channels(graph: Graph, node: Node) -> int:
-    """Input channels of a convolution (its filters see C / groups of them)."""
-    from sentei.passes import infer_specs
-
-    x = node.inputs[0]
-    assert x is not None
-    return infer_specs(graph, 1)[x].shape[-1]
+        return w[1], w[0]
+    filters, taps, group_channels = w[0], w[1] * w[2], w[3]
+    return taps * group_channels, taps * (filters * group_channels // x[3])
 
 
 def _by_fans(name: str, scale: Callable[[int, int], float]) -> Scheme:
     def draws(graph: Graph) -> dict[str, Draw]:
-        return {n.name: Draw("normal", scale(*_fans(graph, n))) for n in weight_nodes(graph)}
+        specs = infer_specs(graph, 1)
+        return {n.name: Draw("normal", scale(*_fans(n, specs))) for n in weight_nodes(graph)}
 
     return Scheme(name, draws)
 

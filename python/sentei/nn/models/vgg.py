@@ -15,9 +15,7 @@ from sentei.suggest import unknown
 __all__ = ["deep_cnn", "vgg13_like", "vgg13_stl", "vgg16"]
 
 
-def vgg13_like(
-    classes: int = 10, *, batch_norm: bool = True, dropout: float = 0.5
-) -> Sequential:
+def vgg13_like(classes: int = 10, *, batch_norm: bool = True, dropout: float = 0.5) -> Sequential:
     """64, 64, pool, 128, 128, pool, 256, 256, pool (3x3 p1, BN, ReLU), FC 1024, dropout, FC K.
 
     batch_norm: False is the net of chapter 2. dropout: probability to drop. [T tables 2.8, 3.4, 4.3]
