@@ -214,6 +214,12 @@ ARGUMENTS = [
     (lambda: nn.LeakyReLU("x"), "LeakyReLU: alpha must be a number, got 'x'"),
     (lambda: nn.ELU(float("nan")), "ELU: alpha must be a number, got nan"),
     (lambda: nn.Sequential(nn.ReLU(), 3), "Sequential: layers must be layers of sentei.nn, got 3"),
+    (
+        lambda: nn.Sequential([nn.ReLU(), nn.Add()]),
+        "must take one input, got Add.* in place 1: call",
+    ),
+    (lambda: nn.ReLU()(np.zeros(3)), "ReLU: input must be a Symbol, .* got ndarray"),
+    (lambda: nn.Add()(nn.Input((3,)), 4), "Add: input must be a Symbol, .* got int"),
     (lambda: nn.Residual(nn.ReLU), "Residual: body must be a layer of sentei.nn"),
     (lambda: nn.Add()(nn.Input((3,))), "Add: inputs must be at least two, got 1"),
     (lambda: nn.Add()(nn.Input((3,)), nn.Input((3,))), "must come from one Input"),

@@ -11,7 +11,7 @@ from sentei.errors import GraphError
 from sentei.graph import Graph
 from sentei.model import Model
 from sentei.nn.activations import Identity
-from sentei.nn.shape import Add
+from sentei.nn.shape import Add, Join
 from sentei.nn.symbol import Input, Layer, Symbol
 
 __all__ = ["Residual", "Sequential", "build", "graph_of"]
@@ -27,6 +27,11 @@ class Sequential(Layer):
     def __init__(self, *layers: Layer, name: str | None = None) -> None:
         flat = layers[0] if len(layers) == 1 and isinstance(layers[0], list | tuple) else layers
         for k, layer in enumerate(flat):
+            if isinstance(layer, Join):
+                raise GraphError(
+                    f"Sequential: layers must take one input, got {layer!r} in place {k}: "
+                    "call it on Symbols, or use Residual"
+                )
             if not isinstance(layer, Layer):
                 raise GraphError(
                     f"Sequential: layers must be layers of sentei.nn, got {layer!r} in place {k}"

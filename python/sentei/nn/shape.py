@@ -8,9 +8,9 @@ from typing import ClassVar
 from sentei.errors import GraphError, ShapeError
 from sentei.graph import Spec
 from sentei.nn.check import flag, number
-from sentei.nn.symbol import Layer, Symbol, apply, claim, shown
+from sentei.nn.symbol import Layer, Symbol, apply, claim, need_symbol, shown
 
-__all__ = ["Add", "Concat", "Dropout", "Flatten"]
+__all__ = ["Add", "Concat", "Dropout", "Flatten", "Join"]
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,16 @@ class Dropout(Layer):
 
 
 @dataclass(frozen=True)
-class _Join:
+class Join:
+    """What puts several values together; it is called on them, so it is no part of a Sequential."""
+
     kind: ClassVar[str] = "join"
     name: str | None = field(default=None, kw_only=True)
 
     def _named(self, xs: tuple[Symbol, ...], name: str | None) -> str:
         word = type(self).__name__
+        for x in xs:
+            need_symbol(x, word)
         if len(xs) < 2:
             raise GraphError(f"{word}: inputs must be at least two, got {len(xs)}")
         full = claim(xs[0], self.kind, name or self.name)
@@ -72,7 +76,7 @@ class _Join:
 
 
 @dataclass(frozen=True)
-class Add(_Join):
+class Add(Join):
     """Add values of one shape: the join of a residual network. Call with two or more Symbols."""
 
     kind: ClassVar[str] = "add"
@@ -92,7 +96,7 @@ class Add(_Join):
 
 
 @dataclass(frozen=True)
-class Concat(_Join):
+class Concat(Join):
     """Put values side by side along the channels. Call with two or more Symbols."""
 
     kind: ClassVar[str] = "concat"

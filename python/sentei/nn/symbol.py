@@ -66,10 +66,10 @@ class Layer:
         Args:
             x (Symbol): input. name (str): instead of the layer's own or automatic name.
         Raises:
-            ShapeError: x does not fit. GraphError: the name is taken.
+            ShapeError: x does not fit. GraphError: the name is taken, or x is not a Symbol.
         """
-        full = claim(x, type(self).kind, name or self.name)
-        return self.emit(x, full)
+        need_symbol(x, type(self).__name__)
+        return self.emit(x, claim(x, type(self).kind, name or self.name))
 
     def emit(self, x: Symbol, name: str) -> Symbol:
         """Append the nodes under this full name."""
@@ -151,6 +151,14 @@ def apply(
             values.append(i.value if isinstance(i, Symbol) else i)
     value = x.graph.add(op, values, attrs, name)[0]
     return Symbol(x.graph, value, Spec((BATCH, *out.shape[1:]), out.dtype), x.scope)
+
+
+def need_symbol(x: object, layer: str) -> None:
+    """GraphError unless x is a Symbol."""
+    if not isinstance(x, Symbol):
+        raise GraphError(
+            f"{layer}: input must be a Symbol, as nn.Input(shape) gives one, got {type(x).__name__}"
+        )
 
 
 def shown(shape: Sequence[int]) -> str:
