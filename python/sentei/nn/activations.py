@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sentei.nn.check import number
-from sentei.nn.symbol import Layer, Param, Symbol, apply
+from sentei.nn.symbol import Layer, Param, Symbol, apply, need_symbol
 
 __all__ = [
     "ELU",
@@ -85,6 +85,7 @@ class Identity(Layer):
     kind: ClassVar[str] = "identity"
 
     def __call__(self, x: Symbol, name: str | None = None) -> Symbol:
+        need_symbol(x, "Identity")
         return x
 
 

@@ -12,7 +12,7 @@ from sentei.graph import Graph
 from sentei.model import Model
 from sentei.nn.activations import Identity
 from sentei.nn.shape import Add, Join
-from sentei.nn.symbol import Input, Layer, Symbol
+from sentei.nn.symbol import Input, Layer, Symbol, need_symbol
 
 __all__ = ["Residual", "Sequential", "build", "graph_of"]
 
@@ -40,6 +40,7 @@ class Sequential(Layer):
         object.__setattr__(self, "name", name)
 
     def __call__(self, x: Symbol, name: str | None = None) -> Symbol:
+        need_symbol(x, "Sequential")
         prefix = name or self.name
         y = x.within(f"{x.scope}{prefix}.") if prefix else x
         for layer in self.layers:
