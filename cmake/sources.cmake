@@ -4,18 +4,29 @@ set(sentei_core_sources
   csrc/core/tensor.cpp
 )
 set(sentei_cpu_sources
+  csrc/cpu/column_sum_plan.cpp
+  csrc/cpu/conv2d.cpp
+  csrc/cpu/conv2d_plan.cpp
   csrc/cpu/isa.cpp
 )
 set(sentei_kernel_sources
   csrc/cpu/add.cpp
+  csrc/cpu/column_sum.cpp
+  csrc/cpu/conv2d_depthwise.cpp
+  csrc/cpu/conv2d_sum.cpp
+  csrc/cpu/conv2d_weight.cpp
 )
 set(sentei_ops_sources
   csrc/ops/add.cpp
+  csrc/ops/bias.cpp
+  csrc/ops/conv2d.cpp
   csrc/ops/fill.cpp
 )
 set(sentei_binding_sources
   csrc/bindings/module.cpp
   csrc/bindings/add.cpp
+  csrc/bindings/bias.cpp
+  csrc/bindings/conv2d.cpp
   csrc/bindings/fill.cpp
   csrc/bindings/dlpack.cpp
   csrc/bindings/errors.cpp

@@ -23,6 +23,8 @@ void bind_tensor(py::module_& m);
 void bind_dlpack(py::module_& m, py::class_<Tensor>& tensor);
 void bind_runtime(py::module_& m);
 void bind_add(py::module_& m);
+void bind_bias(py::module_& m);
+void bind_conv2d(py::module_& m);
 void bind_fill(py::module_& m);
 
 }  // namespace sentei::bindings

@@ -15,8 +15,8 @@ Conv2dGeometry geometry(const Dims& x, const Dims& w, Pair stride, Pair padding,
 }
 
 ops::Conv2dAttrs attrs(Pair stride, Pair padding, Pair dilation) {
-  return {stride.first, stride.second, padding.first, padding.second, dilation.first,
-          dilation.second};
+  return {stride.first,   stride.second,  padding.first,
+          padding.second, dilation.first, dilation.second};
 }
 
 }  // namespace
@@ -41,8 +41,9 @@ void bind_conv2d(py::module_& m) {
   m.def(
       "conv2d_forward",
       [](const Tensor& x, const Tensor& w, const Tensor* b, const Tensor& y, const Tensor* ws,
-         Pair stride, Pair padding, Pair dilation,
-         bool relu) { ops::conv2d_forward(x, w, b, y, ws, attrs(stride, padding, dilation), relu); },
+         Pair stride, Pair padding, Pair dilation, bool relu) {
+        ops::conv2d_forward(x, w, b, y, ws, attrs(stride, padding, dilation), relu);
+      },
       py::arg("x"), py::arg("w"), py::arg("b").none(true), py::arg("y"),
       py::arg("workspace").none(true), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
       py::arg("relu"), "y = relu?(x * w + b)", nogil());
@@ -64,8 +65,6 @@ void bind_conv2d(py::module_& m) {
       py::arg("x"), py::arg("dy"), py::arg("dw"), py::arg("workspace").none(true),
       py::arg("stride"), py::arg("padding"), py::arg("dilation"), "Gradient of the filters.",
       nogil());
-  m.def("bias_backward", &ops::bias_backward, py::arg("dy"), py::arg("db"),
-        "db[k] = sum of dy over all axes but the last.", nogil());
 }
 
 }  // namespace sentei::bindings

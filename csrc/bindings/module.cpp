@@ -11,6 +11,8 @@ PYBIND11_MODULE(_core, m) {
   bind_tensor(m);
   bind_runtime(m);
   bind_add(m);
+  bind_bias(m);
+  bind_conv2d(m);
   bind_fill(m);
 }
 

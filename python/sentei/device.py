@@ -33,7 +33,9 @@ def cuda_state() -> CudaState:
     """Look for usable CUDA devices; never raises."""
     info = _core.build_info()
     if not info["cuda_built"]:
-        return CudaState("not_built", f"the CUDA module is not part of this build: {info['cuda_reason']}")
+        return CudaState(
+            "not_built", f"the CUDA module is not part of this build: {info['cuda_reason']}"
+        )
     try:
         from sentei import _cuda
 
@@ -42,17 +44,23 @@ def cuda_state() -> CudaState:
         return CudaState("broken", f"the CUDA module cannot be loaded: {e}")
     runtime = _version(found["runtime_version"])
     if found["driver_version"] == 0:
-        return CudaState("no_driver", "no NVIDIA driver is installed on this machine", runtime=runtime)
+        return CudaState(
+            "no_driver", "no NVIDIA driver is installed on this machine", runtime=runtime
+        )
     driver = _version(found["driver_version"])
     if found["driver_version"] // 1000 < found["runtime_version"] // 1000:
         text = f"the NVIDIA driver supports CUDA {driver}, this build needs {runtime} or newer"
         return CudaState("old_driver", text, driver=driver, runtime=runtime)
     if found["error"] or not found["devices"]:
         text = found["error"] or "the driver lists no device"
-        return CudaState("no_device", f"no CUDA device can be used: {text}", driver=driver, runtime=runtime)
+        return CudaState(
+            "no_device", f"no CUDA device can be used: {text}", driver=driver, runtime=runtime
+        )
     devices = tuple(found["devices"])
     if not any(d["usable"] for d in devices):
-        names = ", ".join(f"{d['name']} (compute capability {d['compute_capability']})" for d in devices)
+        names = ", ".join(
+            f"{d['name']} (compute capability {d['compute_capability']})" for d in devices
+        )
         text = f"this build has code for {info['cuda_archs']}, none of which runs on {names}"
         return CudaState("no_code", text, devices, driver, runtime)
     return CudaState("ready", "ready", devices, driver, runtime)

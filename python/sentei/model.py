@@ -46,7 +46,9 @@ class Model:
     @property
     def input(self) -> str:
         """Name of the image input."""
-        return next(v.name for v in self.graph.values.values() if v.role == "input" and v.name == "x")
+        return next(
+            v.name for v in self.graph.values.values() if v.role == "input" and v.name == "x"
+        )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -104,7 +106,10 @@ class Model:
         widths = [max(len(r[i]) for r in rows) for i in range(len(rows[0]))]
         lines = []
         for k, row in enumerate(rows):
-            cells = [c.ljust(w) if i < 3 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+            cells = [
+                c.ljust(w) if i < 3 else c.rjust(w)
+                for i, (c, w) in enumerate(zip(row, widths, strict=True))
+            ]
             lines.append("  ".join(cells).rstrip())
             if k in (0, len(rows) - 2):
                 lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
@@ -114,7 +119,8 @@ class Model:
 
     def __repr__(self) -> str:
         c = self.costs()
-        return f"Model(input={self.input_shape}, nodes={len(self.graph.nodes)}, params={c.params:,}, macs={c.macs:,})"
+        nodes = len(self.graph.nodes)
+        return f"Model(input={self.input_shape}, {nodes=}, params={c.params:,}, macs={c.macs:,})"
 
 
 class Predictor:
@@ -147,7 +153,9 @@ class Predictor:
         if images.dtype != np.float32:
             raise DTypeError(f"predict: images must be float32, got {images.dtype}")
         if images.ndim != len(self.input_shape) + 1 or images.shape[1:] != self.input_shape:
-            raise ShapeError(f"predict: images must have shape (N, *{self.input_shape}), got {images.shape}")
+            raise ShapeError(
+                f"predict: images must have shape (N, *{self.input_shape}), got {images.shape}"
+            )
         parts: list[NDArray[Any]] = []
         for start in range(0, len(images), self.batch):
             chunk = np.ascontiguousarray(images[start : start + self.batch])
@@ -165,5 +173,7 @@ def input_spec(shape: Sequence[int]) -> Spec:
     from sentei.graph import BATCH
 
     if len(shape) not in (1, 3) or any(d < 1 for d in shape):
-        raise ShapeError(f"input: shape must be (H, W, C) or (D,) with sizes of at least 1, got {tuple(shape)}")
+        raise ShapeError(
+            f"input: shape must be (H, W, C) or (D,) with sizes of at least 1, got {tuple(shape)}"
+        )
     return Spec((BATCH, *(int(d) for d in shape)))

@@ -22,11 +22,25 @@ def _infer(inputs: Sequence[Spec | None], attrs: Attrs) -> tuple[Spec, ...]:
 def _run(
     inputs: Sequence[Tensor | None], outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None
 ) -> None:
-    _core.bias_backward(inputs[0], outputs[0])
+    _core.bias_backward(inputs[0], outputs[0], ws)
+
+
+def _workspace(inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs) -> int:
+    dy = inputs[0]
+    assert dy is not None
+    columns = dy.shape[-1]
+    return _core.bias_workspace(dy.size // max(columns, 1), columns)
 
 
 BIAS_BACKWARD = register(
-    Op(name="bias_backward", inputs=("dy",), outputs=("db",), infer=_infer, run=_run)
+    Op(
+        name="bias_backward",
+        inputs=("dy",),
+        outputs=("db",),
+        infer=_infer,
+        run=_run,
+        workspace=_workspace,
+    )
 )
 
 

@@ -44,7 +44,9 @@ class ChannelGroups:
     def elements(self, units: Iterable[int], axes: Iterable[Axis]) -> dict[Axis, NDArray[np.int64]]:
         """Indices, on the given axes, that belong to the units."""
         wanted = np.asarray(sorted(set(units)), dtype=np.int64)
-        found = {a: np.flatnonzero(np.isin(self.labels[a], wanted)) for a in axes if a in self.labels}
+        found = {
+            a: np.flatnonzero(np.isin(self.labels[a], wanted)) for a in axes if a in self.labels
+        }
         return {a: i for a, i in found.items() if i.size}
 
 

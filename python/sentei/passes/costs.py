@@ -48,7 +48,9 @@ def costs(graph: Graph) -> Costs:
         outs = [specs[o] for o in node.outputs]
         flops = 0
         if node.op.flops is not None:
-            flops = node.op.flops([None if v is None else specs[v] for v in node.inputs], outs, node.attrs)
+            flops = node.op.flops(
+                [None if v is None else specs[v] for v in node.inputs], outs, node.attrs
+            )
         params = 0
         for v in node.inputs:
             if v is not None and v not in seen and graph.values[v].role == "param":

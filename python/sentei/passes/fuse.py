@@ -41,7 +41,12 @@ def fuse(graph: Graph, params: Mapping[str, NDArray[np.float32]]) -> tuple[Graph
                 g = _fold_norm(g, before, node, arrays)
             elif node.op.name == "relu":
                 attrs = {**before.attrs, "relu": True}
-                g = _replace(g, before, node, Node(before.name, before.op, before.inputs, node.outputs, attrs))
+                g = _replace(
+                    g,
+                    before,
+                    node,
+                    Node(before.name, before.op, before.inputs, node.outputs, attrs),
+                )
             else:
                 continue
             changed = True
@@ -56,7 +61,9 @@ def _replace(g: Graph, before: Node, node: Node, merged: Node) -> Graph:
 
 
 def _fold_norm(g: Graph, before: Node, node: Node, arrays: Arrays) -> Graph:
-    gamma, beta, mean, var = (arrays[v].astype(np.float64) for v in node.inputs[1:5] if v is not None)
+    gamma, beta, mean, var = (
+        arrays[v].astype(np.float64) for v in node.inputs[1:5] if v is not None
+    )
     x, w_name, b_name = before.inputs
     assert w_name is not None
     w = arrays[w_name].astype(np.float64)

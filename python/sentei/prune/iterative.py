@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from sentei.prune.scores import LayerScores, score_layers
 
 from sentei.errors import GraphError, SenteiError
 from sentei.model import Model
 from sentei.passes import Costs, costs
 from sentei.prune.preview import preview
-from sentei.prune.scores import LayerScores, score_layers
 from sentei.prune.surgery import Keep, remove
 from sentei.prune.target import Target
 from sentei.prune.units import PruningMap, Unit, pruning_map
@@ -124,7 +124,9 @@ class IterativePruner:
         if self.per_round < 1:
             raise ValueError(f"IterativePruner: per_round must be at least 1, got {self.per_round}")
         if self.retrain_steps < 0:
-            raise ValueError(f"IterativePruner: retrain_steps must not be negative, got {self.retrain_steps}")
+            raise ValueError(
+                f"IterativePruner: retrain_steps must not be negative, got {self.retrain_steps}"
+            )
         if self.trainer is not None and self.retrain_steps and self.train is None:
             raise ValueError("IterativePruner: train must be given when a trainer retrains")
 
@@ -162,15 +164,31 @@ class IterativePruner:
             steps.extend(self._remove(state, pruning, chosen, len(steps)))
         state.model.meta["history"] = [s.to_json() for s in steps]
         return PruneResult(
-            state.model, original, now, self.target, tuple(steps), scores, state.worst, True,
-            time.perf_counter() - start, state.scoring, state.surgery, state.retraining, state.trainer,
-        )  # fmt: skip
+            state.model,
+            original,
+            now,
+            self.target,
+            tuple(steps),
+            scores,
+            state.worst,
+            True,
+            time.perf_counter() - start,
+            state.scoring,
+            state.surgery,
+            state.retraining,
+            state.trainer,
+        )
 
     def _score(self, model: Model, pruning: PruningMap) -> tuple[LayerScores, ...]:
         return score_layers(
-            model, pruning, self.criterion, normalize=self.normalize,
-            images=self.score_images, labels=self.score_labels, batch=self.score_batch,
-        )  # fmt: skip
+            model,
+            pruning,
+            self.criterion,
+            normalize=self.normalize,
+            images=self.score_images,
+            labels=self.score_labels,
+            batch=self.score_batch,
+        )
 
     def _choose(
         self, pruning: PruningMap, scores: Sequence[LayerScores], model: Model, original: Costs
@@ -178,7 +196,10 @@ class IterativePruner:
         """The units to remove in this round: least first, lowest layer and index on ties, none too many."""
         by_layer = {s.layer: s.values for s in scores}
         ranked = sorted(
-            ((float(sum(by_layer[layer][i] for layer, i in u.members)), k) for k, u in enumerate(pruning.units)),
+            (
+                (float(sum(by_layer[layer][i] for layer, i in u.members)), k)
+                for k, u in enumerate(pruning.units)
+            ),
         )
         widths = pruning.widths()
         chosen: list[tuple[Unit, float]] = []
@@ -195,7 +216,9 @@ class IterativePruner:
             if self.target.reached(costs(smaller.graph), original):
                 break
         if not chosen:
-            raise GraphError("prune: no channel can be removed any more, though the target is not met")
+            raise GraphError(
+                "prune: no channel can be removed any more, though the target is not met"
+            )
         return chosen
 
     def _remove(
@@ -218,27 +241,46 @@ class IterativePruner:
             t = time.perf_counter()
             state.trainer.steps(self.train, self.retrain_steps)
             state.retraining += time.perf_counter() - t
-        if state.trainer is not None and self.val is not None and (done + 1) % self.evaluate_every == 0:
+        if (
+            state.trainer is not None
+            and self.val is not None
+            and (done + 1) % self.evaluate_every == 0
+        ):
             accuracy = state.trainer.evaluate(self.val).get("accuracy")
         now = costs(state.model.graph)
         seconds = (time.perf_counter() - t0) / len(chosen)
         steps = []
         for k, (unit, value) in enumerate(chosen):
-            members = tuple((layer, int(kept.get(layer, range(1 << 30))[i])) for layer, i in unit.members)
+            members = tuple(
+                (layer, int(kept.get(layer, range(1 << 30))[i])) for layer, i in unit.members
+            )
             last = k == len(chosen) - 1
             steps.append(
                 PruneStep(
-                    done + k + 1, members[0][0], members[0][1], members, value, now.macs, now.params,
-                    proof.max_abs_diff, accuracy if last else None, seconds,
-                )  # fmt: skip
+                    done + k + 1,
+                    members[0][0],
+                    members[0][1],
+                    members,
+                    value,
+                    now.macs,
+                    now.params,
+                    proof.max_abs_diff,
+                    accuracy if last else None,
+                    seconds,
+                )
             )
-        state.model.meta["history"] = [*state.model.meta.get("history", []), *(s.to_json() for s in steps)]
+        state.model.meta["history"] = [
+            *state.model.meta.get("history", []),
+            *(s.to_json() for s in steps),
+        ]
         if self.on_step is not None:
             for s in steps:
                 self.on_step(s, state.model, state.trainer)
         return steps
 
-    def _prove(self, before: Model, after: Model, pruning: PruningMap, units: Sequence[Unit]) -> Verification:
+    def _prove(
+        self, before: Model, after: Model, pruning: PruningMap, units: Sequence[Unit]
+    ) -> Verification:
         rng = np.random.default_rng(0)
         images = rng.standard_normal((4, *before.input_shape), dtype=np.float32)
         return verify(before, after, pruning, units, images)

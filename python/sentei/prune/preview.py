@@ -30,7 +30,11 @@ class Preview:
     def __str__(self) -> str:
         lines = []
         for layer in self.layers:
-            what = f"{layer.prunable} of {layer.width} channels prunable" if layer.prunable else f"left alone: {layer.reason}"
+            what = (
+                f"{layer.prunable} of {layer.width} channels prunable"
+                if layer.prunable
+                else f"left alone: {layer.reason}"
+            )
             tied = f" (together with {', '.join(layer.tied_with)})" if layer.tied_with else ""
             lines.append(f"{layer.name:<24} {what}{tied}")
         lo, hi = self.smallest, self.original

@@ -41,7 +41,9 @@ def shrunk_graph(graph: Graph, groups: ChannelGroups, labels: Iterable[int]) -> 
     return smaller, keep
 
 
-def slice_array(name: str, array: NDArray[np.float32], keep: Mapping[tuple[str, int], NDArray[np.int64]]) -> NDArray[np.float32]:
+def slice_array(
+    name: str, array: NDArray[np.float32], keep: Mapping[tuple[str, int], NDArray[np.int64]]
+) -> NDArray[np.float32]:
     """Take what stays of one array along each of its axes."""
     for axis in range(array.ndim):
         indices = keep.get((name, axis))
@@ -66,7 +68,9 @@ def remove(model: Model, pruning: PruningMap, units: Iterable[Unit]) -> tuple[Mo
     tensors = {}
     for name, t in model.tensors.items():
         array = np.asarray(t)
-        tensors[name] = Tensor.from_numpy(slice_array(name, array, keep) if name in touched else array)
+        tensors[name] = Tensor.from_numpy(
+            slice_array(name, array, keep) if name in touched else array
+        )
     smaller = Model(graph, tensors, model.meta)
     kept = {k: list(v) for k, v in (model.meta.get("kept") or {}).items()}
     for node in graph.nodes:

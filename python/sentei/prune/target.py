@@ -31,7 +31,9 @@ class Target:
     def __post_init__(self) -> None:
         given = [k for k in KINDS if getattr(self, k) is not None]
         if len(given) != 1:
-            raise ValueError(f"Target: exactly one of flops, macs, params must be given, got {given or 'none'}")
+            raise ValueError(
+                f"Target: exactly one of flops, macs, params must be given, got {given or 'none'}"
+            )
         self._parse()
 
     @property
@@ -44,12 +46,16 @@ class Target:
         try:
             number = float(text.removesuffix("%").replace("_", "").replace(",", ""))
         except ValueError:
-            raise ValueError(f"Target: {self.kind} must be a number or a percentage like '30%', got {value!r}") from None
+            raise ValueError(
+                f"Target: {self.kind} must be a number or a percentage like '30%', got {value!r}"
+            ) from None
         if text.endswith("%"):
             if not 0 < number <= 100:
-                raise ValueError(f"Target: {self.kind} must remain between 0% and 100%, got {value!r}")
+                raise ValueError(
+                    f"Target: {self.kind} must remain between 0% and 100%, got {value!r}"
+                )
             return number / 100, True
-        if not (number > 0 and number == number and number != float("inf")):
+        if not (0 < number < float("inf")):
             raise ValueError(f"Target: {self.kind} must be positive, got {value!r}")
         if number < 1:
             raise ValueError(

@@ -97,7 +97,9 @@ def pruning_map(
     layers = [n for n in graph.nodes if n.op.name in LAYER_OPS]
     for pattern in ignore:
         if not any(fnmatchcase(n.name, pattern) for n in layers):
-            raise GraphError(f"pruning: ignore must match a layer, got {pattern!r}; layers are {[n.name for n in layers]}")
+            raise GraphError(
+                f"pruning: ignore must match a layer, got {pattern!r}; layers are {[n.name for n in layers]}"
+            )
 
     members: dict[int, list[tuple[str, int]]] = {}
     blocked: dict[int, str] = dict(groups.locked)
@@ -136,7 +138,13 @@ def pruning_map(
         reason = reasons.get(node.name)
         if n == 0 and reason is None:
             labels = np.unique(groups.labels[(weight_of(node), 0)]).tolist()
-            reason = next((blocked[k] for k in labels if k in blocked), "it has no channel of its own")
+            reason = next(
+                (blocked[k] for k in labels if k in blocked), "it has no channel of its own"
+            )
         tied = tuple(sorted(partners.get(node.name, ())))
-        table.append(LayerUnits(node.name, node.op.name, widths[node.name], n, reason if n == 0 else None, tied))
+        table.append(
+            LayerUnits(
+                node.name, node.op.name, widths[node.name], n, reason if n == 0 else None, tied
+            )
+        )
     return PruningMap(groups, units, tuple(table), floor, widths)

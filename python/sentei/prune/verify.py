@@ -17,7 +17,7 @@ from sentei.passes import inference
 from sentei.prune.units import PruningMap, Unit
 from sentei.run import Runner
 
-__all__ = ["RELATIVE_TOLERANCE", "VerificationError", "Verification", "masked_outputs", "verify"]
+__all__ = ["RELATIVE_TOLERANCE", "Verification", "VerificationError", "masked_outputs", "verify"]
 
 # float32 sums in another order, through some tens of layers.
 RELATIVE_TOLERANCE = 5e-5
@@ -40,7 +40,9 @@ class Verification:
         return self.max_abs_diff <= self.tolerance
 
 
-def _mask_values(graph: Graph, pruning: PruningMap, labels: list[int]) -> tuple[Graph, dict[str, NDArray[np.float32]]]:
+def _mask_values(
+    graph: Graph, pruning: PruningMap, labels: list[int]
+) -> tuple[Graph, dict[str, NDArray[np.float32]]]:
     """Where f(0) is not 0, a masked channel would speak again: multiply it by 0 after the op."""
     masks: dict[str, NDArray[np.float32]] = {}
     renamed: dict[str, str] = {}

@@ -67,7 +67,9 @@ class Runner:
         node = step.node
         ins: list[Tensor | None] = []
         for k, v in enumerate(node.inputs):
-            unused = v is None or (k < len(node.op.inputs) and node.op.argument(k) in node.op.shape_only)
+            unused = v is None or (
+                k < len(node.op.inputs) and node.op.argument(k) in node.op.shape_only
+            )
             ins.append(None if unused or v is None else self._values[v])
         outs = [self._values[o] for o in node.outputs]
         scratch = None
@@ -95,7 +97,9 @@ class Runner:
             raise GraphError(f"Runner: there must be a value {name!r}")
         role = self.plan.graph.values[name].role
         if role == "temp" and name not in self._fetchable:
-            raise GraphError(f"Runner: {name!r} must be an output or in `keep` to be read after a run")
+            raise GraphError(
+                f"Runner: {name!r} must be an output or in `keep` to be read after a run"
+            )
         return self._values[name].numpy()
 
     def check_finite(self) -> str | None:
