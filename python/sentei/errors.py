@@ -1,5 +1,7 @@
 """The kinds of error that sentei raises; every message is one sentence that names the argument."""
 
+from pathlib import Path
+
 __all__ = [
     "DTypeError",
     "DataError",
@@ -36,4 +38,8 @@ class DataError(SenteiError, ValueError):
 
 
 class NonFiniteError(SenteiError, ArithmeticError):
-    """Training met a value that is not finite."""
+    """Training met a value that is not finite: in which step, where first, and what is safe."""
+
+    step: int = 0
+    where: str = ""
+    checkpoint: Path | None = None
