@@ -21,7 +21,7 @@ from sentei.workflow.factory import (
     make_regularizers,
     make_schedule,
 )
-from sentei.workflow.session import Keeper, Session
+from sentei.workflow.session import PHASE, Keeper, Session
 
 __all__ = ["make_pruner", "make_target", "prune_stage", "train_stage"]
 
@@ -86,6 +86,7 @@ def _fit(
     callbacks.append(keeper)
     if session.saved_phase() == phase:
         trainer = Trainer.resume(session.run.checkpoint, callbacks=callbacks)
+        trainer.model.meta.pop(PHASE, None)
     else:
         trainer = Trainer(
             model,
@@ -189,10 +190,13 @@ def _remove(session: Session, model: Model, resumed: bool) -> PruneResult:
     history: list[PruneStep] = []
     if resumed:
         trainer = Trainer.resume(run.checkpoint)
+        trainer.model.meta.pop(PHASE, None)
         history = [step_of(d) for d in trainer.model.meta.get("history", [])]
+        _log_missing(session, history)
     else:
+        model = _afresh(model)
         trainer = Trainer(
-            model.copy(),
+            model,
             make_optimizer(s, p.lr),
             make_loss(s),
             batch=s.batch,
@@ -218,6 +222,23 @@ def _remove(session: Session, model: Model, resumed: bool) -> PruneResult:
         session.watch.prune_end()
     run.write_metrics()
     return result
+
+
+def _afresh(model: Model) -> Model:
+    """A copy whose history of pruning is empty; that of an earlier pruning is kept apart."""
+    model = model.copy()
+    if "history" in model.meta:
+        before = {k: model.meta.pop(k) for k in ("history", "prune") if k in model.meta}
+        model.meta["earlier"] = [*model.meta.get("earlier", []), before]
+    return model
+
+
+def _log_missing(session: Session, history: Sequence[PruneStep]) -> None:
+    """Events of steps that the checkpoint holds and the stopped process had not written yet."""
+    logged = {e.get("step") for e in session.run.read() if e.get("event") == "prune_step"}
+    for step in history:
+        if step.step not in logged:
+            session.run.event("prune_step", **step.to_json())
 
 
 def step_of(data: Mapping[str, Any]) -> PruneStep:
