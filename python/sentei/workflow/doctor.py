@@ -11,8 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-__all__ = ["cpu_model", "examine", "versions"]
+__all__ = ["cpu_model", "cpu_quota", "examine", "versions"]
 
+CGROUP = Path("/sys/fs/cgroup")
 _PACKAGES = ("numpy", "safetensors", "rich", "typer", "pydantic")
 _EXTRAS = {
     "plot": ("matplotlib",),
@@ -126,22 +127,20 @@ def _threads() -> dict[str, Any]:
         "default": _core.default_threads(),
         "cpus": os.cpu_count(),
         "affinity": allowed,
-        "cgroup_quota": _cpu_quota(),
+        "cgroup_quota": cpu_quota(),
     }
 
 
-def _cpu_quota() -> float | None:
-    """CPUs that the control group allows; None: no limit."""
-    for file in ("/sys/fs/cgroup/cpu.max",):
-        try:
-            quota, period = Path(file).read_text().split()[:2]
-            return None if quota == "max" else int(quota) / int(period)
-        except (OSError, ValueError):
-            continue
+def cpu_quota() -> float | None:
+    """CPUs that the control group allows; None: no limit, or none that can be read."""
     try:
-        base = Path("/sys/fs/cgroup/cpu")
-        quota_us = int((base / "cpu.cfs_quota_us").read_text())
-        period_us = int((base / "cpu.cfs_period_us").read_text())
+        quota, period = (CGROUP / "cpu.max").read_text().split()[:2]
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        pass
+    try:  # version 1 of control groups
+        quota_us = int((CGROUP / "cpu/cpu.cfs_quota_us").read_text())
+        period_us = int((CGROUP / "cpu/cpu.cfs_period_us").read_text())
     except (OSError, ValueError):
         return None
     return quota_us / period_us if quota_us > 0 and period_us > 0 else None
@@ -158,7 +157,7 @@ def _memory() -> dict[str, Any]:
     limit = None
     for file in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
-            number = int((Path("/sys/fs/cgroup") / file).read_text())
+            number = int((CGROUP / file).read_text())
         except (OSError, ValueError):
             continue
         limit = number if number < 1 << 60 else None  # v1 writes "no limit" as a huge number
