@@ -11,7 +11,13 @@ PYBIND11_MODULE(_core, m) {
   bind_tensor(m);
   bind_runtime(m);
   bind_add(m);
+  bind_bias(m);
+  bind_conv2d(m);
+  bind_batch_norm(m);
   bind_fill(m);
+  bind_scores(m);
+  bind_semi_sync(m);
+  bind_optimizers(m);
   bind_vmath(m);
   bind_activations(m);
   bind_prelu(m);

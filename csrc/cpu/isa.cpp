@@ -27,8 +27,9 @@ Isa choose() {
   for (Isa isa : kAll)
     if (isa_built(isa) && isa_supported(isa)) return isa;
   fail<DeviceError>(
-      "sentei: this CPU must have at least SSE4.2 (x86-64-v2); build with -DSENTEI_PLAIN=ON for "
-      "older ones");
+      "sentei: this CPU must support one of the instruction-set tiers that were built (x86-64-v2 "
+      "needs SSE4.2); "
+      "build with -DSENTEI_TIERS=plain for other CPUs");
 }
 
 }  // namespace
@@ -47,14 +48,26 @@ const char* isa_name(Isa isa) {
 }
 
 bool isa_built(Isa isa) {
+  switch (isa) {
 #if defined(SENTEI_TIER_PLAIN)
-  if (isa == Isa::plain) return true;
+    case Isa::plain:
+      return true;
 #endif
-#if defined(SENTEI_TIER_X86)
-  if (isa != Isa::plain) return true;
+#if defined(SENTEI_TIER_V2)
+    case Isa::v2:
+      return true;
 #endif
-  (void)isa;
-  return false;
+#if defined(SENTEI_TIER_V3)
+    case Isa::v3:
+      return true;
+#endif
+#if defined(SENTEI_TIER_V4)
+    case Isa::v4:
+      return true;
+#endif
+    default:
+      return false;
+  }
 }
 
 bool isa_supported(Isa isa) {

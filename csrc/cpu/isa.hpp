@@ -21,16 +21,26 @@ bool isa_supported(Isa isa);  // by this CPU
 #else
 #define SENTEI_PICK_PLAIN(table)
 #endif
-#if defined(SENTEI_TIER_X86)
-#define SENTEI_PICK_X86(table) \
-  case Isa::v4:                \
-    return v4::table;          \
-  case Isa::v3:                \
-    return v3::table;          \
-  case Isa::v2:                \
+#if defined(SENTEI_TIER_V2)
+#define SENTEI_PICK_V2(table) \
+  case Isa::v2:               \
     return v2::table;
 #else
-#define SENTEI_PICK_X86(table)
+#define SENTEI_PICK_V2(table)
+#endif
+#if defined(SENTEI_TIER_V3)
+#define SENTEI_PICK_V3(table) \
+  case Isa::v3:               \
+    return v3::table;
+#else
+#define SENTEI_PICK_V3(table)
+#endif
+#if defined(SENTEI_TIER_V4)
+#define SENTEI_PICK_V4(table) \
+  case Isa::v4:               \
+    return v4::table;
+#else
+#define SENTEI_PICK_V4(table)
 #endif
 
 // SENTEI_KERNEL_TABLE(Conv2dKernels, conv2d_kernels): use as conv2d_kernels().forward(...).
@@ -49,7 +59,9 @@ bool isa_supported(Isa isa);  // by this CPU
   }                                      \
   inline const Type& table() {           \
     switch (active_isa()) {              \
-      SENTEI_PICK_X86(table)             \
+      SENTEI_PICK_V4(table)              \
+      SENTEI_PICK_V3(table)              \
+      SENTEI_PICK_V2(table)              \
       SENTEI_PICK_PLAIN(table)           \
       default:                           \
         __builtin_unreachable();         \

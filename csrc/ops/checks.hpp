@@ -43,4 +43,15 @@ inline void check_same_or_apart(const char* op, const char* out_name, const Tens
                " must be ", in_name, " itself or not overlap it");
 }
 
+// The workspace's memory, or null when none is needed. 64-byte aligned.
+inline void* check_workspace(const char* op, const Tensor* workspace, std::size_t need) {
+  if (need == 0) return nullptr;
+  SENTEI_CHECK(ValueError, workspace && workspace->bytes() >= need, op,
+               ": workspace must have at least ", need, " bytes, got ",
+               workspace ? workspace->bytes() : 0);
+  SENTEI_CHECK(ValueError, reinterpret_cast<std::uintptr_t>(workspace->raw()) % 64 == 0, op,
+               ": workspace must be aligned to 64 bytes");
+  return workspace->raw();
+}
+
 }  // namespace sentei::ops

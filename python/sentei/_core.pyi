@@ -58,6 +58,210 @@ def default_threads() -> int: ...
 def philox(seed: int, stream: int, step: int, index: int) -> list[int]: ...
 def add_forward(a: Tensor | None, b: Tensor | None, y: Tensor) -> None: ...
 def fill_forward(y: Tensor, value: float) -> None: ...
+def conv2d_geometry(
+    x: Sequence[int],
+    w: Sequence[int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> tuple[int, int, int, int]: ...
+def conv2d_workspace(
+    pass_: str,
+    x: Sequence[int],
+    w: Sequence[int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> int: ...
+def conv2d_forward(
+    x: Tensor | None,
+    w: Tensor | None,
+    b: Tensor | None,
+    y: Tensor,
+    workspace: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    relu: bool,
+) -> None: ...
+def conv2d_backward_input(
+    dy: Tensor | None,
+    w: Tensor | None,
+    dx: Tensor,
+    workspace: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> None: ...
+def conv2d_backward_weight(
+    x: Tensor | None,
+    dy: Tensor | None,
+    dw: Tensor,
+    workspace: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> None: ...
+def bias_workspace(rows: int, columns: int) -> int: ...
+def bias_backward(dy: Tensor | None, db: Tensor, workspace: Tensor | None) -> None: ...
+def linear_workspace(pass_: str, n: int, i: int, o: int) -> int: ...
+def linear_forward(
+    x: Tensor | None,
+    w: Tensor | None,
+    b: Tensor | None,
+    y: Tensor,
+    workspace: Tensor | None,
+    relu: bool,
+) -> None: ...
+def linear_backward_input(
+    dy: Tensor | None, w: Tensor | None, dx: Tensor, workspace: Tensor | None
+) -> None: ...
+def linear_backward_weight(
+    x: Tensor | None, dy: Tensor | None, dw: Tensor, workspace: Tensor | None
+) -> None: ...
+def linear_backward_weight_rows(
+    x: Tensor | None,
+    dy: Tensor | None,
+    rows: Tensor | None,
+    offsets: Tensor | None,
+    group: Tensor | None,
+    dw: Tensor,
+    workspace: Tensor | None,
+) -> None: ...
+def sgd_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    v: Tensor | None,
+    lr: Tensor | None,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def adagrad_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    h: Tensor | None,
+    lr: Tensor | None,
+    eps: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def rmsprop_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    h: Tensor | None,
+    lr: Tensor | None,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def adam_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    m: Tensor | None,
+    v: Tensor | None,
+    t: Tensor | None,
+    lr: Tensor | None,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    eps_inside: bool,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def semi_sync_update(
+    w: Tensor | None,
+    dw: Tensor | None,
+    v: Tensor | None,
+    rows: Tensor | None,
+    offsets: Tensor | None,
+    group: Tensor | None,
+    lr: Tensor | None,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
+    compact: bool,
+    workspace: Tensor,
+) -> None: ...
+def counter_advance(counter: Tensor | None, modulo: int) -> None: ...
+def score_accumulate(
+    x: Tensor | None,
+    g: Tensor | None,
+    stats: Tensor | None,
+    sum_x: Tensor | None,
+    sum_g: Tensor | None,
+    workspace: Tensor,
+) -> None: ...
+def trace_accumulate(
+    x: Tensor | None, mean_g: Tensor | None, stats: Tensor | None, workspace: Tensor
+) -> None: ...
+def score_workspace(shape: Sequence[int], rows: int) -> int: ...
+def batch_norm_workspace(x: Sequence[int]) -> int: ...
+def batch_norm_forward(
+    x: Tensor | None,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    y: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    momentum: float,
+    relu: bool,
+) -> None: ...
+def batch_norm_backward(
+    dy: Tensor | None,
+    x: Tensor | None,
+    gamma: Tensor | None,
+    mean: Tensor | None,
+    rstd: Tensor | None,
+    beta: Tensor | None,
+    dx: Tensor,
+    dgamma: Tensor,
+    dbeta: Tensor,
+    workspace: Tensor | None,
+    relu: bool,
+) -> None: ...
+def batch_norm_inference_forward(
+    x: Tensor | None,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    y: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    relu: bool,
+) -> None: ...
+def batch_norm_inference_backward(
+    dy: Tensor | None,
+    x: Tensor | None,
+    gamma: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    beta: Tensor | None,
+    dx: Tensor,
+    dgamma: Tensor,
+    dbeta: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    relu: bool,
+) -> None: ...
+def batch_norm_inference_backward_input(
+    dy: Tensor | None,
+    gamma: Tensor | None,
+    var: Tensor | None,
+    x: Tensor | None,
+    mean: Tensor | None,
+    beta: Tensor | None,
+    dx: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    relu: bool,
+) -> None: ...
 def vmath(name: str, isa: str, x: Tensor, y: Tensor) -> None: ...
 def relu_forward(x: Tensor | None, y: Tensor) -> None: ...
 def relu_backward(y: Tensor | None, dy: Tensor | None, dx: Tensor) -> None: ...

@@ -29,6 +29,29 @@ from sentei.ops.activations import (
     tanh_forward,
 )
 from sentei.ops.add import ADD, add_forward
+from sentei.ops.batch_norm import (
+    BATCH_NORM,
+    BATCH_NORM_BACKWARD,
+    batch_norm_backward,
+    batch_norm_forward,
+)
+from sentei.ops.batch_norm_inference import (
+    BATCH_NORM_INFERENCE,
+    BATCH_NORM_INFERENCE_BACKWARD,
+    BATCH_NORM_INFERENCE_BACKWARD_INPUT,
+    batch_norm_inference_backward,
+    batch_norm_inference_backward_input,
+    batch_norm_inference_forward,
+)
+from sentei.ops.bias import BIAS_BACKWARD, bias_backward
+from sentei.ops.conv2d import (
+    CONV2D,
+    CONV2D_BACKWARD_INPUT,
+    CONV2D_BACKWARD_WEIGHT,
+    conv2d_backward_input,
+    conv2d_backward_weight,
+    conv2d_forward,
+)
 from sentei.ops.discriminant_penalty import (
     DISCRIMINANT_PENALTY,
     DISCRIMINANT_PENALTY_BACKWARD,
@@ -48,7 +71,24 @@ from sentei.ops.dropout import (
 )
 from sentei.ops.fill import FILL, fill_forward
 from sentei.ops.maxout import MAXOUT, MAXOUT_BACKWARD, maxout_backward, maxout_forward
+from sentei.ops.optimizers import (
+    ADAGRAD_UPDATE,
+    ADAM_UPDATE,
+    RMSPROP_UPDATE,
+    SGD_UPDATE,
+    adagrad_update,
+    adam_update,
+    rmsprop_update,
+    sgd_update,
+)
 from sentei.ops.prelu import PRELU, PRELU_BACKWARD, prelu_backward, prelu_forward
+from sentei.ops.scores import SCORE_ACCUMULATE, TRACE_ACCUMULATE, score_accumulate, trace_accumulate
+from sentei.ops.semi_sync import (
+    COUNTER_ADVANCE,
+    SEMI_SYNC_UPDATE,
+    counter_advance,
+    semi_sync_update,
+)
 from sentei.ops.softmax import SOFTMAX, SOFTMAX_BACKWARD, softmax_backward, softmax_forward
 from sentei.ops.sparse_penalty import (
     SPARSE_PENALTY,
@@ -58,7 +98,19 @@ from sentei.ops.sparse_penalty import (
 )
 
 __all__ = [
+    "ADAGRAD_UPDATE",
+    "ADAM_UPDATE",
     "ADD",
+    "BATCH_NORM",
+    "BATCH_NORM_BACKWARD",
+    "BATCH_NORM_INFERENCE",
+    "BATCH_NORM_INFERENCE_BACKWARD",
+    "BATCH_NORM_INFERENCE_BACKWARD_INPUT",
+    "BIAS_BACKWARD",
+    "CONV2D",
+    "CONV2D_BACKWARD_INPUT",
+    "CONV2D_BACKWARD_WEIGHT",
+    "COUNTER_ADVANCE",
     "DISCRIMINANT_PENALTY",
     "DISCRIMINANT_PENALTY_BACKWARD",
     "DROPOUT",
@@ -77,7 +129,11 @@ __all__ = [
     "PRELU_BACKWARD",
     "RELU",
     "RELU_BACKWARD",
+    "RMSPROP_UPDATE",
     "SCALE",
+    "SCORE_ACCUMULATE",
+    "SEMI_SYNC_UPDATE",
+    "SGD_UPDATE",
     "SOFTMAX",
     "SOFTMAX_BACKWARD",
     "SOFTPLUS",
@@ -87,7 +143,20 @@ __all__ = [
     "STEP",
     "TANH",
     "TANH_BACKWARD",
+    "TRACE_ACCUMULATE",
+    "adagrad_update",
+    "adam_update",
     "add_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_inference_backward",
+    "batch_norm_inference_backward_input",
+    "batch_norm_inference_forward",
+    "bias_backward",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "conv2d_forward",
+    "counter_advance",
     "discriminant_penalty_backward",
     "discriminant_penalty_forward",
     "dropout_backward",
@@ -107,7 +176,11 @@ __all__ = [
     "prelu_forward",
     "relu_backward",
     "relu_forward",
+    "rmsprop_update",
     "scale_forward",
+    "score_accumulate",
+    "semi_sync_update",
+    "sgd_update",
     "softmax_backward",
     "softmax_forward",
     "softplus_backward",
@@ -117,4 +190,5 @@ __all__ = [
     "step_forward",
     "tanh_backward",
     "tanh_forward",
+    "trace_accumulate",
 ]

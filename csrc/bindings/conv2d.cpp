@@ -1,0 +1,70 @@
+#include "ops/conv2d.hpp"
+
+#include "bindings/bindings.hpp"
+
+namespace sentei::bindings {
+namespace {
+
+using Pair = std::pair<int, int>;
+using Dims = std::vector<std::int64_t>;
+
+Conv2dGeometry geometry(const Dims& x, const Dims& w, Pair stride, Pair padding, Pair dilation) {
+  return ops::conv2d_check(shape_from(x), shape_from(w),
+                           {stride.first, stride.second, padding.first, padding.second,
+                            dilation.first, dilation.second});
+}
+
+ops::Conv2dAttrs attrs(Pair stride, Pair padding, Pair dilation) {
+  return {stride.first,   stride.second,  padding.first,
+          padding.second, dilation.first, dilation.second};
+}
+
+}  // namespace
+
+void bind_conv2d(py::module_& m) {
+  m.def(
+      "conv2d_geometry",
+      [](const Dims& x, const Dims& w, Pair stride, Pair padding, Pair dilation) {
+        const Conv2dGeometry g = geometry(x, w, stride, padding, dilation);
+        return py::make_tuple(g.N, g.P, g.Q, g.K);
+      },
+      py::arg("x"), py::arg("w"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      "Shape (N, P, Q, K) of the output; raises ShapeError.");
+  m.def(
+      "conv2d_workspace",
+      [](const std::string& pass, const Dims& x, const Dims& w, Pair stride, Pair padding,
+         Pair dilation) {
+        return ops::conv2d_workspace(pass, geometry(x, w, stride, padding, dilation));
+      },
+      py::arg("pass_"), py::arg("x"), py::arg("w"), py::arg("stride"), py::arg("padding"),
+      py::arg("dilation"), "Bytes of scratch for forward, backward_input, _weight or _bias.");
+  m.def(
+      "conv2d_forward",
+      [](const Tensor& x, const Tensor& w, const Tensor* b, const Tensor& y, const Tensor* ws,
+         Pair stride, Pair padding, Pair dilation, bool relu) {
+        ops::conv2d_forward(x, w, b, y, ws, attrs(stride, padding, dilation), relu);
+      },
+      py::arg("x"), py::arg("w"), py::arg("b").none(true), py::arg("y"),
+      py::arg("workspace").none(true), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("relu"), "y = relu?(x * w + b)", nogil());
+  m.def(
+      "conv2d_backward_input",
+      [](const Tensor& dy, const Tensor& w, const Tensor& dx, const Tensor* ws, Pair stride,
+         Pair padding, Pair dilation) {
+        ops::conv2d_backward_input(dy, w, dx, ws, attrs(stride, padding, dilation));
+      },
+      py::arg("dy"), py::arg("w"), py::arg("dx"), py::arg("workspace").none(true),
+      py::arg("stride"), py::arg("padding"), py::arg("dilation"), "Gradient of the input.",
+      nogil());
+  m.def(
+      "conv2d_backward_weight",
+      [](const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor* ws, Pair stride,
+         Pair padding, Pair dilation) {
+        ops::conv2d_backward_weight(x, dy, dw, ws, attrs(stride, padding, dilation));
+      },
+      py::arg("x"), py::arg("dy"), py::arg("dw"), py::arg("workspace").none(true),
+      py::arg("stride"), py::arg("padding"), py::arg("dilation"), "Gradient of the filters.",
+      nogil());
+}
+
+}  // namespace sentei::bindings

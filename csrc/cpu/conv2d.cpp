@@ -1,0 +1,81 @@
+#include "cpu/conv2d.hpp"
+
+#include "cpu/column_sum.hpp"
+#include "cpu/conv2d_plan.hpp"
+#include "cpu/isa.hpp"
+
+namespace sentei::cpu {
+
+SENTEI_KERNEL_TABLE(Conv2dSumKernels, conv2d_sum_kernels)
+SENTEI_KERNEL_TABLE(Conv2dWeightKernels, conv2d_weight_kernels)
+SENTEI_KERNEL_TABLE(Conv2dDepthwiseKernels, conv2d_depthwise_kernels)
+
+namespace {
+
+std::size_t floats(std::int64_t n) { return static_cast<std::size_t>(n) * sizeof(float); }
+
+// The packed filter and bias of one pass; a depthwise filter is packed over all channels at once.
+std::size_t sum_workspace(const Conv2dGeometry& g, std::int64_t in_group, std::int64_t out_group) {
+  const std::int64_t taps = g.R * g.S;
+  return g.depthwise() ? floats((taps + 1) * padded(g.C))
+                       : floats(g.G * (taps * in_group + 1) * padded(out_group));
+}
+
+void run_sum(const Conv2dSumArgs& args) {
+  if (args.g->depthwise()) {
+    conv2d_depthwise_kernels().sum(args);
+  } else {
+    conv2d_sum_kernels().run(args);
+  }
+}
+
+}  // namespace
+
+std::size_t conv2d_forward_workspace(const Conv2dGeometry& g) {
+  return sum_workspace(g, g.group_channels(), g.group_filters());
+}
+
+void conv2d_forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias,
+                    bool relu, float* y, void* workspace) {
+  if (g.N == 0) return;
+  const auto plan = conv2d_forward_plan(g);
+  run_sum({&g, plan.get(), false, x, w, bias, relu, y, static_cast<float*>(workspace)});
+}
+
+std::size_t conv2d_backward_input_workspace(const Conv2dGeometry& g) {
+  return sum_workspace(g, g.group_filters(), g.group_channels());
+}
+
+void conv2d_backward_input(const Conv2dGeometry& g, const float* dy, const float* w, float* dx,
+                           void* workspace) {
+  if (g.N == 0) return;
+  const auto plan = conv2d_backward_input_plan(g);
+  run_sum({&g, plan.get(), true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
+}
+
+std::size_t conv2d_backward_weight_workspace(const Conv2dGeometry& g) {
+  const Conv2dWeightSplit s = conv2d_weight_split(g);
+  return floats(s.slots * (s.slot_floats + s.panels * s.patch_floats));
+}
+
+void conv2d_backward_weight(const Conv2dGeometry& g, const float* x, const float* dy, float* dw,
+                            void* workspace) {
+  const auto plan = conv2d_backward_weight_plan(g);
+  const Conv2dWeightArgs args = {&g, plan.get(), conv2d_weight_split(g),        x,
+                                 dy, dw,         static_cast<float*>(workspace)};
+  if (args.split.mode == WeightMode::depthwise) {
+    conv2d_depthwise_kernels().weight(args);
+  } else {
+    conv2d_weight_kernels().run(args);
+  }
+}
+
+std::size_t conv2d_backward_bias_workspace(const Conv2dGeometry& g) {
+  return column_sum_workspace(g.N * g.P * g.Q, g.K);
+}
+
+void conv2d_backward_bias(const Conv2dGeometry& g, const float* dy, float* db, void* workspace) {
+  column_sum(g.N * g.P * g.Q, g.K, dy, db, workspace);
+}
+
+}  // namespace sentei::cpu

@@ -1,0 +1,122 @@
+#include "ops/conv2d.hpp"
+
+#include "cpu/conv2d.hpp"
+#include "ops/checks.hpp"
+
+namespace sentei {
+
+Conv2dGeometry conv2d_geometry(const std::int64_t x[4], const std::int64_t w[4], int stride_h,
+                               int stride_w, int padding_h, int padding_w, int dilation_h,
+                               int dilation_w) {
+  Conv2dGeometry g{};
+  g.N = x[0], g.H = x[1], g.W = x[2], g.C = x[3];
+  g.K = w[0], g.R = w[1], g.S = w[2];
+  g.G = g.C / w[3];
+  g.P = (g.H + 2 * padding_h - dilation_h * (g.R - 1) - 1) / stride_h + 1;
+  g.Q = (g.W + 2 * padding_w - dilation_w * (g.S - 1) - 1) / stride_w + 1;
+  g.stride_h = stride_h, g.stride_w = stride_w;
+  g.padding_h = padding_h, g.padding_w = padding_w;
+  g.dilation_h = dilation_h, g.dilation_w = dilation_w;
+  return g;
+}
+
+}  // namespace sentei
+
+namespace sentei::ops {
+namespace {
+
+Conv2dGeometry geometry_of(const Shape& x, const Shape& w, const Conv2dAttrs& a) {
+  return conv2d_geometry(x.dims.data(), w.dims.data(), a.stride_h, a.stride_w, a.padding_h,
+                         a.padding_w, a.dilation_h, a.dilation_w);
+}
+
+Shape output_shape(const Conv2dGeometry& g) { return {g.N, g.P, g.Q, g.K}; }
+
+}  // namespace
+
+Conv2dGeometry conv2d_check(const Shape& x, const Shape& w, const Conv2dAttrs& a) {
+  SENTEI_CHECK(ShapeError, x.rank == 4, "conv2d: x must have shape (N, H, W, C), got ", x);
+  SENTEI_CHECK(ShapeError, w.rank == 4, "conv2d: w must have shape (K, R, S, C), got ", w);
+  SENTEI_CHECK(ValueError, a.stride_h >= 1 && a.stride_w >= 1,
+               "conv2d: stride must be at least 1, got (", a.stride_h, ", ", a.stride_w, ")");
+  SENTEI_CHECK(ValueError, a.padding_h >= 0 && a.padding_w >= 0,
+               "conv2d: padding must be at least 0, got (", a.padding_h, ", ", a.padding_w, ")");
+  SENTEI_CHECK(ValueError, a.dilation_h >= 1 && a.dilation_w >= 1,
+               "conv2d: dilation must be at least 1, got (", a.dilation_h, ", ", a.dilation_w, ")");
+  for (int i = 0; i < 4; ++i)
+    SENTEI_CHECK(ShapeError, w[i] >= 1, "conv2d: w must have no empty axis, got ", w);
+  for (int i = 1; i < 4; ++i)
+    SENTEI_CHECK(ShapeError, x[i] >= 1, "conv2d: x must have no empty axis but N, got ", x);
+  SENTEI_CHECK(ShapeError, x[3] % w[3] == 0,
+               "conv2d: w must have shape (K, R, S, C / groups) with C = ", x[3], " to match x ", x,
+               ", got ", w);
+  const std::int64_t groups = x[3] / w[3];
+  SENTEI_CHECK(ShapeError, w[0] % groups == 0, "conv2d: the filters of w must divide evenly among ",
+               groups, " groups, got ", w);
+  const Conv2dGeometry g = geometry_of(x, w, a);
+  SENTEI_CHECK(ShapeError,
+               g.H + 2 * a.padding_h > a.dilation_h * (g.R - 1) &&
+                   g.W + 2 * a.padding_w > a.dilation_w * (g.S - 1),
+               "conv2d: the window ", w[1], " x ", w[2], " must fit into x ", x, " with padding (",
+               a.padding_h, ", ", a.padding_w, ")");
+  return g;
+}
+
+std::size_t conv2d_workspace(const std::string& pass, const Conv2dGeometry& g) {
+  if (pass == "forward") return cpu::conv2d_forward_workspace(g);
+  if (pass == "backward_input") return cpu::conv2d_backward_input_workspace(g);
+  if (pass == "backward_weight") return cpu::conv2d_backward_weight_workspace(g);
+  fail<ValueError>(
+      "conv2d_workspace: pass must be forward, backward_input or backward_weight, got ", pass);
+}
+
+void conv2d_forward(const Tensor& x, const Tensor& w, const Tensor* b, const Tensor& y,
+                    const Tensor* workspace, const Conv2dAttrs& attrs, bool relu) {
+  const char* op = "conv2d_forward";
+  check_float(op, "x", x);
+  check_float(op, "w", w);
+  check_float(op, "y", y);
+  const Conv2dGeometry g = conv2d_check(x.shape(), w.shape(), attrs);
+  check_shape(op, "y", y, output_shape(g));
+  check_apart(op, "y", y, "x", x);
+  check_apart(op, "y", y, "w", w);
+  if (b) {
+    check_float(op, "b", *b);
+    check_shape(op, "b", *b, {g.K});
+  }
+  cpu::conv2d_forward(g, x.data<float>(), w.data<float>(), b ? b->data<float>() : nullptr, relu,
+                      y.data<float>(),
+                      check_workspace(op, workspace, cpu::conv2d_forward_workspace(g)));
+}
+
+void conv2d_backward_input(const Tensor& dy, const Tensor& w, const Tensor& dx,
+                           const Tensor* workspace, const Conv2dAttrs& attrs) {
+  const char* op = "conv2d_backward_input";
+  check_float(op, "dy", dy);
+  check_float(op, "w", w);
+  check_float(op, "dx", dx);
+  const Conv2dGeometry g = conv2d_check(dx.shape(), w.shape(), attrs);
+  check_shape(op, "dy", dy, output_shape(g));
+  check_apart(op, "dx", dx, "dy", dy);
+  check_apart(op, "dx", dx, "w", w);
+  cpu::conv2d_backward_input(
+      g, dy.data<float>(), w.data<float>(), dx.data<float>(),
+      check_workspace(op, workspace, cpu::conv2d_backward_input_workspace(g)));
+}
+
+void conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw,
+                            const Tensor* workspace, const Conv2dAttrs& attrs) {
+  const char* op = "conv2d_backward_weight";
+  check_float(op, "x", x);
+  check_float(op, "dy", dy);
+  check_float(op, "dw", dw);
+  const Conv2dGeometry g = conv2d_check(x.shape(), dw.shape(), attrs);
+  check_shape(op, "dy", dy, output_shape(g));
+  check_apart(op, "dw", dw, "x", x);
+  check_apart(op, "dw", dw, "dy", dy);
+  cpu::conv2d_backward_weight(
+      g, x.data<float>(), dy.data<float>(), dw.data<float>(),
+      check_workspace(op, workspace, cpu::conv2d_backward_weight_workspace(g)));
+}
+
+}  // namespace sentei::ops

@@ -1,0 +1,296 @@
+"""Iterative pruning: score, remove the least channels physically, retrain, until the target is met."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sentei.prune.scores import LayerScores, score_layers
+
+from sentei.errors import GraphError, SenteiError
+from sentei.model import Model
+from sentei.passes import Costs, costs
+from sentei.prune.preview import preview
+from sentei.prune.surgery import Keep, remove
+from sentei.prune.target import Target
+from sentei.prune.units import PruningMap, Unit, pruning_map
+from sentei.prune.verify import Verification, verify
+
+__all__ = ["IterativePruner", "PruneResult", "PruneStep", "TargetUnreachableError", "Trains"]
+
+
+class TargetUnreachableError(SenteiError, ValueError):
+    """The target is below the smallest network that floors and ignored layers allow."""
+
+
+class Trains(Protocol):
+    """What the pruner needs of a trainer (sentei.train.Trainer has it)."""
+
+    model: Model
+
+    def steps(self, dataset: Any, n: int) -> Mapping[str, float]:
+        """Run exactly n training steps, going on where the last call stopped."""
+
+    def replaced(self, model: Model, keep: Keep) -> Trains:
+        """A trainer for the pruned model: optimizer state sliced, counters carried over."""
+
+    def evaluate(self, dataset: Any) -> Mapping[str, float]:
+        """Loss and accuracy in inference mode."""
+
+
+@dataclass(frozen=True)
+class PruneStep:
+    """One removal. layer and channel: of the first member, numbered as in the original network."""
+
+    step: int
+    layer: str
+    channel: int
+    members: tuple[tuple[str, int], ...]
+    score: float
+    macs: int
+    params: int
+    max_abs_diff: float
+    accuracy_after_retrain: float | None
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        d = asdict(self)
+        d["members"] = [list(m) for m in self.members]
+        return d
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """The pruned model and how it came about. The model that was given is unchanged."""
+
+    model: Model
+    original: Costs
+    final: Costs
+    target: Target
+    steps: tuple[PruneStep, ...]
+    scores: tuple[LayerScores, ...]  # of the last round
+    max_abs_diff: float  # largest masked-versus-pruned difference of all removals
+    verified: bool
+    seconds: float
+    seconds_scoring: float
+    seconds_surgery: float
+    seconds_retraining: float
+    trainer: Any = field(repr=False, default=None)
+
+
+@dataclass
+class IterativePruner:
+    """Remove the channel of least score in the whole network, retrain, and again.
+
+    model: stays as it is; the result holds a new one.
+    target: prune.Target. criterion: a name of prune.criteria(). normalize: p of the Lp normalisation
+    over each layer's channels (None: raw scores).
+    trainer: retrains between removals (sentei.train.Trainer); None: no retraining. train: data set
+    for scores and retraining. val: data set for the accuracy in the record, every `evaluate_every` steps.
+    retrain_steps: training steps after each round. per_round: channels removed before scoring again.
+    score_images, score_labels: the samples to score on. include, ignore, floor: see prune.preview.
+    check_images: samples for the masked = pruned proof after every removal.
+    on_step: called with (PruneStep, model, trainer) after each removal and its retraining.
+    history: steps already done, when an interrupted run goes on; original: costs before those.
+
+    Source: methods section 5; one channel a round with retraining in between is the default.
+    """
+
+    model: Model
+    target: Target
+    criterion: str = "robust"
+    normalize: float | None = 1.0
+    trainer: Trains | None = None
+    train: Any = None
+    val: Any = None
+    score_images: NDArray[np.float32] | None = None
+    score_labels: NDArray[np.int64] | None = None
+    retrain_steps: int = 20
+    per_round: int = 1
+    evaluate_every: int = 1
+    include: Sequence[str] = ("conv2d",)
+    ignore: Sequence[str] = ()
+    floor: int = 1
+    score_batch: int = 100
+    on_step: Callable[[PruneStep, Model, Any], None] | None = None
+    history: Sequence[PruneStep] = ()
+    original: Costs | None = None
+
+    def __post_init__(self) -> None:
+        if self.per_round < 1:
+            raise ValueError(f"IterativePruner: per_round must be at least 1, got {self.per_round}")
+        if self.retrain_steps < 0:
+            raise ValueError(
+                f"IterativePruner: retrain_steps must not be negative, got {self.retrain_steps}"
+            )
+        if self.trainer is not None and self.retrain_steps and self.train is None:
+            raise ValueError("IterativePruner: train must be given when a trainer retrains")
+
+    def run(self) -> PruneResult:
+        """Prune until the target is met.
+
+        Raises:
+            TargetUnreachableError: before any work, when floors and ignored layers forbid the target.
+            VerificationError: a pruned network differed from its masked one.
+        """
+        start = time.perf_counter()
+        original = self.original or costs(self.model.graph)
+        look = preview(self.model, None, include=self.include, ignore=self.ignore, floor=self.floor)
+        if not self.target.reached(look.smallest, original):
+            measure = self.target.measure
+            raise TargetUnreachableError(
+                f"prune: the target must be reachable, but {self.target.describe(original)} asks for at most "
+                f"{self.target.budget(original):,.0f} while the smallest reachable network has "
+                f"{measure(look.smallest):,} of {measure(original):,} {self.target.kind} "
+                f"(floor {self.floor}, ignored {list(self.ignore)})"
+            )
+        state = _State(self.model.copy(), self.trainer)
+        if state.trainer is not None:
+            state.model = state.trainer.model
+        steps = list(self.history)
+        scores: tuple[LayerScores, ...] = ()
+        while not self.target.reached(now := costs(state.model.graph), original):
+            pruning = pruning_map(
+                state.model.graph, include=self.include, ignore=self.ignore, floor=self.floor
+            )
+            t = time.perf_counter()
+            scores = self._score(state.model, pruning)
+            state.scoring += time.perf_counter() - t
+            chosen = self._choose(pruning, scores, state.model, original)
+            steps.extend(self._remove(state, pruning, chosen, len(steps)))
+        state.model.meta["history"] = [s.to_json() for s in steps]
+        return PruneResult(
+            state.model,
+            original,
+            now,
+            self.target,
+            tuple(steps),
+            scores,
+            state.worst,
+            True,
+            time.perf_counter() - start,
+            state.scoring,
+            state.surgery,
+            state.retraining,
+            state.trainer,
+        )
+
+    def _score(self, model: Model, pruning: PruningMap) -> tuple[LayerScores, ...]:
+        return score_layers(
+            model,
+            pruning,
+            self.criterion,
+            normalize=self.normalize,
+            images=self.score_images,
+            labels=self.score_labels,
+            batch=self.score_batch,
+        )
+
+    def _choose(
+        self, pruning: PruningMap, scores: Sequence[LayerScores], model: Model, original: Costs
+    ) -> list[tuple[Unit, float]]:
+        """The units to remove in this round: least first, lowest layer and index on ties, none too many."""
+        by_layer = {s.layer: s.values for s in scores}
+        ranked = sorted(
+            (
+                (float(sum(by_layer[layer][i] for layer, i in u.members)), k)
+                for k, u in enumerate(pruning.units)
+            ),
+        )
+        widths = pruning.widths()
+        chosen: list[tuple[Unit, float]] = []
+        for value, k in ranked:
+            unit = pruning.units[k]
+            if not pruning.removable(unit, widths):
+                continue
+            for layer, _ in unit.members:
+                widths[layer] -= 1
+            chosen.append((unit, value))
+            if len(chosen) == self.per_round:
+                break
+            smaller = remove(model, pruning, [u for u, _ in chosen])[0]
+            if self.target.reached(costs(smaller.graph), original):
+                break
+        if not chosen:
+            raise GraphError(
+                "prune: no channel can be removed any more, though the target is not met"
+            )
+        return chosen
+
+    def _remove(
+        self, state: _State, pruning: PruningMap, chosen: list[tuple[Unit, float]], done: int
+    ) -> list[PruneStep]:
+        t0 = time.perf_counter()
+        before = state.model
+        units = [u for u, _ in chosen]
+        model, keep = remove(before, pruning, units)
+        proof = self._prove(before, model, pruning, units)
+        state.worst = max(state.worst, proof.max_abs_diff)
+        kept = before.meta.get("kept") or {}
+        state.model = model
+        if state.trainer is not None:
+            state.trainer = state.trainer.replaced(model, keep)
+            state.model = state.trainer.model
+        state.surgery += time.perf_counter() - t0
+        accuracy = None
+        if state.trainer is not None and self.retrain_steps:
+            t = time.perf_counter()
+            state.trainer.steps(self.train, self.retrain_steps)
+            state.retraining += time.perf_counter() - t
+        if (
+            state.trainer is not None
+            and self.val is not None
+            and (done + 1) % self.evaluate_every == 0
+        ):
+            accuracy = state.trainer.evaluate(self.val).get("accuracy")
+        now = costs(state.model.graph)
+        seconds = (time.perf_counter() - t0) / len(chosen)
+        steps = []
+        for k, (unit, value) in enumerate(chosen):
+            members = tuple(
+                (layer, int(kept.get(layer, range(1 << 30))[i])) for layer, i in unit.members
+            )
+            last = k == len(chosen) - 1
+            steps.append(
+                PruneStep(
+                    done + k + 1,
+                    members[0][0],
+                    members[0][1],
+                    members,
+                    value,
+                    now.macs,
+                    now.params,
+                    proof.max_abs_diff,
+                    accuracy if last else None,
+                    seconds,
+                )
+            )
+        state.model.meta["history"] = [
+            *state.model.meta.get("history", []),
+            *(s.to_json() for s in steps),
+        ]
+        if self.on_step is not None:
+            for s in steps:
+                self.on_step(s, state.model, state.trainer)
+        return steps
+
+    def _prove(
+        self, before: Model, after: Model, pruning: PruningMap, units: Sequence[Unit]
+    ) -> Verification:
+        rng = np.random.default_rng(0)
+        images = rng.standard_normal((4, *before.input_shape), dtype=np.float32)
+        return verify(before, after, pruning, units, images)
+
+
+@dataclass
+class _State:
+    model: Model
+    trainer: Trains | None
+    worst: float = 0.0
+    scoring: float = 0.0
+    surgery: float = 0.0
+    retraining: float = 0.0

@@ -1,0 +1,94 @@
+"""Remove channel units physically: slice every parameter and statistic that belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentei._core import Tensor
+from sentei.errors import GraphError
+from sentei.graph import Graph, Spec
+from sentei.model import Model
+from sentei.passes import ChannelGroups, infer_specs
+from sentei.prune.units import PruningMap, Unit
+
+__all__ = ["Keep", "keep_first", "remove", "shrunk_graph"]
+
+Keep = dict[tuple[str, int], NDArray[np.int64]]  # (value, axis) -> indices that stay
+
+
+def shrunk_graph(graph: Graph, groups: ChannelGroups, labels: Iterable[int]) -> tuple[Graph, Keep]:
+    """The graph without these units, and what stays of each parameter's and state's axes.
+
+    Raises:
+        GraphError: an axis would become empty.
+    """
+    stored = {v.name for v in graph.values.values() if v.role in ("param", "state")}
+    keep = {k: i for k, i in groups.removal(labels).items() if k[0] in stored}
+    specs = {}
+    for (name, axis), indices in keep.items():
+        if indices.size == 0:
+            raise GraphError(f"surgery: {name} must keep at least one element of axis {axis}")
+        old = specs.get(name) or graph.values[name].spec
+        assert old is not None
+        shape = list(old.shape)
+        shape[axis] = int(indices.size)
+        specs[name] = Spec(tuple(shape), old.dtype)
+    smaller = graph.with_specs(specs)
+    infer_specs(smaller, 1)  # the shapes must still fit together
+    return smaller, keep
+
+
+def slice_array(
+    name: str, array: NDArray[np.float32], keep: Mapping[tuple[str, int], NDArray[np.int64]]
+) -> NDArray[np.float32]:
+    """Take what stays of one array along each of its axes."""
+    for axis in range(array.ndim):
+        indices = keep.get((name, axis))
+        if indices is not None:
+            array = np.take(array, indices, axis)
+    return np.ascontiguousarray(array)
+
+
+def remove(model: Model, pruning: PruningMap, units: Iterable[Unit]) -> tuple[Model, Keep]:
+    """A new, smaller model without these units; the given model stays as it is.
+
+    Returns:
+        The model, and for every sliced (value, axis) the indices that stay (for optimizer state).
+    Raises:
+        GraphError: no unit given, or nothing of a layer would be left.
+    """
+    units = list(units)
+    if not units:
+        raise GraphError("remove: at least one unit must be given")
+    graph, keep = shrunk_graph(model.graph, pruning.groups, (u.label for u in units))
+    touched = {name for name, _ in keep}
+    tensors = {}
+    for name, t in model.tensors.items():
+        array = np.asarray(t)
+        tensors[name] = Tensor.from_numpy(
+            slice_array(name, array, keep) if name in touched else array
+        )
+    smaller = Model(graph, tensors, model.meta)
+    kept = {k: list(v) for k, v in (model.meta.get("kept") or {}).items()}
+    for node in graph.nodes:
+        w = node.inputs[1] if node.op.name in ("conv2d", "linear") else None
+        if w is not None and (w, 0) in keep:
+            old = kept.get(node.name) or list(range(model.tensors[w].shape[0]))
+            kept[node.name] = [old[i] for i in keep[(w, 0)].tolist()]
+    smaller.meta["kept"] = kept  # original channel numbers of what is left, per layer
+    return smaller, keep
+
+
+def keep_first(pruning: PruningMap) -> list[Unit]:
+    """Units whose removal leaves every layer at its floor: the smallest reachable network."""
+    widths = pruning.widths()
+    gone = []
+    for unit in reversed(pruning.units):
+        if pruning.removable(unit, widths):
+            gone.append(unit)
+            for layer, _ in unit.members:
+                widths[layer] -= 1
+    return gone
