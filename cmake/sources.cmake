@@ -8,12 +8,16 @@ set(sentei_cpu_sources
 )
 set(sentei_kernel_sources
   csrc/cpu/add.cpp
+  csrc/cpu/cross_entropy.cpp
+  csrc/cpu/losses.cpp
   csrc/cpu/scores.cpp
   csrc/cpu/semi_sync.cpp
   csrc/cpu/optimizers.cpp
 )
 set(sentei_ops_sources
   csrc/ops/add.cpp
+  csrc/ops/cross_entropy.cpp
+  csrc/ops/losses.cpp
   csrc/ops/scores.cpp
   csrc/ops/semi_sync.cpp
   csrc/ops/optimizers.cpp
@@ -23,6 +27,8 @@ set(sentei_binding_sources
   csrc/bindings/add.cpp
   csrc/bindings/dlpack.cpp
   csrc/bindings/errors.cpp
+  csrc/bindings/cross_entropy.cpp
+  csrc/bindings/losses.cpp
   csrc/bindings/scores.cpp
   csrc/bindings/semi_sync.cpp
   csrc/bindings/optimizers.cpp

@@ -23,6 +23,8 @@ void bind_tensor(py::module_& m);
 void bind_dlpack(py::module_& m, py::class_<Tensor>& tensor);
 void bind_runtime(py::module_& m);
 void bind_add(py::module_& m);
+void bind_cross_entropy(py::module_& m);
+void bind_losses(py::module_& m);
 void bind_scores(py::module_& m);
 void bind_semi_sync(py::module_& m);
 void bind_optimizers(py::module_& m);

@@ -11,6 +11,8 @@ PYBIND11_MODULE(_core, m) {
   bind_tensor(m);
   bind_runtime(m);
   bind_add(m);
+  bind_cross_entropy(m);
+  bind_losses(m);
   bind_scores(m);
   bind_semi_sync(m);
   bind_optimizers(m);
