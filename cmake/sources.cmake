@@ -17,8 +17,10 @@ set(sentei_kernel_sources
   csrc/cpu/conv2d_depthwise.cpp
   csrc/cpu/conv2d_sum.cpp
   csrc/cpu/conv2d_weight.cpp
+  csrc/cpu/cross_entropy.cpp
   csrc/cpu/discriminant_penalty.cpp
   csrc/cpu/dropout.cpp
+  csrc/cpu/losses.cpp
   csrc/cpu/maxout.cpp
   csrc/cpu/optimizers.cpp
   csrc/cpu/prelu.cpp
@@ -34,9 +36,11 @@ set(sentei_ops_sources
   csrc/ops/batch_norm.cpp
   csrc/ops/bias.cpp
   csrc/ops/conv2d.cpp
+  csrc/ops/cross_entropy.cpp
   csrc/ops/discriminant_penalty.cpp
   csrc/ops/dropout.cpp
   csrc/ops/fill.cpp
+  csrc/ops/losses.cpp
   csrc/ops/maxout.cpp
   csrc/ops/optimizers.cpp
   csrc/ops/prelu.cpp
@@ -51,11 +55,13 @@ set(sentei_binding_sources
   csrc/bindings/batch_norm.cpp
   csrc/bindings/bias.cpp
   csrc/bindings/conv2d.cpp
+  csrc/bindings/cross_entropy.cpp
   csrc/bindings/discriminant_penalty.cpp
   csrc/bindings/dlpack.cpp
   csrc/bindings/dropout.cpp
   csrc/bindings/errors.cpp
   csrc/bindings/fill.cpp
+  csrc/bindings/losses.cpp
   csrc/bindings/maxout.cpp
   csrc/bindings/module.cpp
   csrc/bindings/optimizers.cpp

@@ -27,6 +27,8 @@ void bind_bias(py::module_& m);
 void bind_conv2d(py::module_& m);
 void bind_batch_norm(py::module_& m);
 void bind_fill(py::module_& m);
+void bind_cross_entropy(py::module_& m);
+void bind_losses(py::module_& m);
 void bind_scores(py::module_& m);
 void bind_semi_sync(py::module_& m);
 void bind_optimizers(py::module_& m);

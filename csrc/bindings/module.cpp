@@ -15,6 +15,8 @@ PYBIND11_MODULE(_core, m) {
   bind_conv2d(m);
   bind_batch_norm(m);
   bind_fill(m);
+  bind_cross_entropy(m);
+  bind_losses(m);
   bind_scores(m);
   bind_semi_sync(m);
   bind_optimizers(m);

@@ -327,3 +327,32 @@ def discriminant_penalty_backward(
     lam: float,
     workspace: Tensor | None,
 ) -> None: ...
+def softmax_cross_entropy_forward(
+    logits: Tensor | None,
+    labels: Tensor | None,
+    loss: Tensor,
+    per_sample: Tensor,
+    dlogits: Tensor,
+    correct: Tensor,
+    mean: bool,
+) -> None: ...
+def sigmoid_cross_entropy_forward(
+    logits: Tensor | None,
+    labels: Tensor | None,
+    loss: Tensor,
+    per_sample: Tensor,
+    dlogits: Tensor,
+    correct: Tensor,
+    mean: bool,
+) -> None: ...
+def elementwise_loss_forward(
+    y: Tensor | None,
+    t: Tensor | None,
+    loss: Tensor,
+    per_sample: Tensor,
+    grad: Tensor,
+    kind: str,
+    parameter: float,
+    mean: bool,
+) -> None: ...
+def loss_backward(grad: Tensor | None, dloss: Tensor | None, dx: Tensor, mean: bool) -> None: ...

@@ -52,6 +52,12 @@ from sentei.ops.conv2d import (
     conv2d_backward_weight,
     conv2d_forward,
 )
+from sentei.ops.cross_entropy import (
+    SIGMOID_CROSS_ENTROPY,
+    SOFTMAX_CROSS_ENTROPY,
+    sigmoid_cross_entropy_forward,
+    softmax_cross_entropy_forward,
+)
 from sentei.ops.discriminant_penalty import (
     DISCRIMINANT_PENALTY,
     DISCRIMINANT_PENALTY_BACKWARD,
@@ -70,6 +76,12 @@ from sentei.ops.dropout import (
     scale_forward,
 )
 from sentei.ops.fill import FILL, fill_forward
+from sentei.ops.losses import (
+    ELEMENTWISE_LOSS,
+    LOSS_BACKWARD,
+    elementwise_loss_forward,
+    loss_backward,
+)
 from sentei.ops.maxout import MAXOUT, MAXOUT_BACKWARD, maxout_backward, maxout_forward
 from sentei.ops.optimizers import (
     ADAGRAD_UPDATE,
@@ -115,6 +127,7 @@ __all__ = [
     "DISCRIMINANT_PENALTY_BACKWARD",
     "DROPOUT",
     "DROPOUT_BACKWARD",
+    "ELEMENTWISE_LOSS",
     "ELU",
     "ELU_BACKWARD",
     "FILL",
@@ -122,6 +135,7 @@ __all__ = [
     "LEAKY_RELU_BACKWARD",
     "LOGISTIC",
     "LOGISTIC_BACKWARD",
+    "LOSS_BACKWARD",
     "MASK_MULTIPLY",
     "MAXOUT",
     "MAXOUT_BACKWARD",
@@ -134,8 +148,10 @@ __all__ = [
     "SCORE_ACCUMULATE",
     "SEMI_SYNC_UPDATE",
     "SGD_UPDATE",
+    "SIGMOID_CROSS_ENTROPY",
     "SOFTMAX",
     "SOFTMAX_BACKWARD",
+    "SOFTMAX_CROSS_ENTROPY",
     "SOFTPLUS",
     "SOFTPLUS_BACKWARD",
     "SPARSE_PENALTY",
@@ -162,6 +178,7 @@ __all__ = [
     "dropout_backward",
     "dropout_forward",
     "dropout_mask",
+    "elementwise_loss_forward",
     "elu_backward",
     "elu_forward",
     "fill_forward",
@@ -169,6 +186,7 @@ __all__ = [
     "leaky_relu_forward",
     "logistic_backward",
     "logistic_forward",
+    "loss_backward",
     "mask_multiply_forward",
     "maxout_backward",
     "maxout_forward",
@@ -181,7 +199,9 @@ __all__ = [
     "score_accumulate",
     "semi_sync_update",
     "sgd_update",
+    "sigmoid_cross_entropy_forward",
     "softmax_backward",
+    "softmax_cross_entropy_forward",
     "softmax_forward",
     "softplus_backward",
     "softplus_forward",
