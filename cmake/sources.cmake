@@ -11,6 +11,8 @@ set(sentei_cpu_sources
 )
 set(sentei_kernel_sources
   csrc/cpu/add.cpp
+  csrc/cpu/avg_pool2d.cpp
+  csrc/cpu/max_pool2d.cpp
   csrc/cpu/batch_norm.cpp
   csrc/cpu/column_sum.cpp
   csrc/cpu/conv2d_depthwise.cpp
@@ -19,6 +21,9 @@ set(sentei_kernel_sources
 )
 set(sentei_ops_sources
   csrc/ops/add.cpp
+  csrc/ops/avg_pool2d.cpp
+  csrc/ops/max_pool2d.cpp
+  csrc/ops/pool2d.cpp
   csrc/ops/batch_norm.cpp
   csrc/ops/bias.cpp
   csrc/ops/conv2d.cpp
@@ -27,6 +32,7 @@ set(sentei_ops_sources
 set(sentei_binding_sources
   csrc/bindings/module.cpp
   csrc/bindings/add.cpp
+  csrc/bindings/pool2d.cpp
   csrc/bindings/batch_norm.cpp
   csrc/bindings/bias.cpp
   csrc/bindings/conv2d.cpp

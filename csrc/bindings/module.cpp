@@ -14,6 +14,7 @@ PYBIND11_MODULE(_core, m) {
   bind_bias(m);
   bind_conv2d(m);
   bind_batch_norm(m);
+  bind_pool2d(m);
   bind_fill(m);
 }
 

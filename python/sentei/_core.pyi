@@ -193,3 +193,37 @@ def batch_norm_inference_backward_input(
     eps: float,
     relu: bool,
 ) -> None: ...
+def pool2d_geometry(
+    op: str,
+    x: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    ceil_mode: bool,
+) -> list[int]: ...
+def max_pool2d_forward(
+    x: Tensor | None,
+    y: Tensor,
+    index: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    ceil_mode: bool,
+) -> None: ...
+def max_pool2d_backward(
+    dy: Tensor | None,
+    index: Tensor | None,
+    dx: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    ceil_mode: bool,
+) -> None: ...
+def avg_pool2d_forward(
+    x: Tensor | None, y: Tensor, kernel: Sequence[int], stride: Sequence[int]
+) -> None: ...
+def avg_pool2d_backward(
+    dy: Tensor | None, dx: Tensor, kernel: Sequence[int], stride: Sequence[int]
+) -> None: ...
+def global_avg_pool_forward(x: Tensor | None, y: Tensor) -> None: ...
+def global_avg_pool_backward(dy: Tensor | None, dx: Tensor) -> None: ...

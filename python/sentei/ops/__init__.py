@@ -1,6 +1,16 @@
 """Every operation: its record for graphs (upper case) and its eager function."""
 
 from sentei.ops.add import ADD, add_forward
+from sentei.ops.avg_pool2d import (
+    AVG_POOL2D,
+    AVG_POOL2D_BACKWARD,
+    GLOBAL_AVG_POOL,
+    GLOBAL_AVG_POOL_BACKWARD,
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+    global_avg_pool_backward,
+    global_avg_pool_forward,
+)
 from sentei.ops.batch_norm import (
     BATCH_NORM,
     BATCH_NORM_BACKWARD,
@@ -25,9 +35,17 @@ from sentei.ops.conv2d import (
     conv2d_forward,
 )
 from sentei.ops.fill import FILL, fill_forward
+from sentei.ops.max_pool2d import (
+    MAX_POOL2D,
+    MAX_POOL2D_BACKWARD,
+    max_pool2d_backward,
+    max_pool2d_forward,
+)
 
 __all__ = [
     "ADD",
+    "AVG_POOL2D",
+    "AVG_POOL2D_BACKWARD",
     "BATCH_NORM",
     "BATCH_NORM_BACKWARD",
     "BATCH_NORM_INFERENCE",
@@ -38,7 +56,13 @@ __all__ = [
     "CONV2D_BACKWARD_INPUT",
     "CONV2D_BACKWARD_WEIGHT",
     "FILL",
+    "GLOBAL_AVG_POOL",
+    "GLOBAL_AVG_POOL_BACKWARD",
+    "MAX_POOL2D",
+    "MAX_POOL2D_BACKWARD",
     "add_forward",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference_backward",
@@ -49,4 +73,8 @@ __all__ = [
     "conv2d_backward_weight",
     "conv2d_forward",
     "fill_forward",
+    "global_avg_pool_backward",
+    "global_avg_pool_forward",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
 ]
