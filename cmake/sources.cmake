@@ -12,6 +12,10 @@ set(sentei_cpu_sources
 set(sentei_kernel_sources
   csrc/cpu/activations.cpp
   csrc/cpu/add.cpp
+  csrc/cpu/avg_pool2d.cpp
+  csrc/cpu/channel_scale.cpp
+  csrc/cpu/concat.cpp
+  csrc/cpu/max_pool2d.cpp
   csrc/cpu/batch_norm.cpp
   csrc/cpu/column_sum.cpp
   csrc/cpu/conv2d_depthwise.cpp
@@ -33,6 +37,11 @@ set(sentei_kernel_sources
 set(sentei_ops_sources
   csrc/ops/activations.cpp
   csrc/ops/add.cpp
+  csrc/ops/avg_pool2d.cpp
+  csrc/ops/channel_scale.cpp
+  csrc/ops/concat.cpp
+  csrc/ops/max_pool2d.cpp
+  csrc/ops/pool2d.cpp
   csrc/ops/batch_norm.cpp
   csrc/ops/bias.cpp
   csrc/ops/conv2d.cpp
@@ -52,7 +61,10 @@ set(sentei_ops_sources
 set(sentei_binding_sources
   csrc/bindings/activations.cpp
   csrc/bindings/add.cpp
+  csrc/bindings/pool2d.cpp
   csrc/bindings/batch_norm.cpp
+  csrc/bindings/channel_scale.cpp
+  csrc/bindings/concat.cpp
   csrc/bindings/bias.cpp
   csrc/bindings/conv2d.cpp
   csrc/bindings/cross_entropy.cpp

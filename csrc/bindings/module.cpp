@@ -14,6 +14,9 @@ PYBIND11_MODULE(_core, m) {
   bind_bias(m);
   bind_conv2d(m);
   bind_batch_norm(m);
+  bind_channel_scale(m);
+  bind_concat(m);
+  bind_pool2d(m);
   bind_fill(m);
   bind_cross_entropy(m);
   bind_losses(m);

@@ -29,6 +29,16 @@ from sentei.ops.activations import (
     tanh_forward,
 )
 from sentei.ops.add import ADD, add_forward
+from sentei.ops.avg_pool2d import (
+    AVG_POOL2D,
+    AVG_POOL2D_BACKWARD,
+    GLOBAL_AVG_POOL,
+    GLOBAL_AVG_POOL_BACKWARD,
+    avg_pool2d_backward,
+    avg_pool2d_forward,
+    global_avg_pool_backward,
+    global_avg_pool_forward,
+)
 from sentei.ops.batch_norm import (
     BATCH_NORM,
     BATCH_NORM_BACKWARD,
@@ -44,6 +54,13 @@ from sentei.ops.batch_norm_inference import (
     batch_norm_inference_forward,
 )
 from sentei.ops.bias import BIAS_BACKWARD, bias_backward
+from sentei.ops.channel_scale import (
+    CHANNEL_SCALE,
+    CHANNEL_SCALE_BACKWARD,
+    channel_scale_backward,
+    channel_scale_forward,
+)
+from sentei.ops.concat import CHANNEL_SPLIT, CONCAT, channel_split_forward, concat_forward
 from sentei.ops.conv2d import (
     CONV2D,
     CONV2D_BACKWARD_INPUT,
@@ -76,11 +93,18 @@ from sentei.ops.dropout import (
     scale_forward,
 )
 from sentei.ops.fill import FILL, fill_forward
+from sentei.ops.flatten import FLATTEN, RESHAPE_LIKE, flatten_forward
 from sentei.ops.losses import (
     ELEMENTWISE_LOSS,
     LOSS_BACKWARD,
     elementwise_loss_forward,
     loss_backward,
+)
+from sentei.ops.max_pool2d import (
+    MAX_POOL2D,
+    MAX_POOL2D_BACKWARD,
+    max_pool2d_backward,
+    max_pool2d_forward,
 )
 from sentei.ops.maxout import MAXOUT, MAXOUT_BACKWARD, maxout_backward, maxout_forward
 from sentei.ops.optimizers import (
@@ -113,12 +137,18 @@ __all__ = [
     "ADAGRAD_UPDATE",
     "ADAM_UPDATE",
     "ADD",
+    "AVG_POOL2D",
+    "AVG_POOL2D_BACKWARD",
     "BATCH_NORM",
     "BATCH_NORM_BACKWARD",
     "BATCH_NORM_INFERENCE",
     "BATCH_NORM_INFERENCE_BACKWARD",
     "BATCH_NORM_INFERENCE_BACKWARD_INPUT",
     "BIAS_BACKWARD",
+    "CHANNEL_SCALE",
+    "CHANNEL_SCALE_BACKWARD",
+    "CHANNEL_SPLIT",
+    "CONCAT",
     "CONV2D",
     "CONV2D_BACKWARD_INPUT",
     "CONV2D_BACKWARD_WEIGHT",
@@ -131,6 +161,9 @@ __all__ = [
     "ELU",
     "ELU_BACKWARD",
     "FILL",
+    "FLATTEN",
+    "GLOBAL_AVG_POOL",
+    "GLOBAL_AVG_POOL_BACKWARD",
     "LEAKY_RELU",
     "LEAKY_RELU_BACKWARD",
     "LOGISTIC",
@@ -139,10 +172,13 @@ __all__ = [
     "MASK_MULTIPLY",
     "MAXOUT",
     "MAXOUT_BACKWARD",
+    "MAX_POOL2D",
+    "MAX_POOL2D_BACKWARD",
     "PRELU",
     "PRELU_BACKWARD",
     "RELU",
     "RELU_BACKWARD",
+    "RESHAPE_LIKE",
     "RMSPROP_UPDATE",
     "SCALE",
     "SCORE_ACCUMULATE",
@@ -163,12 +199,18 @@ __all__ = [
     "adagrad_update",
     "adam_update",
     "add_forward",
+    "avg_pool2d_backward",
+    "avg_pool2d_forward",
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference_backward",
     "batch_norm_inference_backward_input",
     "batch_norm_inference_forward",
     "bias_backward",
+    "channel_scale_backward",
+    "channel_scale_forward",
+    "channel_split_forward",
+    "concat_forward",
     "conv2d_backward_input",
     "conv2d_backward_weight",
     "conv2d_forward",
@@ -182,12 +224,17 @@ __all__ = [
     "elu_backward",
     "elu_forward",
     "fill_forward",
+    "flatten_forward",
+    "global_avg_pool_backward",
+    "global_avg_pool_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "logistic_backward",
     "logistic_forward",
     "loss_backward",
     "mask_multiply_forward",
+    "max_pool2d_backward",
+    "max_pool2d_forward",
     "maxout_backward",
     "maxout_forward",
     "prelu_backward",
