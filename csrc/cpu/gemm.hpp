@@ -125,6 +125,13 @@ struct ByList {
   std::int64_t a(std::int64_t i) const { return list[i].a; }
   std::int64_t b(std::int64_t i) const { return list[i].b; }
 };
+// Packed: A floats per pixel against B floats per pixel.
+template <int A, int B>
+struct ByPixel {
+  const Offset* list;
+  std::int64_t a(std::int64_t i) const { return static_cast<std::int64_t>(list[i].a) * A; }
+  std::int64_t b(std::int64_t i) const { return static_cast<std::int64_t>(list[i].b) * B; }
+};
 struct ByStride {
   std::int64_t lda, ldb;
   std::int64_t a(std::int64_t i) const { return i * lda; }
@@ -177,6 +184,7 @@ SENTEI_NOINLINE void outer_tile(const float* a, const float* b, At at, std::int6
     }
 }
 
+// m <= M rows.
 template <int V, int M, class At>
 SENTEI_INLINE void outer_pick(int m, const float* a, const float* b, At at, std::int64_t n,
                               float* out, std::int64_t ldo, int last, bool add) {
@@ -186,7 +194,7 @@ SENTEI_INLINE void outer_pick(int m, const float* a, const float* b, At at, std:
 
 // out[j][:] for j in [0, rows), cut into even tiles of at most kTileRows<V>.
 template <int V, class At>
-SENTEI_INLINE void outer_rows(std::int64_t rows, const float* a, const float* b, At at,
+SENTEI_NOINLINE void outer_rows(std::int64_t rows, const float* a, const float* b, At at,
                               std::int64_t n, float* out, std::int64_t ldo, int last, bool add) {
   const std::int64_t parts = ceil_div(rows, kTileRows<V>);
   for (std::int64_t j = 0; j < parts; ++j) {
