@@ -42,29 +42,6 @@ SENTEI_NOINLINE void add_swapped(const Conv2dWeightArgs& a, const Conv2dChunk& c
   }
 }
 
-// n floats, n <= 12: a constant n makes the mask one.
-SENTEI_INLINE void copy_few(const float* src, float* dst, int n) {
-#pragma GCC unroll 3
-  for (int j = 0; j < n; j += kLanes) {
-    const int lanes = n - j < kLanes ? n - j : kLanes;
-    store_n(dst + j, load_n(src + j, lanes), lanes);
-  }
-}
-
-// dst[block][i][0 .. P) = src[i][P block + 0 .. P) for `channels` columns of n rows.
-template <int P>
-SENTEI_NOINLINE void pack_rows(const float* src, int64_t ld, int64_t n, int64_t channels,
-                               float* dst) {
-  const int64_t full = channels / P, size = n * P;
-  const int rest = static_cast<int>(channels % P);
-  for (int64_t i = 0; i < n; ++i, src += ld, dst += P) {
-    const float* s = src;
-    float* d = dst;
-    for (int64_t b = 0; b < full; ++b, s += P, d += size) copy_few(s, d, P);
-    if (rest) copy_few(s, d, rest);
-  }
-}
-
 // x and dy of the chunk are copied to P channels and V vectors of k per pixel: then the pixels of a tile
 // lie in a row, its x in the L1 cache, whatever the strides of the tensors are.
 template <int V>
@@ -81,13 +58,8 @@ SENTEI_NOINLINE void add_packed(const Conv2dWeightArgs& a, const Conv2dChunk& ch
   const bool packed = g.K == L;  // dy already is one panel
   if (!packed) {
     for_blocks(k_begin, k_end, [&](int64_t k, auto v, int last) {
-      constexpr int U = decltype(v)::value;
-      const float* src = dy + k - k_begin;
-      float* dst = dy_packed + (k - k_begin) * pixels;
-      for (int64_t i = 0; i < pixels; ++i, src += g.K, dst += U * kLanes)
-#pragma GCC unroll 4
-        for (int u = 0; u < U; ++u)
-          store(dst + u * kLanes, load_n(src + u * kLanes, u == U - 1 ? last : kLanes));
+      pack_vectors<decltype(v)::value>(dy + k - k_begin, g.K, pixels, last,
+                                       dy_packed + (k - k_begin) * pixels);
     });
   }
   // Rows of x that the chunk sees: of one image, or all rows of several.
@@ -101,7 +73,7 @@ SENTEI_NOINLINE void add_packed(const Conv2dWeightArgs& a, const Conv2dChunk& ch
     // Several blocks at once, so that x is read in stretches of whole cache lines.
     const int64_t part = c % kPackedChannels;
     if (part == 0)
-      pack_rows<P>(x + c, g.C, x_pixels, imin(kPackedChannels, Cg - c), x_packed);
+      pack_rows<P>(x + c, g.C, x_pixels, imin(kPackedChannels, Cg - c), x_packed, x_pixels * P);
     const int m = static_cast<int>(imin(P, Cg - c));
     for (int64_t r = at.r.begin; r < at.r.end; ++r) {
       const Conv2dChunkRow rows = conv2d_chunk_row(g, chunk, r);

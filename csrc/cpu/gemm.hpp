@@ -222,5 +222,38 @@ SENTEI_INLINE void pack_transposed(const float* src, std::int64_t lds, std::int6
     }
 }
 
+// n floats, n <= 12: with a constant n the mask is constant too.
+SENTEI_INLINE void copy_few(const float* src, float* dst, int n) {
+#pragma GCC unroll 3
+  for (int j = 0; j < n; j += kLanes) {
+    const int lanes = n - j < kLanes ? n - j : kLanes;
+    store_n(dst + j, load_n(src + j, lanes), lanes);
+  }
+}
+
+// dst[b * block + i P + j] = src[i lds + b P + j] for `columns` columns of n rows.
+template <int P>
+SENTEI_NOINLINE void pack_rows(const float* src, std::int64_t lds, std::int64_t n,
+                               std::int64_t columns, float* dst, std::int64_t block) {
+  const std::int64_t full = columns / P;
+  const int rest = static_cast<int>(columns % P);
+  for (std::int64_t i = 0; i < n; ++i, src += lds, dst += P) {
+    const float* s = src;
+    float* d = dst;
+    for (std::int64_t b = 0; b < full; ++b, s += P, d += block) copy_few(s, d, P);
+    if (rest) copy_few(s, d, rest);
+  }
+}
+
+// dst[i][0 .. V kLanes) = src[i][0 .. ), `last` lanes of the last vector, zero behind.
+template <int V>
+SENTEI_INLINE void pack_vectors(const float* src, std::int64_t lds, std::int64_t n, int last,
+                                float* dst) {
+  for (std::int64_t i = 0; i < n; ++i, src += lds, dst += V * kLanes)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+      store(dst + v * kLanes, load_n(src + v * kLanes, v == V - 1 ? last : kLanes));
+}
+
 }  // namespace
 }  // namespace sentei::cpu::SENTEI_ISA
