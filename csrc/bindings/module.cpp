@@ -18,6 +18,7 @@ PYBIND11_MODULE(_core, m) {
   bind_concat(m);
   bind_pool2d(m);
   bind_fill(m);
+  bind_linear(m);
   bind_cross_entropy(m);
   bind_losses(m);
   bind_scores(m);

@@ -107,6 +107,16 @@ from sentei.ops.max_pool2d import (
     max_pool2d_forward,
 )
 from sentei.ops.maxout import MAXOUT, MAXOUT_BACKWARD, maxout_backward, maxout_forward
+from sentei.ops.linear import (
+    LINEAR,
+    LINEAR_BACKWARD_INPUT,
+    LINEAR_BACKWARD_WEIGHT,
+    LINEAR_BACKWARD_WEIGHT_ROWS,
+    linear_backward_input,
+    linear_backward_weight,
+    linear_backward_weight_rows,
+    linear_forward,
+)
 from sentei.ops.optimizers import (
     ADAGRAD_UPDATE,
     ADAM_UPDATE,
@@ -166,6 +176,10 @@ __all__ = [
     "GLOBAL_AVG_POOL_BACKWARD",
     "LEAKY_RELU",
     "LEAKY_RELU_BACKWARD",
+    "LINEAR",
+    "LINEAR_BACKWARD_INPUT",
+    "LINEAR_BACKWARD_WEIGHT",
+    "LINEAR_BACKWARD_WEIGHT_ROWS",
     "LOGISTIC",
     "LOGISTIC_BACKWARD",
     "LOSS_BACKWARD",
@@ -229,6 +243,10 @@ __all__ = [
     "global_avg_pool_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "linear_backward_input",
+    "linear_backward_weight",
+    "linear_backward_weight_rows",
+    "linear_forward",
     "logistic_backward",
     "logistic_forward",
     "loss_backward",
