@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cli.conftest import sentei
+from command import sentei
 from sentei import _core
 from sentei.workflow import doctor
 from sentei.workflow.latency import compare, measure

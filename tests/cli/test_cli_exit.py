@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.conftest import sentei
+from command import sentei
 
 
 def refused(*words, code=2):
@@ -21,7 +21,7 @@ def refused(*words, code=2):
     [
         (["fly"], "no such command"),
         (["train", "--fast"], "no such option"),
-        (["train", "--epochs", "many"], "many"),
+        (["train", "--epochs", "many"], "invalid value for '--epochs'"),
         (["eval"], "missing argument"),
         (["train", "--network", "lenet5_prun"], "did you mean 'lenet5_prune'?"),
         (["train", "--data", "mnist-min"], "did you mean 'mnist-mini'?"),
@@ -35,7 +35,7 @@ def refused(*words, code=2):
         (["prune", "--flops", "30%"], "model.file must be given"),
         (["prune", "no.safetensors", "--flops", "30%"], "there must be a file 'no.safetensors'"),
         (["eval", "no.safetensors"], "there must be a file 'no.safetensors'"),
-        (["profile", "lenet6"], "did you mean 'lenet5_sparse'?"),
+        (["profile", "lenet6"], "did you mean 'lenet5_prune'?"),
         (["resume", "nowhere"], "run folder: nowhere must hold"),
         (["data", "download", "imagenet"], "name must be one of"),
         (["demo", "--seed", "-1"], "run.seed must be at least 0"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.conftest import sentei
+from command import sentei
 from sentei import io
 from sentei.report import read_events
 from sentei.workflow import InterruptedRunError, Watch, resume, start
@@ -40,12 +40,19 @@ def same(a: Path, b: Path) -> None:
         for key, array in x.arrays().items():
             assert np.array_equal(array, y.arrays()[key]), key
     steps = [
-        [(s["layer"], s["channel"], s["score"]) for s in io.load(d / "pruned.safetensors").meta["history"]]
+        [
+            (s["layer"], s["channel"], s["score"])
+            for s in io.load(d / "pruned.safetensors").meta["history"]
+        ]
         for d in (a, b)
     ]
     assert steps[0] == steps[1]
     epochs = [
-        {(e["phase"], e["epoch"]): e["loss"] for e in read_events(d / "events.jsonl") if e["event"] == "epoch"}
+        {
+            (e["phase"], e["epoch"]): e["loss"]
+            for e in read_events(d / "events.jsonl")
+            if e["event"] == "epoch"
+        }
         for d in (a, b)
     ]
     assert epochs[0] == epochs[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.conftest import sentei
+from command import sentei
 from sentei import io
 from sentei.report import read_events
 
@@ -87,7 +87,14 @@ def test_events_tell_the_whole_run(pruned):
 def test_a_pruned_network_can_be_pruned_again(pruned, small, tmp_path):
     again = tmp_path / "again"
     result = sentei(
-        "prune", pruned / "pruned.safetensors", "--flops", "80%", *small, "--run-dir", again, "--json"
+        "prune",
+        pruned / "pruned.safetensors",
+        "--flops",
+        "80%",
+        *small,
+        "--run-dir",
+        again,
+        "--json",
     )
     assert result.code == 0, result.err
     model = io.load(again / "pruned.safetensors")
