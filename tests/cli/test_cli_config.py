@@ -71,7 +71,7 @@ def test_a_misspelt_key_gets_the_right_hint(key, at):
             r"config: train\.epochs must be a whole number, got a number \(1\.5\)",
         ),
         ("train.epochs=-1", r"config: train\.epochs must be at least 0, got a whole number \(-1\)"),
-        ("train.lr=0", r"config: train\.lr must be above 0, got a"),
+        ("train.lr=0", r"config: train\.lr must be above 0"),
         ("train.lr=nan", r"config: train\.lr must be a finite number"),
         ("train.semi_sync=1", r"config: train\.semi_sync must be true or false"),
         ("data.split=[1]", r"config: data\.split must be a list of at least 2"),
