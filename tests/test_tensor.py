@@ -87,7 +87,7 @@ def test_dlpack_refusals():
 def test_dlpack_read_only_is_refused():
     a = np.zeros(3, np.float32)
     a.flags.writeable = False
-    with pytest.raises((ValueError, BufferError), match="writable|readonly|read-only"):
+    with pytest.raises((ValueError, BufferError), match=r"writable|readonly|read-only"):
         from_dlpack(a)
 
 

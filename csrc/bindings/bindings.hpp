@@ -30,5 +30,16 @@ void bind_channel_scale(py::module_& m);
 void bind_concat(py::module_& m);
 void bind_pool2d(py::module_& m);
 void bind_fill(py::module_& m);
+void bind_scores(py::module_& m);
+void bind_semi_sync(py::module_& m);
+void bind_optimizers(py::module_& m);
+void bind_vmath(py::module_& m);
+void bind_activations(py::module_& m);
+void bind_prelu(py::module_& m);
+void bind_softmax(py::module_& m);
+void bind_dropout(py::module_& m);
+void bind_maxout(py::module_& m);
+void bind_sparse_penalty(py::module_& m);
+void bind_discriminant_penalty(py::module_& m);
 
 }  // namespace sentei::bindings

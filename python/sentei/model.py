@@ -119,7 +119,8 @@ class Model:
 
     def __repr__(self) -> str:
         c = self.costs()
-        return f"Model(input={self.input_shape}, nodes={len(self.graph.nodes)}, params={c.params:,}, macs={c.macs:,})"
+        nodes = len(self.graph.nodes)
+        return f"Model(input={self.input_shape}, {nodes=}, params={c.params:,}, macs={c.macs:,})"
 
 
 class Predictor:

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+
 from sentei.data import Dataset, Standardize
 from sentei.errors import DataError
 

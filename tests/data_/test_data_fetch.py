@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+
 from sentei.data import catalog, download, fetch, load
 from sentei.data.catalog import CATALOG, Archive, Member
 from sentei.errors import DataError

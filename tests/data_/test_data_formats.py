@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+
 from sentei.data import load_cifar10, load_cifar100, load_idx, load_npz, load_stl10
 from sentei.data.idx import read_idx
 from sentei.errors import DataError

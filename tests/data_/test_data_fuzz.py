@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from sentei.data import Dataset, load_cifar10, load_cifar100, load_npz, load_stl10
 from sentei.data.idx import load_idx
 from sentei.errors import DataError

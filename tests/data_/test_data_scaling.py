@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from sentei.data import Dataset, resize
 from sentei.errors import DataError
 

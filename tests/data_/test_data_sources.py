@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from sentei.data import NAMES, Dataset, load, load_folder
 from sentei.data import sources as sources_module
 from sentei.errors import DataError

@@ -164,15 +164,31 @@ class IterativePruner:
             steps.extend(self._remove(state, pruning, chosen, len(steps)))
         state.model.meta["history"] = [s.to_json() for s in steps]
         return PruneResult(
-            state.model, original, now, self.target, tuple(steps), scores, state.worst, True,
-            time.perf_counter() - start, state.scoring, state.surgery, state.retraining, state.trainer,
-        )  # fmt: skip
+            state.model,
+            original,
+            now,
+            self.target,
+            tuple(steps),
+            scores,
+            state.worst,
+            True,
+            time.perf_counter() - start,
+            state.scoring,
+            state.surgery,
+            state.retraining,
+            state.trainer,
+        )
 
     def _score(self, model: Model, pruning: PruningMap) -> tuple[LayerScores, ...]:
         return score_layers(
-            model, pruning, self.criterion, normalize=self.normalize,
-            images=self.score_images, labels=self.score_labels, batch=self.score_batch,
-        )  # fmt: skip
+            model,
+            pruning,
+            self.criterion,
+            normalize=self.normalize,
+            images=self.score_images,
+            labels=self.score_labels,
+            batch=self.score_batch,
+        )
 
     def _choose(
         self, pruning: PruningMap, scores: Sequence[LayerScores], model: Model, original: Costs
@@ -251,7 +267,7 @@ class IterativePruner:
                     proof.max_abs_diff,
                     accuracy if last else None,
                     seconds,
-                )  # fmt: skip
+                )
             )
         state.model.meta["history"] = [
             *state.model.meta.get("history", []),

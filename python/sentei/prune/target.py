@@ -55,7 +55,7 @@ class Target:
                     f"Target: {self.kind} must remain between 0% and 100%, got {value!r}"
                 )
             return number / 100, True
-        if not (number > 0 and number == number and number != float("inf")):
+        if not (0 < number < float("inf")):
             raise ValueError(f"Target: {self.kind} must be positive, got {value!r}")
         if number < 1:
             raise ValueError(
