@@ -74,13 +74,6 @@ from sentei.ops.conv2d import (
     conv2d_backward_weight,
     conv2d_forward,
 )
-from sentei.ops.elementwise import (
-    backward_through,
-    like_first,
-    no_ties,
-    runs,
-    tie_channels,
-)
 from sentei.ops.fill import FILL, fill_forward
 from sentei.ops.flatten import (
     FLATTEN,
@@ -166,7 +159,6 @@ __all__ = [
     "add_forward",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
-    "backward_through",
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference_backward",
@@ -189,16 +181,13 @@ __all__ = [
     "global_avg_pool_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
-    "like_first",
     "logistic_backward",
     "logistic_forward",
     "max_pool2d_backward",
     "max_pool2d_forward",
-    "no_ties",
     "relu_backward",
     "relu_forward",
     "rmsprop_update",
-    "runs",
     "score_accumulate",
     "semi_sync_update",
     "sgd_update",
@@ -207,6 +196,5 @@ __all__ = [
     "step_forward",
     "tanh_backward",
     "tanh_forward",
-    "tie_channels",
     "trace_accumulate",
 ]
