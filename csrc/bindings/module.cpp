@@ -18,6 +18,9 @@ PYBIND11_MODULE(_core, m) {
   bind_concat(m);
   bind_pool2d(m);
   bind_fill(m);
+  bind_linear(m);
+  bind_cross_entropy(m);
+  bind_losses(m);
   bind_scores(m);
   bind_semi_sync(m);
   bind_optimizers(m);
