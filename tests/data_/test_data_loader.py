@@ -87,7 +87,7 @@ def test_the_stream_is_pinned():
 @pytest.mark.parametrize("stop", [0, 1, 4, 5, 7, 10])
 def test_resumed_is_never_stopped(stop, prefetch):
     data = make()
-    options = dict(shuffle=True, seed=9, transforms=AUGMENT, prefetch=prefetch)
+    options = {"shuffle": True, "seed": 9, "transforms": AUGMENT, "prefetch": prefetch}
 
     def forever(loader):
         while True:

@@ -7,6 +7,7 @@ from sentei.passes.grad import grad
 from sentei.passes.inference import inference
 from sentei.passes.memory import MemoryPlan, plan_memory
 from sentei.passes.shapes import infer_specs
+from sentei.passes.training import training
 
 __all__ = [
     "ChannelGroups",
@@ -20,4 +21,5 @@ __all__ = [
     "infer_specs",
     "inference",
     "plan_memory",
+    "training",
 ]

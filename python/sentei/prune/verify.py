@@ -50,7 +50,8 @@ def _mask_values(
     for node in graph.nodes:
         ins = tuple(None if v is None else renamed.get(v, v) for v in node.inputs)
         nodes.append(Node(node.name, node.op, ins, node.outputs, node.attrs))
-        if node.op.zero_preserving:
+        own = any((v, 0) in pruning.groups.producing for v in node.inputs if v is not None)
+        if node.op.zero_preserving or own:  # an op's own scale and shift are set to zero instead
             continue
         for out in node.outputs:
             axis = next((a for a in pruning.groups.labels if a[0] == out), None)

@@ -1,0 +1,78 @@
+"""Timing: arms interleaved in one run, medians and percentiles, one JSON line a record."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent
+RESULTS = ROOT / "results"
+
+
+def interleaved(
+    arms: Mapping[str, Callable[[], object]], samples: int, warmup: int = 2
+) -> dict[str, dict[str, float]]:
+    """Milliseconds of every arm: one sample of each in turn, so that other load hits all alike."""
+    for f in arms.values():
+        for _ in range(warmup):
+            f()
+    times: dict[str, list[float]] = {name: [] for name in arms}
+    for _ in range(samples):
+        for name, f in arms.items():
+            start = time.perf_counter()
+            f()
+            times[name].append((time.perf_counter() - start) * 1e3)
+    return {name: summary(t) for name, t in times.items()}
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """Median, 10th and 90th percentile, fastest."""
+    t = sorted(times)
+    return {
+        "median": statistics.median(t),
+        "p10": t[len(t) // 10],
+        "p90": t[-1 - len(t) // 10],
+        "min": t[0],
+        "samples": len(t),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What ran: CPU, tier, threads, versions, commit."""
+    from sentei import _core
+
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [x.split(":", 1)[1].strip() for x in info.read_text().splitlines() if x.startswith("model name")]
+        cpu = lines[0] if lines else cpu
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    dirty = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False)
+    return {
+        "cpu": cpu,
+        "isa": _core.isa_info()["active"],
+        "threads": _core.threads(),
+        "sentei": _core.__version__,
+        "python": platform.python_version(),
+        "commit": commit.stdout.strip(),
+        "dirty": bool(dirty.stdout.strip()),
+    }
+
+
+def record(folder: str, name: str, data: Mapping[str, Any]) -> Path:
+    """Append one line to bench/results/<folder>/<name>.jsonl."""
+    path = RESULTS / folder / f"{name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    line = {"date": now, "machine": machine(), **data}
+    with path.open("a") as f:
+        f.write(json.dumps(line) + "\n")
+    return path

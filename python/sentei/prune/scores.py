@@ -1,0 +1,204 @@
+"""Scores of all prunable layers over many samples: forward and one backward pass in inference mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentei._core import Tensor
+from sentei.errors import DataError
+from sentei.graph import Graph, Op, Spec
+from sentei.model import Model
+from sentei.ops import SCORE_ACCUMULATE, SOFTMAX_CROSS_ENTROPY, TRACE_ACCUMULATE
+from sentei.passes import grad, infer_specs, inference
+from sentei.prune import importance
+from sentei.prune.units import PruningMap, weight_of
+from sentei.run import Runner
+
+__all__ = ["LayerScores", "score_layers", "score_points"]
+
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "logistic", "tanh", "softplus", "step", "prelu")
+_TARGET = "score.labels"
+
+
+@dataclass(frozen=True)
+class LayerScores:
+    """Scores of one layer's channels. raw: as the equation has them; values: normalised, what is
+    ranked; standard_error: of raw (None where the criterion has none)."""
+
+    layer: str
+    values: NDArray[np.float64]
+    raw: NDArray[np.float64]
+    standard_error: NDArray[np.float64] | None = None
+
+
+def score_points(graph: Graph, layers: Sequence[str]) -> dict[str, str]:
+    """The value whose channels are scored for each layer: after batch norm and activation.
+
+    The chain from the layer ends at the first value that several nodes read, at an addition, a pool
+    or any other op. `graph` is in inference form.
+    """
+    consumers = graph.consumers()
+    points = {}
+    for name in layers:
+        value = graph.node(name).outputs[0]
+        while len(consumers[value]) == 1 and value not in graph.outputs:
+            node = consumers[value][0]
+            if node.op.name in ("batch_norm_inference", "channel_scale") or node.op.name in ACTIVATIONS:
+                value = node.outputs[0]
+            if node.op.name not in ("batch_norm_inference", "channel_scale"):
+                break
+        points[name] = value
+    return points
+
+
+def score_layers(
+    model: Model,
+    pruning: PruningMap,
+    criterion: str = "robust",
+    *,
+    normalize: float | None = 1.0,
+    images: NDArray[np.float32] | None = None,
+    labels: NDArray[np.int64] | None = None,
+    batch: int = 100,
+    loss: Op = SOFTMAX_CROSS_ENTROPY,
+    l1_std_a: float = 0.5,
+) -> tuple[LayerScores, ...]:
+    """Score every layer that has prunable channels.
+
+    E is over the given samples: how they are cut into batches does not matter. g is the gradient of
+    each sample's own loss; batch norm uses its moving averages and dropout its expectation.
+
+    Args:
+        criterion: name in importance.CRITERIA. normalize: p of the Lp normalisation, None for none.
+        images ((N, H, W, C), float32), labels ((N,), int64): samples; not needed for `l1_std`.
+        loss: op whose per-sample loss is differentiated.
+    Raises:
+        ValueError: unknown criterion. DataError: samples missing, or not as many labels as images.
+    Source: methods section 5 [T eq. 4.5 to 4.13, 4.30 to 4.33].
+    """
+    kind = importance.criterion(criterion)
+    layers = list(dict.fromkeys(layer for u in pruning.units for layer, _ in u.members))
+    weights = {n: weight_of(model.graph.node(n)) for n in layers}
+    if kind.needs == "weights":
+        raw = {n: importance.l1_std(np.asarray(model.tensors[weights[n]]), l1_std_a) for n in layers}
+        return tuple(_finish(criterion, normalize, n, raw[n], None) for n in layers)
+    if images is None or len(images) == 0:
+        raise DataError(f"score: images must be given for {criterion}, got none")
+    if labels is None or len(labels) != len(images):
+        got = "none" if labels is None else len(labels)
+        raise DataError(f"score: there must be as many labels as images ({len(images)}), got {got}")
+    pass_ = _ScorePass(model, layers, kind, min(batch, len(images)), loss)
+    pass_.run(images, labels)
+    n = len(images)
+    found = []
+    for layer in layers:
+        values, error = pass_.score(layer, n)
+        found.append(_finish(criterion, normalize, layer, values, error))
+    return tuple(found)
+
+
+def _finish(
+    name: str,
+    p: float | None,
+    layer: str,
+    raw: NDArray[np.float64],
+    error: NDArray[np.float64] | None,
+) -> LayerScores:
+    values = raw if p is None else importance.normalize(name, raw, p)
+    return LayerScores(layer, values, raw, error)
+
+
+class _ScorePass:
+    """Graphs, accumulators and runners of one scoring."""
+
+    def __init__(
+        self, model: Model, layers: Sequence[str], kind: importance.Criterion, batch: int, loss: Op
+    ) -> None:
+        self.model, self.layers, self.kind, self.batch = model, list(layers), kind, batch
+        forward = inference(model.graph)
+        self.points = score_points(forward, layers)
+        specs = infer_specs(forward, 1)
+        self.sums: dict[str, Tensor] = {}
+        self._graph = self._first_pass(forward, specs, loss)
+        self._second = self._trace_pass(forward, specs) if kind.needs == "two_pass" else None
+        self._tensors = {k: t for k, t in model.tensors.items() if k in self._graph.values}
+
+    def _state(self, g: Graph, name: str, shape: tuple[int, ...]) -> str:
+        if name not in self.sums:
+            self.sums[name] = Tensor.zeros(shape, "float64")
+        return g.add_state(name, Spec(shape, "float64"))
+
+    def _first_pass(self, forward: Graph, specs: Mapping[str, Spec], loss: Op) -> Graph:
+        g = forward.copy()
+        grads: dict[str, str] = {}
+        if self.kind.needs != "norm":
+            labels = g.add_input(_TARGET, Spec((-1,), "int64"))
+            out = g.add(loss, (g.outputs[0], labels), {"reduction": "sum"}, "score.loss")
+            g, grads = grad(g, out[0], dict.fromkeys(self.points.values()))
+        for layer, point in self.points.items():
+            shape = specs[point].shape[1:]
+            maps: tuple[str | None, ...] = (None, None)
+            if self.kind.maps:
+                maps = tuple(self._state(g, f"score.{layer}.{s}", shape) for s in ("sum_x", "sum_g"))
+            stats = self._state(g, f"score.{layer}.stats", (6, shape[-1]))
+            g.add(SCORE_ACCUMULATE, (point, grads.get(point), stats, *maps), name=f"score.{layer}")
+        return g
+
+    def _trace_pass(self, forward: Graph, specs: Mapping[str, Spec]) -> Graph:
+        g = forward.copy()
+        for layer, point in self.points.items():
+            shape = specs[point].shape[1:]
+            mean = self._state(g, f"score.{layer}.mean_g", shape)
+            stats = self._state(g, f"score.{layer}.trace", (2, shape[-1]))
+            g.add(TRACE_ACCUMULATE, (point, mean, stats), name=f"score.{layer}.trace_sums")
+        return g
+
+    def run(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+        self._all_batches(self._graph, images, labels)
+        if self._second is not None:
+            for layer in self.layers:
+                total = np.asarray(self.sums[f"score.{layer}.sum_g"])
+                self.sums[f"score.{layer}.mean_g"].copy_from(total / len(images))
+            self._all_batches(self._second, images, labels)
+
+    def _all_batches(
+        self, graph: Graph, images: NDArray[np.float32], labels: NDArray[np.int64]
+    ) -> None:
+        runner_for = self._runners(graph)
+        for start in range(0, len(images), self.batch):
+            part = slice(start, start + self.batch)
+            runner = runner_for(len(images[part]))
+            feeds = {self.model.input: np.ascontiguousarray(images[part])}
+            if _TARGET in runner.inputs:
+                feeds[_TARGET] = np.ascontiguousarray(labels[part])
+            runner.run(**feeds)
+
+    def _runners(self, graph: Graph) -> Callable[[int], Runner]:
+        made: dict[int, Runner] = {}
+
+        def runner(n: int) -> Runner:
+            if n not in made:
+                made[n] = Runner(graph, {**self.model.tensors, **self.sums}, n)
+            return made[n]
+
+        return runner
+
+    def score(
+        self, layer: str, n: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Raw scores of one layer and their standard errors."""
+        name = self.kind.name
+        at = {k: np.asarray(self.sums[f"score.{layer}.{k}"]) for k in self._kept(layer)}
+        if name == "robust":
+            return importance.robust(at["sum_x"], at["sum_g"], n), None
+        stats = at["trace"] if name == "trace" else at["stats"]
+        formula = getattr(importance, name)
+        return formula(stats, n), importance.standard_error(name, stats, n)
+
+    def _kept(self, layer: str) -> Iterator[str]:
+        prefix = f"score.{layer}."
+        return (k.removeprefix(prefix) for k in self.sums if k.startswith(prefix))

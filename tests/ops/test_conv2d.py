@@ -1,0 +1,194 @@
+"""conv2d: exact, close, gradient, refuses, vectors, thread-independent."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import (
+    assert_close,
+    assert_exact,
+    assert_vector,
+    cases,
+    central_difference,
+    integers,
+    normal,
+    vectors,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference import conv2d as ref
+
+from sentei import _core
+from sentei.errors import DTypeError, ShapeError
+from sentei.ops import bias_backward, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
+
+TOL = 2e-5  # the vectors' own tolerance for direct convolution
+
+#        N  H  W   C   K  R  S  stride   padding dilation groups
+CASES = [
+    (2, 8, 8, 1, 3, 3, 3, (1, 1), (0, 0), (1, 1), 1),
+    (3, 9, 7, 3, 13, 3, 3, (1, 1), (1, 1), (1, 1), 1),
+    (2, 6, 5, 37, 51, 3, 3, (1, 1), (1, 1), (1, 1), 1),
+    (2, 8, 8, 64, 64, 3, 3, (1, 1), (1, 1), (1, 1), 1),
+    (1, 12, 12, 3, 8, 7, 7, (2, 2), (3, 3), (1, 1), 1),
+    (2, 7, 7, 13, 37, 1, 1, (1, 1), (0, 0), (1, 1), 1),
+    (2, 8, 7, 16, 32, 1, 1, (2, 2), (0, 0), (1, 1), 1),
+    (2, 10, 9, 16, 32, 3, 3, (2, 2), (1, 1), (1, 1), 1),
+    (1, 14, 14, 32, 64, 5, 5, (1, 1), (2, 2), (1, 1), 1),
+    (13, 14, 14, 1, 32, 5, 5, (1, 1), (2, 2), (1, 1), 1),
+    (2, 1, 1, 5, 4, 3, 3, (1, 1), (1, 1), (1, 1), 1),
+    (2, 5, 5, 16, 16, 3, 3, (1, 1), (2, 2), (1, 1), 1),
+    (2, 9, 9, 4, 6, 3, 3, (1, 1), (2, 2), (2, 2), 1),
+    (2, 11, 8, 5, 7, 3, 2, (3, 2), (1, 0), (2, 1), 1),
+    (2, 6, 8, 4, 5, 1, 3, (1, 1), (0, 1), (1, 1), 1),
+    (2, 8, 8, 6, 9, 3, 3, (1, 1), (1, 1), (1, 1), 3),
+    (2, 7, 7, 13, 13, 3, 3, (1, 1), (1, 1), (1, 1), 13),
+    (2, 7, 7, 37, 37, 5, 5, (2, 2), (2, 2), (1, 1), 37),
+    (2, 6, 6, 8, 16, 3, 3, (1, 1), (1, 1), (1, 1), 8),
+    (0, 6, 6, 3, 4, 3, 3, (1, 1), (1, 1), (1, 1), 1),
+    (1, 3, 3, 2, 2, 3, 3, (4, 4), (4, 4), (1, 1), 1),
+]
+
+
+def make(rng, case, draw):
+    n, h, w, c, k, r, s, stride, padding, dilation, groups = case
+    window = {"stride": stride, "padding": padding, "dilation": dilation}
+    x, f, b = draw(rng, (n, h, w, c)), draw(rng, (k, r, s, c // groups)), draw(rng, (k,))
+    dy = draw(rng, ref.forward(x, f, **window).shape)
+    return x, f, b, dy, window
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_exact(rng, case):
+    x, w, b, dy, window = make(rng, case, integers)
+    assert_exact(conv2d_forward(x, w, b, **window), ref.forward(x, w, b, **window))
+    want = np.maximum(ref.forward(x, w, **window), 0)
+    assert_exact(conv2d_forward(x, w, **window, relu=True), want)
+    want = ref.backward_input(dy, w, x.shape, **window)
+    assert_exact(conv2d_backward_input(dy, w, x, **window), want)
+    want = ref.backward_weight(x, dy, w.shape, **window)
+    assert_exact(conv2d_backward_weight(x, dy, w, **window), want)
+    assert_exact(bias_backward(dy), dy.astype(np.float64).sum((0, 1, 2)))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_close(rng, case):
+    x, w, b, dy, window = make(rng, case, normal)
+    terms = int(np.prod(w.shape[1:])) + 1
+    assert_close(conv2d_forward(x, w, b, **window), ref.forward(x, w, b, **window), terms)
+    want = ref.backward_input(dy, w, x.shape, **window)
+    assert_close(conv2d_backward_input(dy, w, x, **window), want, w.shape[0] * terms)
+    want = ref.backward_weight(x, dy, w.shape, **window)
+    assert_close(conv2d_backward_weight(x, dy, w, **window), want, max(dy[..., 0].size, 1))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.data())
+def test_exact_on_random_geometry(data):
+    size = st.integers(1, 3)
+    groups = data.draw(st.sampled_from([1, 1, 1, 2, 5]), label="groups")
+    c = groups * data.draw(st.sampled_from([1, 2, 3, 7, 13, 16, 37]), label="C/G")
+    k = groups * data.draw(st.sampled_from([1, 2, 3, 13, 17, 37, 65]), label="K/G")
+    r, s = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 5))
+    stride, dilation = (data.draw(size), data.draw(size)), (data.draw(size), data.draw(size))
+    padding = (data.draw(st.integers(0, 4)), data.draw(st.integers(0, 4)))
+    h = data.draw(st.integers(max(1, dilation[0] * (r - 1) + 1 - 2 * padding[0]), 17))
+    w = data.draw(st.integers(max(1, dilation[1] * (s - 1) + 1 - 2 * padding[1]), 17))
+    n = data.draw(st.integers(0, 9))
+    seed = data.draw(st.integers(0, 2**32 - 1))
+    test_exact(
+        np.random.default_rng(seed), (n, h, w, c, k, r, s, stride, padding, dilation, groups)
+    )
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if 0 < np.prod(c[:5]) < 3000], ids=str)
+def test_reference_gradient(rng, case):
+    """The reference's own gradients against central differences of its forward pass."""
+    x, w, _, dy, window = make(rng, case, normal)
+    dx = ref.backward_input(dy, w, x.shape, **window)
+    dw = ref.backward_weight(x, dy, w.shape, **window)
+    for array, grad, f in (
+        (x, dx, lambda a: float((ref.forward(a, w, **window) * dy).sum())),
+        (w, dw, lambda a: float((ref.forward(x, a, **window) * dy).sum())),
+    ):
+        for _ in range(3):
+            at = tuple(int(rng.integers(0, d)) for d in array.shape)
+            assert grad[at] == pytest.approx(central_difference(f, array, at), rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("case", cases("conv2d"))
+def test_vectors(case):
+    v = {k.removeprefix(f"{case}."): a for k, a in vectors("conv2d").items()}
+    window = {"stride": int(v["stride"]), "padding": int(v["padding"])}
+    x, w, b, dy = (np.ascontiguousarray(v[k]) for k in ("x", "w", "b", "dy"))
+    assert_vector(conv2d_forward(x, w, b, **window), v["y"], TOL)
+    assert_vector(conv2d_backward_input(dy, w, x, **window), v["dx"], TOL)
+    assert_vector(conv2d_backward_weight(x, dy, w, **window), v["dw"], TOL)
+    assert_vector(bias_backward(dy), v["db"], TOL)
+
+
+@pytest.mark.parametrize("case", [CASES[3], CASES[6], CASES[9], CASES[15], CASES[17]], ids=str)
+def test_bits_do_not_depend_on_threads(rng, threads, case):
+    x, w, b, dy, window = make(rng, (7, *case[1:]), normal)
+    seen = []
+    for n in (1, 2, 3, 4, 4):
+        _core.set_threads(n)
+        outs = (
+            conv2d_forward(x, w, b, **window),
+            conv2d_backward_input(dy, w, x, **window),
+            conv2d_backward_weight(x, dy, w, **window),
+            bias_backward(dy),
+        )
+        seen.append([np.asarray(o).tobytes() for o in outs])
+    assert all(s == seen[0] for s in seen)
+
+
+def test_special_values_propagate():
+    x = np.zeros((1, 4, 4, 2), np.float32)
+    x[0, 1, 1, 0], x[0, 3, 3, 1] = np.nan, np.inf
+    w = np.ones((3, 1, 1, 2), np.float32)
+    y = np.asarray(conv2d_forward(x, w))
+    assert np.isnan(y[0, 1, 1]).all() and np.isposinf(y[0, 3, 3]).all()
+    assert np.isfinite(y).sum() == y.size - 6
+
+
+def zeros(*shape):
+    return np.zeros(shape, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: conv2d_forward(zeros(2, 3, 3), zeros(1, 3, 3, 1)), ShapeError, r"x must have shape \(N, H, W, C\)"),
+        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(3, 3)), ShapeError, r"w must have shape \(K, R, S, C\)"),
+        (lambda: conv2d_forward(zeros(8, 9, 9, 64), zeros(12, 3, 3, 31)), ShapeError, r"C = 64 to match x \(8, 9, 9, 64\)"),
+        (lambda: conv2d_forward(zeros(1, 9, 9, 6), zeros(4, 3, 3, 2)), ShapeError, "divide evenly among 3 groups"),
+        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 5, 5, 1)), ShapeError, "window 5 x 5 must fit"),
+        (lambda: conv2d_forward(zeros(1, 2, 2, 1), zeros(1, 3, 3, 1), stride=2), ShapeError, "window 3 x 3 must fit"),
+        (lambda: conv2d_forward(zeros(1, 0, 3, 1), zeros(1, 1, 1, 1)), ShapeError, "no empty axis but N"),
+        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(0, 1, 1, 1)), ShapeError, "w must have no empty axis"),
+        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 1, 1, 1), stride=0), ValueError, "stride must be at least 1"),
+        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 1, 1, 1), padding=-1), ValueError, "padding must be at least 0"),
+        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 1, 1, 1), dilation=0), ValueError, "dilation must be at least 1"),
+        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(4, 1, 1, 1), zeros(3)), ShapeError, r"b must have shape \(4,\)"),
+        (lambda: conv2d_forward(np.zeros((1, 3, 3, 1)), zeros(1, 1, 1, 1)), DTypeError, "x must be float32, got float64"),
+        (lambda: conv2d_backward_input(zeros(1, 2, 3, 1), zeros(1, 1, 1, 1), zeros(1, 3, 3, 1)), ShapeError, r"dy must have shape \(1, 3, 3, 1\)"),
+        (lambda: conv2d_backward_weight(zeros(1, 3, 3, 1), zeros(1, 2, 3, 1), zeros(1, 1, 1, 1)), ShapeError, r"dy must have shape \(1, 3, 3, 1\)"),
+    ],
+)  # fmt: skip
+def test_refuses(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_refuses_missing_workspace_and_overlap():
+    t = _core.Tensor.zeros
+    ones, none = (1, 1), (0, 0)
+    x = t((1, 8, 8, 16))
+    with pytest.raises(ValueError, match="workspace must have at least"):
+        _core.conv2d_forward(
+            x, t((16, 3, 3, 16)), None, t((1, 6, 6, 16)), None, ones, none, ones, False
+        )
+    big = t((4096,), "uint8")
+    with pytest.raises(ValueError, match="y must not overlap x"):
+        _core.conv2d_forward(x, t((16, 1, 1, 16)), None, x, big, ones, none, ones, False)
