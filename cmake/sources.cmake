@@ -10,26 +10,61 @@ set(sentei_cpu_sources
   csrc/cpu/isa.cpp
 )
 set(sentei_kernel_sources
+  csrc/cpu/activations.cpp
   csrc/cpu/add.cpp
+  csrc/cpu/batch_norm.cpp
   csrc/cpu/column_sum.cpp
   csrc/cpu/conv2d_depthwise.cpp
   csrc/cpu/conv2d_sum.cpp
   csrc/cpu/conv2d_weight.cpp
+  csrc/cpu/discriminant_penalty.cpp
+  csrc/cpu/dropout.cpp
+  csrc/cpu/maxout.cpp
+  csrc/cpu/optimizers.cpp
+  csrc/cpu/prelu.cpp
+  csrc/cpu/scores.cpp
+  csrc/cpu/semi_sync.cpp
+  csrc/cpu/softmax.cpp
+  csrc/cpu/sparse_penalty.cpp
+  csrc/cpu/vmath.cpp
 )
 set(sentei_ops_sources
+  csrc/ops/activations.cpp
   csrc/ops/add.cpp
+  csrc/ops/batch_norm.cpp
   csrc/ops/bias.cpp
   csrc/ops/conv2d.cpp
+  csrc/ops/discriminant_penalty.cpp
+  csrc/ops/dropout.cpp
   csrc/ops/fill.cpp
+  csrc/ops/maxout.cpp
+  csrc/ops/optimizers.cpp
+  csrc/ops/prelu.cpp
+  csrc/ops/scores.cpp
+  csrc/ops/semi_sync.cpp
+  csrc/ops/softmax.cpp
+  csrc/ops/sparse_penalty.cpp
 )
 set(sentei_binding_sources
-  csrc/bindings/module.cpp
+  csrc/bindings/activations.cpp
   csrc/bindings/add.cpp
+  csrc/bindings/batch_norm.cpp
   csrc/bindings/bias.cpp
   csrc/bindings/conv2d.cpp
-  csrc/bindings/fill.cpp
+  csrc/bindings/discriminant_penalty.cpp
   csrc/bindings/dlpack.cpp
+  csrc/bindings/dropout.cpp
   csrc/bindings/errors.cpp
+  csrc/bindings/fill.cpp
+  csrc/bindings/maxout.cpp
+  csrc/bindings/module.cpp
+  csrc/bindings/optimizers.cpp
+  csrc/bindings/prelu.cpp
   csrc/bindings/runtime.cpp
+  csrc/bindings/scores.cpp
+  csrc/bindings/semi_sync.cpp
+  csrc/bindings/softmax.cpp
+  csrc/bindings/sparse_penalty.cpp
   csrc/bindings/tensor.cpp
+  csrc/bindings/vmath.cpp
 )

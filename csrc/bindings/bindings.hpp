@@ -25,6 +25,18 @@ void bind_runtime(py::module_& m);
 void bind_add(py::module_& m);
 void bind_bias(py::module_& m);
 void bind_conv2d(py::module_& m);
+void bind_batch_norm(py::module_& m);
 void bind_fill(py::module_& m);
+void bind_scores(py::module_& m);
+void bind_semi_sync(py::module_& m);
+void bind_optimizers(py::module_& m);
+void bind_vmath(py::module_& m);
+void bind_activations(py::module_& m);
+void bind_prelu(py::module_& m);
+void bind_softmax(py::module_& m);
+void bind_dropout(py::module_& m);
+void bind_maxout(py::module_& m);
+void bind_sparse_penalty(py::module_& m);
+void bind_discriminant_penalty(py::module_& m);
 
 }  // namespace sentei::bindings

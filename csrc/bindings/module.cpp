@@ -13,7 +13,19 @@ PYBIND11_MODULE(_core, m) {
   bind_add(m);
   bind_bias(m);
   bind_conv2d(m);
+  bind_batch_norm(m);
   bind_fill(m);
+  bind_scores(m);
+  bind_semi_sync(m);
+  bind_optimizers(m);
+  bind_vmath(m);
+  bind_activations(m);
+  bind_prelu(m);
+  bind_softmax(m);
+  bind_dropout(m);
+  bind_maxout(m);
+  bind_sparse_penalty(m);
+  bind_discriminant_penalty(m);
 }
 
 }  // namespace sentei::bindings

@@ -128,3 +128,202 @@ def linear_backward_weight_rows(
     dw: Tensor,
     workspace: Tensor | None,
 ) -> None: ...
+def sgd_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    v: Tensor | None,
+    lr: Tensor | None,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def adagrad_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    h: Tensor | None,
+    lr: Tensor | None,
+    eps: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def rmsprop_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    h: Tensor | None,
+    lr: Tensor | None,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def adam_update(
+    w: Tensor | None,
+    g: Tensor | None,
+    m: Tensor | None,
+    v: Tensor | None,
+    t: Tensor | None,
+    lr: Tensor | None,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    eps_inside: bool,
+    weight_decay: float,
+    l2: float,
+) -> None: ...
+def semi_sync_update(
+    w: Tensor | None,
+    dw: Tensor | None,
+    v: Tensor | None,
+    rows: Tensor | None,
+    offsets: Tensor | None,
+    group: Tensor | None,
+    lr: Tensor | None,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
+    compact: bool,
+    workspace: Tensor,
+) -> None: ...
+def counter_advance(counter: Tensor | None, modulo: int) -> None: ...
+def score_accumulate(
+    x: Tensor | None,
+    g: Tensor | None,
+    stats: Tensor | None,
+    sum_x: Tensor | None,
+    sum_g: Tensor | None,
+    workspace: Tensor,
+) -> None: ...
+def trace_accumulate(
+    x: Tensor | None, mean_g: Tensor | None, stats: Tensor | None, workspace: Tensor
+) -> None: ...
+def score_workspace(shape: Sequence[int], rows: int) -> int: ...
+def batch_norm_workspace(x: Sequence[int]) -> int: ...
+def batch_norm_forward(
+    x: Tensor | None,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    y: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    momentum: float,
+    relu: bool,
+) -> None: ...
+def batch_norm_backward(
+    dy: Tensor | None,
+    x: Tensor | None,
+    gamma: Tensor | None,
+    mean: Tensor | None,
+    rstd: Tensor | None,
+    beta: Tensor | None,
+    dx: Tensor,
+    dgamma: Tensor,
+    dbeta: Tensor,
+    workspace: Tensor | None,
+    relu: bool,
+) -> None: ...
+def batch_norm_inference_forward(
+    x: Tensor | None,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    y: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    relu: bool,
+) -> None: ...
+def batch_norm_inference_backward(
+    dy: Tensor | None,
+    x: Tensor | None,
+    gamma: Tensor | None,
+    mean: Tensor | None,
+    var: Tensor | None,
+    beta: Tensor | None,
+    dx: Tensor,
+    dgamma: Tensor,
+    dbeta: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    relu: bool,
+) -> None: ...
+def batch_norm_inference_backward_input(
+    dy: Tensor | None,
+    gamma: Tensor | None,
+    var: Tensor | None,
+    x: Tensor | None,
+    mean: Tensor | None,
+    beta: Tensor | None,
+    dx: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    relu: bool,
+) -> None: ...
+def vmath(name: str, isa: str, x: Tensor, y: Tensor) -> None: ...
+def relu_forward(x: Tensor | None, y: Tensor) -> None: ...
+def relu_backward(y: Tensor | None, dy: Tensor | None, dx: Tensor) -> None: ...
+def leaky_relu_forward(x: Tensor | None, y: Tensor, alpha: float) -> None: ...
+def leaky_relu_backward(y: Tensor | None, dy: Tensor | None, dx: Tensor, alpha: float) -> None: ...
+def elu_forward(x: Tensor | None, y: Tensor, alpha: float) -> None: ...
+def elu_backward(y: Tensor | None, dy: Tensor | None, dx: Tensor, alpha: float) -> None: ...
+def logistic_forward(x: Tensor | None, y: Tensor) -> None: ...
+def logistic_backward(y: Tensor | None, dy: Tensor | None, dx: Tensor) -> None: ...
+def tanh_forward(x: Tensor | None, y: Tensor) -> None: ...
+def tanh_backward(y: Tensor | None, dy: Tensor | None, dx: Tensor) -> None: ...
+def softplus_forward(x: Tensor | None, y: Tensor) -> None: ...
+def softplus_backward(x: Tensor | None, dy: Tensor | None, dx: Tensor) -> None: ...
+def step_forward(x: Tensor | None, y: Tensor) -> None: ...
+def prelu_forward(x: Tensor | None, a: Tensor | None, y: Tensor) -> None: ...
+def prelu_backward_workspace(n: int) -> int: ...
+def prelu_backward(
+    x: Tensor | None,
+    a: Tensor | None,
+    dy: Tensor | None,
+    dx: Tensor,
+    da: Tensor,
+    workspace: Tensor | None,
+) -> None: ...
+def softmax_forward(x: Tensor | None, y: Tensor) -> None: ...
+def softmax_backward(y: Tensor | None, dy: Tensor | None, dx: Tensor) -> None: ...
+def dropout_forward(
+    x: Tensor | None, rng: Tensor | None, y: Tensor, keep: float, stream: int, inverted: bool
+) -> None: ...
+def dropout_backward(
+    dy: Tensor | None, rng: Tensor | None, dx: Tensor, keep: float, stream: int, inverted: bool
+) -> None: ...
+def dropout_mask(rng: Tensor, mask: Tensor, keep: float, stream: int) -> None: ...
+def scale_forward(x: Tensor | None, y: Tensor, factor: float) -> None: ...
+def mask_multiply_forward(
+    x: Tensor | None, mask: Tensor | None, y: Tensor, factor: float
+) -> None: ...
+def maxout_forward(x: Tensor | None, y: Tensor, index: Tensor, pieces: int) -> None: ...
+def maxout_backward(dy: Tensor | None, index: Tensor | None, dx: Tensor, pieces: int) -> None: ...
+def sparse_penalty_workspace(shape: Sequence[int], form: str) -> int: ...
+def sparse_penalty_forward(
+    u: Tensor | None, value: Tensor, lam: float, form: str, workspace: Tensor | None
+) -> None: ...
+def sparse_penalty_backward(
+    u: Tensor | None, dvalue: Tensor | None, du: Tensor, lam: float, form: str
+) -> None: ...
+def discriminant_penalty_workspace(classes: int) -> int: ...
+def discriminant_penalty_forward(
+    y: Tensor | None,
+    labels: Tensor | None,
+    value: Tensor,
+    within: Tensor,
+    total: Tensor,
+    ratio: Tensor,
+    lam: float,
+    workspace: Tensor | None,
+) -> None: ...
+def discriminant_penalty_backward(
+    y: Tensor | None,
+    labels: Tensor | None,
+    dvalue: Tensor | None,
+    dy: Tensor,
+    lam: float,
+    workspace: Tensor | None,
+) -> None: ...

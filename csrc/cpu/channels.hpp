@@ -1,0 +1,148 @@
+// Rows of channels, for kernels that map or reduce per channel. Few or ragged channels are read as
+// wider rows: k rows of C channels make one row of width k*C, a multiple of the vector, whose
+// column j is channel j mod C; the rows left over make one short row. So every tier runs whole
+// vectors. Sums are two-level: float over blocks of rows, then double in slots that the problem
+// alone fixes.
+#pragma once
+#include <cstddef>
+
+#include "core/parallel.hpp"
+#include "cpu/simd.hpp"
+
+namespace sentei::cpu::SENTEI_ISA {
+
+struct Full {
+  static constexpr int n = kLanes;
+};
+struct Part {
+  int n;
+};
+SENTEI_INLINE vf ld(const float* p, Full) { return load(p); }
+SENTEI_INLINE vf ld(const float* p, Part t) { return load_n(p, t.n); }
+SENTEI_INLINE void st(float* p, vf v, Full) { store(p, v); }
+SENTEI_INLINE void st(float* p, vf v, Part t) { store_n(p, v, t.n); }
+
+struct View {
+  std::int64_t rows, width;  // full rows
+  std::int64_t rest;         // elements of the short last row
+  std::int64_t copies;       // width = copies * C
+};
+
+SENTEI_INLINE View view_of(std::int64_t rows, std::int64_t C) {
+  if (C >= 4 * kLanes) return {rows, C, 0, 1};
+  std::int64_t k = kLanes / imin(C & -C, kLanes);
+  k *= ceil_div(4 * kLanes, C * k);
+  return {rows / k, C * k, rows % k * C, k};
+}
+
+SENTEI_INLINE std::int64_t padded(std::int64_t width) { return ceil_div(width, kLanes) * kLanes; }
+
+// Column j of a wide row takes the value of channel j mod C.
+SENTEI_INLINE void expand(const View& v, const float* channels, float* wide) {
+  const std::int64_t C = v.width / v.copies;
+  for (std::int64_t k = 0; k < v.copies; ++k)
+    for (std::int64_t c = 0; c < C; ++c) wide[k * C + c] = channels[c];
+}
+
+template <class F>
+SENTEI_INLINE void columns(std::int64_t width, const F& f) {
+  std::int64_t c = 0;
+#pragma GCC unroll 4
+  for (; c + kLanes <= width; c += kLanes) f(c, Full{});
+  if (c < width) f(c, Part{static_cast<int>(width - c)});
+}
+
+constexpr std::int64_t kMapBlock = 32768;  // elements of a task
+
+// f(i, c, tag) for every vector: element i of the array, column c. Last rows first: a reduction
+// just before has left them in the cache.
+template <class F>
+SENTEI_INLINE void map_rows(const View& v, const F& f) {
+  const std::int64_t per = imax(1, kMapBlock / v.width);
+  const std::int64_t full = ceil_div(v.rows, per), tasks = full + (v.rest > 0);
+  parallel_for(tasks, [&](std::int64_t reversed) {
+    const std::int64_t task = tasks - 1 - reversed;
+    if (task == full) {
+      const std::int64_t base = v.rows * v.width;
+      columns(v.rest, [&](std::int64_t c, auto tag) { f(base + c, c, tag); });
+      return;
+    }
+    const std::int64_t end = imin(v.rows, (task + 1) * per);
+    for (std::int64_t r = task * per; r < end; ++r) {
+      const std::int64_t base = r * v.width;
+      columns(v.width, [&](std::int64_t c, auto tag) { f(base + c, c, tag); });
+    }
+  });
+}
+
+constexpr std::int64_t kBlockRows = 128;  // rows summed in float
+constexpr std::int64_t kGroup = 4;        // vectors of a row summed together
+
+SENTEI_INLINE std::int64_t reduce_slots(const View& v) {
+  return imax(1, imin(64, v.rows * v.width / 65536));
+}
+// Doubles of the slots: two sums per column.
+SENTEI_INLINE std::int64_t slot_doubles(const View& v) {
+  return reduce_slots(v) * 2 * padded(v.width);
+}
+
+// P gives: State begin(i, c, tag) at the first row of a block, step(state, i, c, tag, s, q) per
+// vector, and end(state, c, live lanes, rows, s, q, S, Q), which adds a block's float sums to the
+// double ones.
+template <int NV, class Tag, class P>
+SENTEI_INLINE void reduce_block(const P& p, std::int64_t base, std::int64_t stride,
+                                std::int64_t rows, std::int64_t c, Tag tag, double* S, double* Q) {
+  typename P::State state[NV];
+  vf s[NV] = {}, q[NV] = {};
+#pragma GCC unroll 4
+  for (int j = 0; j < NV; ++j) state[j] = p.begin(base + c + j * kLanes, c + j * kLanes, tag);
+  for (std::int64_t r = 0; r < rows; ++r) {
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j)
+      p.step(state[j], base + r * stride + c + j * kLanes, tag, s[j], q[j]);
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < NV; ++j)
+    p.end(state[j], c + j * kLanes, tag.n, rows, s[j], q[j], S + c + j * kLanes,
+          Q + c + j * kLanes);
+}
+
+template <class P>
+SENTEI_INLINE void reduce_columns(const P& p, std::int64_t base, std::int64_t stride,
+                                  std::int64_t rows, std::int64_t width, double* S, double* Q) {
+  std::int64_t c = 0;
+  for (; c + kGroup * kLanes <= width; c += kGroup * kLanes)
+    reduce_block<kGroup>(p, base, stride, rows, c, Full{}, S, Q);
+  for (; c + kLanes <= width; c += kLanes) reduce_block<1>(p, base, stride, rows, c, Full{}, S, Q);
+  if (c < width) reduce_block<1>(p, base, stride, rows, c, Part{static_cast<int>(width - c)}, S, Q);
+}
+
+SENTEI_INLINE void add_to(double* to, vf v) {
+  float t[kLanes];
+  store(t, v);
+  for (int l = 0; l < kLanes; ++l) to[l] += t[l];
+}
+
+// Both sums per channel, left in slots[c] and slots[padded(width) + c], c < C.
+template <class P>
+SENTEI_INLINE void reduce_rows(const View& v, double* slots, const P& p) {
+  const std::int64_t n = reduce_slots(v), wide = padded(v.width);
+  parallel_for(n, [&](std::int64_t slot) {
+    double *S = slots + slot * 2 * wide, *Q = S + wide;
+    for (std::int64_t j = 0; j < 2 * wide; ++j) S[j] = 0;
+    const Range part = even_part(v.rows, n, slot);
+    for (std::int64_t r = part.begin; r < part.end; r += kBlockRows)
+      reduce_columns(p, r * v.width, v.width, imin(kBlockRows, part.end - r), v.width, S, Q);
+    if (slot == n - 1 && v.rest) reduce_columns(p, v.rows * v.width, v.width, 1, v.rest, S, Q);
+  });
+  const std::int64_t C = v.width / v.copies;
+  for (std::int64_t slot = 1; slot < n; ++slot)
+    for (std::int64_t j = 0; j < 2 * wide; ++j) slots[j] += slots[slot * 2 * wide + j];
+  for (std::int64_t k = 1; k < v.copies; ++k)
+    for (std::int64_t c = 0; c < C; ++c) {
+      slots[c] += slots[k * C + c];
+      slots[wide + c] += slots[wide + k * C + c];
+    }
+}
+
+}  // namespace sentei::cpu::SENTEI_ISA

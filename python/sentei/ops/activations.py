@@ -1,0 +1,317 @@
+"""Elementwise activations. At 0 every one takes its x <= 0 branch, in the derivative too.
+
+Gradients are computed from the output y where it tells the slope, so that x need not be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sentei import _core
+from sentei._core import Tensor
+from sentei.graph import GradContext, Node, Op, register
+from sentei.ops.eager import eager
+from sentei.ops.elementwise import backward_through, like_first, runs, tie_channels
+from sentei.tensor import ArrayLike
+
+__all__ = [
+    "ELU",
+    "ELU_BACKWARD",
+    "LEAKY_RELU",
+    "LEAKY_RELU_BACKWARD",
+    "LOGISTIC",
+    "LOGISTIC_BACKWARD",
+    "RELU",
+    "RELU_BACKWARD",
+    "SOFTPLUS",
+    "SOFTPLUS_BACKWARD",
+    "STEP",
+    "TANH",
+    "TANH_BACKWARD",
+    "elu_backward",
+    "elu_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
+    "logistic_backward",
+    "logistic_forward",
+    "relu_backward",
+    "relu_forward",
+    "softplus_backward",
+    "softplus_forward",
+    "step_forward",
+    "tanh_backward",
+    "tanh_forward",
+]
+
+
+def _backward_op(name: str, saved: str, function: Callable[..., None], *attributes: str) -> Op:
+    return register(
+        Op(
+            name=f"{name}_backward",
+            inputs=(saved, "dy"),
+            outputs=("dx",),
+            infer=like_first(f"{name}_backward", "dy"),
+            run=runs(function, *attributes),
+        )
+    )
+
+
+def _forward_op(
+    name: str,
+    saved: str,
+    function: Callable[..., None],
+    back: Op,
+    *attributes: str,
+    onnx: str,
+    zero_preserving: bool = True,
+) -> Op:
+    return register(
+        Op(
+            name=name,
+            inputs=("x",),
+            outputs=("y",),
+            infer=like_first(f"{name}_forward"),
+            run=runs(function, *attributes),
+            backward=backward_through(back, saved, *attributes),
+            ties=tie_channels,
+            to_onnx=onnx,
+            zero_preserving=zero_preserving,
+        )
+    )
+
+
+RELU_BACKWARD = _backward_op("relu", "y", _core.relu_backward)
+RELU = _forward_op("relu", "y", _core.relu_forward, RELU_BACKWARD, onnx="Relu")
+
+LEAKY_RELU_BACKWARD = _backward_op("leaky_relu", "y", _core.leaky_relu_backward, "alpha")
+LEAKY_RELU = _forward_op(
+    "leaky_relu", "y", _core.leaky_relu_forward, LEAKY_RELU_BACKWARD, "alpha", onnx="LeakyRelu"
+)
+
+ELU_BACKWARD = _backward_op("elu", "y", _core.elu_backward, "alpha")
+ELU = _forward_op("elu", "y", _core.elu_forward, ELU_BACKWARD, "alpha", onnx="Elu")
+
+LOGISTIC_BACKWARD = _backward_op("logistic", "y", _core.logistic_backward)
+LOGISTIC = _forward_op(
+    "logistic",
+    "y",
+    _core.logistic_forward,
+    LOGISTIC_BACKWARD,
+    onnx="Sigmoid",
+    zero_preserving=False,
+)
+
+TANH_BACKWARD = _backward_op("tanh", "y", _core.tanh_backward)
+TANH = _forward_op("tanh", "y", _core.tanh_forward, TANH_BACKWARD, onnx="Tanh")
+
+SOFTPLUS_BACKWARD = _backward_op("softplus", "x", _core.softplus_backward)
+SOFTPLUS = _forward_op(
+    "softplus",
+    "x",
+    _core.softplus_forward,
+    SOFTPLUS_BACKWARD,
+    onnx="Softplus",
+    zero_preserving=False,
+)
+
+
+def _step_backward(ctx: GradContext, node: Node, dy: Sequence[str | None]) -> Sequence[str | None]:
+    return (None,)  # the derivative is 0 everywhere: nothing flows through a step
+
+
+STEP = register(
+    Op(
+        name="step",
+        inputs=("x",),
+        outputs=("y",),
+        infer=like_first("step_forward"),
+        run=runs(_core.step_forward),
+        backward=_step_backward,
+        ties=tie_channels,
+    )
+)
+
+
+def relu_forward(x: ArrayLike) -> Tensor:
+    """Rectify.
+
+    y = max(x, 0)
+
+    Args:
+        x (Tensor, any shape of at most four axes, float32).
+    Returns:
+        y (Tensor, shape of x, float32); NaN stays NaN.
+    Raises:
+        DTypeError: not float32.
+    """
+    return eager(RELU, (x,))[0]
+
+
+def relu_backward(y: ArrayLike, dy: ArrayLike) -> Tensor:
+    """Return the gradient of relu_forward: dx = dy if y > 0 else 0.
+
+    Args:
+        y (Tensor, float32): output of relu_forward. dy (Tensor, shape of y, float32).
+    Returns:
+        dx (Tensor, shape of y, float32).
+    Raises:
+        ShapeError: shapes differ. DTypeError: not float32.
+    """
+    return eager(RELU_BACKWARD, (y, dy))[0]
+
+
+def leaky_relu_forward(x: ArrayLike, *, alpha: float) -> Tensor:
+    """Rectify, with a small slope below 0.
+
+    y = x if x > 0 else alpha x
+
+    Args:
+        x (Tensor, any shape of at most four axes, float32). alpha (float, >= 0).
+    Returns:
+        y (Tensor, shape of x, float32).
+    Raises:
+        DTypeError: not float32. ValueError: alpha is negative or not finite.
+    """
+    return eager(LEAKY_RELU, (x,), alpha=alpha)[0]
+
+
+def leaky_relu_backward(y: ArrayLike, dy: ArrayLike, *, alpha: float) -> Tensor:
+    """Return the gradient of leaky_relu_forward: dx = dy if y > 0 else alpha dy.
+
+    Args:
+        y (Tensor, float32): output of leaky_relu_forward. dy (Tensor, shape of y, float32).
+        alpha (float, >= 0).
+    Returns:
+        dx (Tensor, shape of y, float32).
+    Raises:
+        ShapeError: shapes differ. DTypeError: not float32. ValueError: alpha.
+    """
+    return eager(LEAKY_RELU_BACKWARD, (y, dy), alpha=alpha)[0]
+
+
+def elu_forward(x: ArrayLike, *, alpha: float) -> Tensor:
+    """Apply the exponential linear unit.
+
+    y = x if x > 0 else alpha (exp(x) - 1)
+
+    Args:
+        x (Tensor, any shape of at most four axes, float32). alpha (float, >= 0).
+    Returns:
+        y (Tensor, shape of x, float32).
+    Raises:
+        DTypeError: not float32. ValueError: alpha is negative or not finite.
+    """
+    return eager(ELU, (x,), alpha=alpha)[0]
+
+
+def elu_backward(y: ArrayLike, dy: ArrayLike, *, alpha: float) -> Tensor:
+    """Return the gradient of elu_forward: dx = dy if y > 0 else dy (y + alpha).
+
+    Args:
+        y (Tensor, float32): output of elu_forward. dy (Tensor, shape of y, float32).
+        alpha (float, >= 0).
+    Returns:
+        dx (Tensor, shape of y, float32).
+    Raises:
+        ShapeError: shapes differ. DTypeError: not float32. ValueError: alpha.
+    """
+    return eager(ELU_BACKWARD, (y, dy), alpha=alpha)[0]
+
+
+def logistic_forward(x: ArrayLike) -> Tensor:
+    """Apply the logistic function (sigmoid).
+
+    y = 1 / (1 + exp(-x)), without overflow for any x
+
+    Args:
+        x (Tensor, any shape of at most four axes, float32).
+    Returns:
+        y (Tensor, shape of x, float32), between 0 and 1.
+    Raises:
+        DTypeError: not float32.
+    """
+    return eager(LOGISTIC, (x,))[0]
+
+
+def logistic_backward(y: ArrayLike, dy: ArrayLike) -> Tensor:
+    """Return the gradient of logistic_forward: dx = dy y (1 - y).
+
+    Args:
+        y (Tensor, float32): output of logistic_forward. dy (Tensor, shape of y, float32).
+    Returns:
+        dx (Tensor, shape of y, float32).
+    Raises:
+        ShapeError: shapes differ. DTypeError: not float32.
+    """
+    return eager(LOGISTIC_BACKWARD, (y, dy))[0]
+
+
+def tanh_forward(x: ArrayLike) -> Tensor:
+    """Apply the hyperbolic tangent.
+
+    y = tanh(x)
+
+    Args:
+        x (Tensor, any shape of at most four axes, float32).
+    Returns:
+        y (Tensor, shape of x, float32), between -1 and 1.
+    Raises:
+        DTypeError: not float32.
+    """
+    return eager(TANH, (x,))[0]
+
+
+def tanh_backward(y: ArrayLike, dy: ArrayLike) -> Tensor:
+    """Return the gradient of tanh_forward: dx = dy (1 - y) (1 + y).
+
+    Args:
+        y (Tensor, float32): output of tanh_forward. dy (Tensor, shape of y, float32).
+    Returns:
+        dx (Tensor, shape of y, float32).
+    Raises:
+        ShapeError: shapes differ. DTypeError: not float32.
+    """
+    return eager(TANH_BACKWARD, (y, dy))[0]
+
+
+def softplus_forward(x: ArrayLike) -> Tensor:
+    """Apply the smooth rectifier.
+
+    y = log(1 + exp(x)), without overflow for any x
+
+    Args:
+        x (Tensor, any shape of at most four axes, float32).
+    Returns:
+        y (Tensor, shape of x, float32).
+    Raises:
+        DTypeError: not float32.
+    """
+    return eager(SOFTPLUS, (x,))[0]
+
+
+def softplus_backward(x: ArrayLike, dy: ArrayLike) -> Tensor:
+    """Return the gradient of softplus_forward: dx = dy / (1 + exp(-x)).
+
+    Args:
+        x (Tensor, float32): input of softplus_forward. dy (Tensor, shape of x, float32).
+    Returns:
+        dx (Tensor, shape of x, float32).
+    Raises:
+        ShapeError: shapes differ. DTypeError: not float32.
+    """
+    return eager(SOFTPLUS_BACKWARD, (x, dy))[0]
+
+
+def step_forward(x: ArrayLike) -> Tensor:
+    """Tell which elements are above 0.
+
+    y = 1 if x > 0 else 0; its derivative is 0, so no gradient passes.
+
+    Args:
+        x (Tensor, any shape of at most four axes, float32).
+    Returns:
+        y (Tensor, shape of x, float32): 0, 1, or NaN where x is NaN.
+    Raises:
+        DTypeError: not float32.
+    """
+    return eager(STEP, (x,))[0]

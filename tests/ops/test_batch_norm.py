@@ -1,0 +1,372 @@
+"""batch_norm and batch_norm_inference: vectors, exact, close, gradient, refuses, determinism."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers import (
+    assert_close,
+    assert_exact,
+    assert_vector,
+    cases,
+    central_difference,
+    integers,
+    normal,
+    vectors,
+)
+from reference import batch_norm as ref
+from sentei import _core
+from sentei.errors import DTypeError, ShapeError
+from sentei.graph import Node, Spec
+from sentei.ops import (
+    BATCH_NORM,
+    BATCH_NORM_INFERENCE,
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_inference_backward,
+    batch_norm_inference_backward_input,
+    batch_norm_inference_forward,
+)
+from sentei.tensor import Tensor
+
+EPS = 1e-5
+SHAPES = [
+    (1, 1, 1, 1),
+    (1, 1, 1, 37),
+    (5, 13),
+    (7, 1),
+    (2, 3, 5, 1),
+    (4, 7, 5, 3),
+    (3, 5, 7, 13),
+    (2, 9, 9, 16),
+    (2, 3, 4, 37),
+    (3, 17, 13, 64),
+    (2, 5, 3, 109),
+    (100, 12, 11, 13),
+    (40, 512),
+]
+
+
+def channels(rng, c):
+    return [normal(rng, (c,)) for _ in range(3)] + [np.abs(normal(rng, (c,))) + np.float32(0.1)]
+
+
+@pytest.mark.parametrize("case", cases("batchnorm"))
+def test_vectors(case):
+    v = {k[len(case) + 1 :]: a for k, a in vectors("batchnorm").items() if k.startswith(case + ".")}
+    tol = 5e-5 if case == "hard" else 1e-5
+    eps, momentum = float(v["eps"]), float(v["momentum"])
+    running = v["running_mean_0"].copy(), v["running_var_0"].copy()
+    args = (v["x"], v["gamma"], v["beta"], *running)
+    y, mean, rstd = batch_norm_forward(*args, eps=eps, momentum=momentum)
+    assert_vector(y, v["train.y"], tol)
+    assert_vector(mean, v["train.mean"], tol)
+    assert_vector(rstd, 1 / np.sqrt(v["train.var"] + eps), tol)
+    assert_vector(running[0], v["train.running_mean"], tol)
+    assert_vector(running[1], v["train.running_var"], tol)
+    grads = batch_norm_backward(v["dy"], v["x"], v["gamma"], mean, rstd)
+    for got, name in zip(grads, ("dx", "dgamma", "dbeta"), strict=True):
+        assert_vector(got, v[f"train.{name}"], tol)
+    fixed = v["running_mean_0"], v["running_var_0"]
+    assert_vector(
+        batch_norm_inference_forward(v["x"], v["gamma"], v["beta"], *fixed, eps=eps),
+        v["eval.y"],
+        tol,
+    )
+    grads = batch_norm_inference_backward(v["dy"], v["x"], v["gamma"], *fixed, eps=eps)
+    for got, name in zip(grads, ("dx", "dgamma", "dbeta"), strict=True):
+        assert_vector(got, v[f"eval.{name}"], tol)
+    dx = batch_norm_inference_backward_input(v["dy"], v["gamma"], fixed[1], eps=eps)
+    assert_vector(dx, v["eval.dx"], tol)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("c", [1, 3, 13, 16, 37, 64, 109])
+def test_exact(rng, c, relu):
+    # Balanced +-1: mean 0, variance 1; eps 3 makes rstd 1/2.
+    x = np.where(np.arange(4 * 6 * 2).reshape(4, 6, 2, 1) % 2, 1, -1).astype(np.float32)
+    x = x * rng.choice(np.float32([-1, 1]), c)
+    gamma, beta = 2 * integers(rng, (c,)), integers(rng, (c,))
+    running = np.full(c, 4, np.float32), np.full(c, 5, np.float32)
+    y, mean, rstd = batch_norm_forward(x, gamma, beta, *running, eps=3.0, momentum=0.5, relu=relu)
+    assert_exact(mean, np.zeros(c))
+    assert_exact(rstd, np.full(c, 0.5))
+    assert_exact(y, ref.normalise(x, gamma, beta, np.zeros(c), np.ones(c), 3.0, relu))
+    assert_exact(running[0], np.full(c, 2.0))
+    assert_exact(running[1], np.full(c, 3.0))
+    dy = integers(rng, x.shape)
+    dx, dgamma, dbeta = batch_norm_inference_backward(
+        dy, x, gamma, mean, np.ones(c, np.float32), beta, eps=3.0, relu=relu
+    )
+    want = ref.frozen_gradient(dy, x, gamma, beta, np.zeros(c), np.ones(c), 3.0, relu)
+    for got, w in zip((dx, dgamma, dbeta), want, strict=True):
+        assert_exact(got, w)
+    _, dgamma, dbeta = batch_norm_backward(dy, x, gamma, mean, rstd, beta, relu=relu)
+    assert_exact(dgamma, want[1])
+    assert_exact(dbeta, want[2])
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_close(rng, shape, relu):
+    x, dy = normal(rng, shape), normal(rng, shape)
+    gamma, beta, rm, rv = channels(rng, shape[-1])
+    mean, var = ref.statistics(x)
+    n = x.size // shape[-1]
+    running = rm.copy(), rv.copy()
+    y, m, rstd = batch_norm_forward(x, gamma, beta, *running, relu=relu)
+    assert_close(m, mean, n, scale=1.0)
+    assert_close(rstd, 1 / np.sqrt(var + EPS), n)
+    assert_close(running[0], 0.9 * rm + 0.1 * mean, n)
+    assert_close(running[1], 0.9 * rv + 0.1 * var, n)
+    assert_close(y, ref.normalise(x, gamma, beta, mean, var, EPS, relu), n, scale=5.0)
+    want = ref.gradient(dy, x, gamma, beta, EPS, relu)
+    grads = batch_norm_backward(dy, x, gamma, m, rstd, beta, relu=relu)
+    scale = max(float(np.abs(gamma / np.sqrt(var + EPS)).max()) * 4, 1.0)
+    for got, w, s in zip(grads, want, (scale, float(n), float(n)), strict=True):
+        assert_close(got, w, n, scale=s)
+    y = batch_norm_inference_forward(x, gamma, beta, rm, rv, relu=relu)
+    assert_close(y, ref.normalise(x, gamma, beta, rm, rv, EPS, relu), scale=30.0)
+    want = ref.frozen_gradient(dy, x, gamma, beta, rm, rv, EPS, relu)
+    grads = batch_norm_inference_backward(dy, x, gamma, rm, rv, beta, relu=relu)
+    for got, w in zip(grads, want, strict=True):
+        assert_close(got, w, n, scale=max(float(np.abs(w).max()), 1.0) * n**0.5)
+    dx = batch_norm_inference_backward_input(dy, gamma, rv, x, rm, beta, relu=relu)
+    assert np.array_equal(np.asarray(dx), np.asarray(grads[0]))
+
+
+def test_statistics_of_many_pixels_far_from_zero(rng):
+    """1e5 pixels of mean 1000 and deviation 1, the first pixel an outlier; plain sums of squares fail."""
+    x = (normal(rng, (10, 100, 100, 3)) + np.float32(1000)).astype(np.float32)
+    x[0, 0, 0] = 0
+    x[..., 2] = 1234.5
+    ones, zeros = np.ones(3, np.float32), np.zeros(3, np.float32)
+    y, m, rstd = batch_norm_forward(x, ones, zeros, zeros.copy(), ones.copy())
+    mean, var = ref.statistics(x)
+    assert_close(m, mean)
+    assert_close(rstd, 1 / np.sqrt(var + EPS), 128)
+    assert_exact(np.asarray(y)[..., 2], np.zeros(x.shape[:-1]))
+    assert_exact(np.asarray(rstd)[2], np.float64(np.float32(1 / np.sqrt(EPS))))
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_gradient_is_the_slope(rng, relu, frozen):
+    shape = (3, 2, 3, 5)
+    x, dy = normal(rng, shape), normal(rng, shape)
+    gamma, beta, rm, rv = channels(rng, 5)
+
+    def loss(x, gamma, beta):
+        mean, var = (rm, rv) if frozen else ref.statistics(x)
+        return float((ref.normalise(x, gamma, beta, mean, var, EPS, relu) * dy).sum())
+
+    if frozen:
+        dx, dgamma, dbeta = batch_norm_inference_backward(dy, x, gamma, rm, rv, beta, relu=relu)
+    else:
+        _, m, rstd = batch_norm_forward(x, gamma, beta, rm, rv, relu=relu)
+        dx, dgamma, dbeta = batch_norm_backward(dy, x, gamma, m, rstd, beta, relu=relu)
+    for i in [(0, 0, 0, 0), (1, 1, 2, 3), (2, 0, 1, 4)]:
+        slope = central_difference(lambda a: loss(a, gamma, beta), x, i)
+        assert np.asarray(dx)[i] == pytest.approx(slope, rel=1e-3, abs=1e-4)
+    for c in range(5):
+        slope = central_difference(lambda a: loss(x, a, beta), gamma, (c,))
+        assert np.asarray(dgamma)[c] == pytest.approx(slope, rel=1e-3, abs=1e-4)
+        slope = central_difference(lambda a: loss(x, gamma, a), beta, (c,))
+        assert np.asarray(dbeta)[c] == pytest.approx(slope, rel=1e-3, abs=1e-4)
+
+
+def test_relu_mask_is_the_forward_one(rng):
+    """A gradient passes exactly where the forward value is above 0, also where rounding decides."""
+    x = normal(rng, (50, 37)) * np.float32(1e-7) + np.float32(1)
+    gamma, beta, rm, rv = channels(rng, 37)
+    beta[:] = 0
+    y, m, rstd = batch_norm_forward(x, gamma, beta, rm, rv, relu=True)
+    _, _, dbeta = batch_norm_backward(np.ones_like(x), x, gamma, m, rstd, beta, relu=True)
+    assert_exact(dbeta, (np.asarray(y) > 0).sum(axis=0).astype(np.float64))
+    zero = np.zeros(37, np.float32)
+    y, m, rstd = batch_norm_forward(x, zero, zero, rm, rv, relu=True)
+    dx, _, dbeta = batch_norm_backward(np.ones_like(x), x, zero, m, rstd, zero, relu=True)
+    assert not np.asarray(dbeta).any() and not np.asarray(dx).any()  # 0 at 0
+
+
+def test_nan_stays_visible(rng):
+    x = normal(rng, (4, 13))
+    x[2, 5] = np.nan
+    one = np.ones(13, np.float32)
+    y = batch_norm_inference_forward(x, one, one, one, one, relu=True)
+    assert np.array_equal(np.isnan(np.asarray(y)), np.isnan(x))
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("shape", [(100, 14, 14, 37), (64, 16, 16, 64), (300, 109)])
+def test_bits_do_not_depend_on_threads(rng, shape):
+    x, dy = normal(rng, shape), normal(rng, shape)
+    gamma, beta, rm, rv = channels(rng, shape[-1])
+    runs = []
+    for n in (1, 2, 3, 3):
+        _core.set_threads(n)
+        running = rm.copy(), rv.copy()
+        out = batch_norm_forward(x, gamma, beta, *running, relu=True)
+        out += batch_norm_backward(dy, x, gamma, *out[1:], beta, relu=True)
+        out += batch_norm_inference_backward(dy, x, gamma, rm, rv, beta, relu=True)
+        runs.append([*(np.asarray(t).tobytes() for t in out), *(r.tobytes() for r in running)])
+    assert all(r == runs[0] for r in runs)
+
+
+def test_in_place(rng):
+    x, dy = normal(rng, (6, 5, 4, 37)), normal(rng, (6, 5, 4, 37))
+    gamma, beta, rm, rv = channels(rng, 37)
+    want = batch_norm_inference_forward(x, gamma, beta, rm, rv).numpy()
+    t, small = Tensor.from_numpy(x), [Tensor.from_numpy(a) for a in (gamma, beta, rm, rv)]
+    scratch = Tensor.empty((_core.batch_norm_workspace(x.shape),), "uint8")
+    _core.batch_norm_inference_forward(t, *small, t, scratch, EPS, False)
+    assert np.array_equal(t.numpy(), want)
+    _, m, rstd = batch_norm_forward(x, gamma, beta, rm, rv)
+    want = batch_norm_backward(dy, x, gamma, m, rstd)[0].numpy()
+    t, out = Tensor.from_numpy(dy), [Tensor.empty((37,)) for _ in range(2)]
+    args = (t, Tensor.from_numpy(x), small[0], m, rstd, None, t, *out, scratch, False)
+    _core.batch_norm_backward(*args)
+    assert np.array_equal(t.numpy(), want)
+
+
+def test_empty_batch():
+    x = np.zeros((0, 3, 3, 5), np.float32)
+    one = np.ones(5, np.float32)
+    assert batch_norm_inference_forward(x, one, one, one, one).shape == x.shape
+    dx, dgamma, dbeta = batch_norm_inference_backward(x, x, one, one, one)
+    assert dx.shape == x.shape
+    assert_exact(dgamma, np.zeros(5))
+    assert_exact(dbeta, np.zeros(5))
+    assert batch_norm_inference_backward_input(x, one, one).shape == x.shape
+    with pytest.raises(ShapeError, match="x must have at least one element per channel"):
+        batch_norm_forward(x, one, one, one, one)
+    with pytest.raises(ShapeError, match="x must have at least one element per channel"):
+        batch_norm_backward(x, x, one, one, one)
+
+
+X, ONE, BAD = np.zeros((2, 3, 3, 5), np.float32), np.ones(5, np.float32), np.ones(4, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: batch_norm_forward(X[0], ONE, ONE, ONE, ONE), r"x must have shape \(N, H, W, C\)"),
+        (
+            lambda: batch_norm_forward(X, BAD, ONE, ONE, ONE),
+            r"gamma must have shape \(5,\), got \(4,\)",
+        ),
+        (lambda: batch_norm_forward(X, ONE, BAD, ONE, ONE), "beta must have shape"),
+        (lambda: batch_norm_forward(X, ONE, ONE, BAD, ONE), "running_mean must have shape"),
+        (lambda: batch_norm_forward(X, ONE, ONE, ONE, BAD), "running_var must have shape"),
+        (
+            lambda: batch_norm_backward(X[:1], X, ONE, ONE, ONE),
+            r"dy must have shape \(2, 3, 3, 5\)",
+        ),
+        (lambda: batch_norm_backward(X, X, ONE, BAD, ONE), "mean must have shape"),
+        (lambda: batch_norm_backward(X, X, ONE, ONE, BAD), "rstd must have shape"),
+        (lambda: batch_norm_backward(X, X, ONE, ONE, ONE, BAD, relu=True), "beta must have shape"),
+        (lambda: batch_norm_inference_forward(X, ONE, ONE, BAD, ONE), "mean must have shape"),
+        (lambda: batch_norm_inference_forward(X, ONE, ONE, ONE, BAD), "var must have shape"),
+        (lambda: batch_norm_inference_backward(X[:1], X, ONE, ONE, ONE), "dy must have shape"),
+        (
+            lambda: batch_norm_inference_backward_input(X, ONE, ONE, X[:1], ONE, ONE, relu=True),
+            "x must have shape",
+        ),
+    ],
+)
+def test_refuses_shapes(call, message):
+    with pytest.raises(ShapeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: batch_norm_forward(X, ONE, ONE, ONE, ONE, eps=0.0), "eps must be a finite number"),
+        (
+            lambda: batch_norm_forward(X, ONE, ONE, ONE, ONE, momentum=1.5),
+            "momentum must be between 0 and 1, got 1.5",
+        ),
+        (
+            lambda: batch_norm_inference_forward(X, ONE, ONE, ONE, ONE, eps=float("nan")),
+            "eps must be a finite number",
+        ),
+        (lambda: batch_norm_backward(X, X, ONE, ONE, ONE, relu=True), "beta must be given"),
+        (
+            lambda: batch_norm_inference_backward(X, X, ONE, ONE, ONE, relu=True),
+            "beta must be given",
+        ),
+        (lambda: batch_norm_inference_backward_input(X, ONE, ONE, relu=True), "x must be given"),
+    ],
+)
+def test_refuses_values(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_refuses_dtype_overlap_and_small_workspace():
+    with pytest.raises(DTypeError, match="x must be float32, got float64"):
+        batch_norm_forward(X.astype(np.float64), ONE, ONE, ONE, ONE)
+    whole = Tensor.zeros((3, 4))
+    c = [Tensor.from_numpy(np.ones(4, np.float32)) for _ in range(4)]
+    scratch = Tensor.empty((_core.batch_norm_workspace((2, 4)),), "uint8")
+    with pytest.raises(ValueError, match="y must be x itself or not overlap it"):
+        _core.batch_norm_inference_forward(
+            whole.view((2, 4)), *c, whole.view((2, 4), 16), scratch, EPS, False
+        )
+    with pytest.raises(ShapeError, match="workspace must have at least"):
+        _core.batch_norm_inference_forward(
+            whole, *c, Tensor.zeros((3, 4)), Tensor.empty((8,), "uint8"), EPS, False
+        )
+
+
+class Recorder:
+    """Gradient context that only notes what an op emits."""
+
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self.wanted = wanted
+        self.nodes: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def emit(self, op, inputs, **attrs):
+        self.nodes.append((op.name, tuple(inputs), attrs))
+        outs = tuple(f"{op.name}.{o}" for o in op.outputs)
+        return outs[0] if len(outs) == 1 else outs
+
+    def needs(self, value):
+        return value in self.wanted
+
+
+def test_backward_emits_only_what_is_needed():
+    ins = ("x", "g", "b", "m", "v")
+    node = Node("n", BATCH_NORM_INFERENCE, ins, ("y",), {"relu": False})
+    assert BATCH_NORM_INFERENCE.backward is not None
+    ctx = Recorder(["x"])
+    assert BATCH_NORM_INFERENCE.backward(ctx, node, ["dy"])[1:] == (None,) * 4
+    assert ctx.nodes == [
+        (
+            "batch_norm_inference_backward_input",
+            ("dy", "g", "v", None, None, None),
+            {"eps": EPS, "relu": False},
+        )
+    ]
+    ctx = Recorder(["x", "b"])
+    grads = BATCH_NORM_INFERENCE.backward(ctx, node, ["dy"])
+    assert ctx.nodes[0][0] == "batch_norm_inference_backward" and None not in grads[:3]
+    node = Node("n", BATCH_NORM, ins, ("y", "mean", "rstd"), {"relu": True})
+    ctx = Recorder(["x"])
+    assert BATCH_NORM.backward is not None
+    assert len(BATCH_NORM.backward(ctx, node, ["dy", None, None])) == 5
+    assert ctx.nodes[0][1] == ("dy", "x", "g", "mean", "rstd", "b")
+
+
+def test_ties_bind_all_axes_to_the_channels():
+    x, c = Spec((2, 3, 3, 5)), Spec((5,))
+    given = dict.fromkeys(("gamma", "beta", "running_mean", "running_var"), c)
+    assert BATCH_NORM.ties is not None
+    ties = BATCH_NORM.ties({"x": x, **given}, {"y": x, "mean": c, "rstd": c}, {})
+    assert {t.a for t in ties} == {("x", 3), *((n, 0) for n in given), ("mean", 0), ("rstd", 0)}
+    assert all(t.b == ("y", 3) for t in ties)

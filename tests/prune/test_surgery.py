@@ -1,0 +1,127 @@
+"""Masked network = pruned network, on random networks; what is tied goes together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from networks import networks, random_images, shake
+
+from sentei import nn
+from sentei.errors import GraphError
+from sentei.nn import models
+from sentei.passes import infer_specs
+from sentei.prune.surgery import keep_first, remove
+from sentei.prune.units import pruning_map
+from sentei.prune.verify import RELATIVE_TOLERANCE, VerificationError, masked_outputs, verify
+
+
+@settings(max_examples=120, deadline=None, derandomize=True)
+@given(networks(), st.data())
+def test_masked_equals_pruned(model, data):
+    include = data.draw(st.sampled_from([("conv2d",), ("conv2d", "linear")]))
+    pruning = pruning_map(model.graph, include=include)
+    widths, chosen = pruning.widths(), []
+    for unit in data.draw(st.permutations(pruning.units)) if pruning.units else []:
+        if len(chosen) < 4 and pruning.removable(unit, widths):
+            chosen.append(unit)
+            for layer, _ in unit.members:
+                widths[layer] -= 1
+    assume(chosen)
+    smaller, keep = remove(model, pruning, chosen)
+    infer_specs(smaller.graph, 2)
+    assert smaller.costs().params < model.costs().params
+    images = random_images(model, 3)
+    proof = verify(model, smaller, pruning, chosen, images)
+    assert proof.passed
+    want = masked_outputs(model, pruning, chosen, images)
+    assert np.abs(want - model.predict(images)).max() >= 0  # the full network still runs
+    for (name, axis), indices in keep.items():
+        assert smaller.tensors[name].shape[axis] == len(indices)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(networks())
+def test_smallest_network_still_runs(model):
+    pruning = pruning_map(model.graph, include=("conv2d", "linear"))
+    gone = keep_first(pruning)
+    assume(gone)
+    smaller, _ = remove(model, pruning, gone)
+    assert verify(model, smaller, pruning, gone, random_images(model, 2)).passed
+    left = pruning_map(smaller.graph, include=("conv2d", "linear"))
+    assert not keep_first(left)
+
+
+def test_forgetting_the_shift_is_noticed(rng):
+    """The proof fails when surgery forgets something: here a batch-norm shift that stays in the mask."""
+    model = models.build("lenet5_prune", (28, 28, 1), classes=10, seed=0)
+    shake(model, 1)
+    pruning = pruning_map(model.graph)
+    unit = pruning.units[0]
+    smaller, _ = remove(model, pruning, [unit])
+    wrong = smaller.copy()
+    name = next(k for k in wrong.tensors if k.endswith("weight") and len(wrong.tensors[k].shape) == 4)
+    array = wrong.tensors[name].numpy()
+    array[0] *= 1.01
+    wrong.tensors[name].copy_from(array)
+    images = random_images(model, 4)
+    assert verify(model, smaller, pruning, [unit], images).max_abs_diff < RELATIVE_TOLERANCE * 100
+    with pytest.raises(VerificationError, match="must equal the masked one"):
+        verify(model, wrong, pruning, [unit], images)
+
+
+def test_residual_channels_go_together():
+    model = models.build("resnet18_like", (32, 32, 3), classes=10, seed=0)
+    pruning = pruning_map(model.graph)
+    sizes = {len({layer for layer, _ in u.members}) for u in pruning.units}
+    assert sizes == {1, 2}  # a block's first conv alone; its second with the shortcut
+    unit = next(u for u in pruning.units if len(u.members) == 2)
+    smaller, _ = remove(model, pruning, [unit])
+    for layer, _ in unit.members:
+        assert pruning_map(smaller.graph).widths()[layer] == pruning.widths()[layer] - 1
+
+
+def test_flatten_takes_every_pixel_of_a_channel():
+    model = models.build("lenet5_prune", (28, 28, 1), classes=10, seed=0)
+    pruning = pruning_map(model.graph)
+    unit = pruning.units[-1]
+    smaller, _ = remove(model, pruning, [unit])
+    linear = next(n for n in model.graph.nodes if n.op.name == "linear")
+    weight = linear.inputs[1]
+    assert model.tensors[weight].shape[1] - smaller.tensors[weight].shape[1] == 7 * 7
+
+
+def test_the_given_model_is_untouched():
+    model = models.build("lenet5_prune", (28, 28, 1), classes=10, seed=0)
+    before = {k: a.tobytes() for k, a in model.arrays().items()}
+    pruning = pruning_map(model.graph)
+    smaller, _ = remove(model, pruning, pruning.units[:3])
+    assert {k: a.tobytes() for k, a in model.arrays().items()} == before
+    kept = smaller.meta["kept"]
+    again, _ = remove(smaller, pruning_map(smaller.graph), pruning_map(smaller.graph).units[:1])
+    first = next(iter(kept))
+    assert kept[first] == list(range(3, 32)) and again.meta["kept"][first] == list(range(4, 32))
+
+
+def test_output_and_input_stay():
+    model = nn.Sequential(nn.Conv2d(4, 3), nn.Flatten(), nn.Linear(3)).build((5, 5, 2))
+    pruning = pruning_map(model.graph, include=("conv2d", "linear"))
+    layers = {layer.name: layer for layer in pruning.layers}
+    linear = next(v for v in layers.values() if v.op == "linear")
+    assert linear.prunable == 0 and "the network's output" in (linear.reason or "")
+
+
+def test_refusals():
+    model = models.build("lenet5_prune", (28, 28, 1), classes=10, seed=0)
+    pruning = pruning_map(model.graph)
+    with pytest.raises(GraphError, match="at least one unit"):
+        remove(model, pruning, [])
+    with pytest.raises(GraphError, match="must keep at least one element"):
+        remove(model, pruning, [u for u in pruning.units if u.first[0] == pruning.units[0].first[0]])
+    with pytest.raises(GraphError, match="ignore must match a layer, got 'nope'"):
+        pruning_map(model.graph, ignore=["nope"])
+    with pytest.raises(ValueError, match="floor must be at least 1, got 0"):
+        pruning_map(model.graph, floor=0)
+    with pytest.raises(ValueError, match="include must name ops"):
+        pruning_map(model.graph, include=("pool",))

@@ -1,0 +1,38 @@
+"""Sums over samples and scores in float64, straight from maps and gradients (N, ..., C)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def flat(a):
+    """(N, pixels, C) in float64."""
+    a = np.asarray(a, np.float64)
+    return a.reshape(a.shape[0], int(np.prod(a.shape[1:-1])), a.shape[-1])
+
+
+def sums(x, g):
+    """stats (6, C), sum_x, sum_g (one sample's shape)."""
+    xx = (flat(x) ** 2).sum(axis=1)
+    d = (flat(x) * flat(g)).sum(axis=1)
+    stats = np.stack([a.sum(axis=0) for a in (xx, d, d**2, xx**2, d**3, d**4)])
+    return stats, np.asarray(x, np.float64).sum(axis=0), np.asarray(g, np.float64).sum(axis=0)
+
+
+def trace_sums(x, mean_g):
+    d = (flat(x) * flat(mean_g[None])).sum(axis=1)
+    return np.stack([(d**2).sum(axis=0), (d**4).sum(axis=0)])
+
+
+def per_sample(x, g):
+    """name -> (N, C): the quantity whose mean over samples is the score (oracle: before | |)."""
+    d = (flat(x) * flat(g)).sum(axis=1)
+    mean_g = flat(g).mean(axis=0, keepdims=True)
+    return {
+        "norm": (flat(x) ** 2).sum(axis=1),
+        "first": -d,
+        "first_second": -d + d**2 / 2,
+        "fisher": d**2 / 2,
+        "oracle": d,
+        "trace": (flat(x) * mean_g).sum(axis=1) ** 2,
+    }
