@@ -9,13 +9,17 @@ namespace sentei::bindings {
 namespace {
 
 const cpu::VmathKernels& tier_table(const std::string& isa) {
-#if defined(SENTEI_TIER_X86)
+#if defined(SENTEI_TIER_V4)
   if (isa == "v4" && cpu::isa_supported(cpu::Isa::v4)) return cpu::v4::vmath_kernels;
+#endif
+#if defined(SENTEI_TIER_V3)
   if (isa == "v3" && cpu::isa_supported(cpu::Isa::v3)) return cpu::v3::vmath_kernels;
+#endif
+#if defined(SENTEI_TIER_V2)
   if (isa == "v2" && cpu::isa_supported(cpu::Isa::v2)) return cpu::v2::vmath_kernels;
 #endif
 #if defined(SENTEI_TIER_PLAIN)
-  if (isa == "plain") return cpu::plain::vmath_kernels;
+  if (isa == "plain" && cpu::isa_supported(cpu::Isa::plain)) return cpu::plain::vmath_kernels;
 #endif
   fail<ValueError>("vmath: isa must be a tier that was built and this CPU supports, got ", isa);
 }

@@ -13,9 +13,9 @@ SENTEI_INLINE std::int64_t rows_per_task(std::int64_t k) { return imax(1, 4096 /
 SENTEI_INLINE float lane_max(vf v) {
   float t[kLanes];
   store(t, v);
-  float m = t[0];
-  for (int i = 1; i < kLanes; ++i) m = t[i] > m ? t[i] : m;
-  return m;
+  for (int step = kLanes / 2; step > 0; step /= 2)
+    for (int i = 0; i < step; ++i) t[i] = t[i] > t[i + step] ? t[i] : t[i + step];
+  return t[0];
 }
 
 // All ones in the first n lanes.
