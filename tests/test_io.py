@@ -293,7 +293,9 @@ def raw(tmp_path_factory) -> bytes:
     return p.read_bytes()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_flipped_bytes_give_data_errors_only(raw, tmp_path, data):
     spoiled = bytearray(raw)

@@ -61,7 +61,8 @@ def test_vectors(case):
 
 @pytest.mark.parametrize("case", [c for c in cases("dense") if c.startswith("cross_entropy")])
 @pytest.mark.parametrize(
-    ("name", "loss"), [("softmax", losses.CrossEntropy()), ("sigmoid", losses.SigmoidCrossEntropy())]
+    ("name", "loss"),
+    [("softmax", losses.CrossEntropy()), ("sigmoid", losses.SigmoidCrossEntropy())],
 )
 def test_labels(case, name, loss):
     y, t = D[f"{case}.logits"], D[f"{case}.labels"]

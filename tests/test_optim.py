@@ -277,7 +277,10 @@ def test_semi_sync_states_are_checked():
     states = build_step(mlp([4, 10, 3]), losses.CrossEntropy(), (), opt).states
     opt.check_states(states)
     for name, array in itertools.chain(
-        [("fc1.weight.group", np.array([3], np.int32)), ("fc1.weight.group", np.array([-1], np.int32))],
+        [
+            ("fc1.weight.group", np.array([3], np.int32)),
+            ("fc1.weight.group", np.array([-1], np.int32)),
+        ],
         [("fc1.weight.rows", np.arange(10, dtype=np.int32)[::-1].copy())],
         [("fc1.weight.offsets", np.array([0, 4, 7, 99], np.int32))],
     ):

@@ -57,7 +57,10 @@ def test_discriminant():
 
 
 def test_descriptions():
-    for r in (regularizers.LogActivity(0.1, ["a", "b*"], "channel", "output"), regularizers.Discriminant(2.0)):
+    for r in (
+        regularizers.LogActivity(0.1, ["a", "b*"], "channel", "output"),
+        regularizers.Discriminant(2.0),
+    ):
         assert from_description(described(r), regularizers.KINDS) == r
 
 

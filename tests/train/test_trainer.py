@@ -16,7 +16,15 @@ from sentei.data import Loader
 from sentei.errors import DataError, NonFiniteError
 from sentei.io import load
 from sentei.prune import surgery, units
-from sentei.train import BestWeights, Callback, Checkpoint, EarlyStopping, Trainer, evaluate, recalibrate_bn
+from sentei.train import (
+    BestWeights,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    Trainer,
+    evaluate,
+    recalibrate_bn,
+)
 from sentei.train.interrupt import Interrupt
 from toys import mlp, same_bits, toy_data, toy_net
 
@@ -29,7 +37,9 @@ OPTIMIZERS = {
 
 
 def timeless(history):
-    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_s")} for row in history]
+    return [
+        {k: v for k, v in row.items() if k not in ("seconds", "images_per_s")} for row in history
+    ]
 
 
 def everything(t: Trainer) -> dict:
@@ -189,7 +199,12 @@ def test_early_stopping_is_resumed(tmp_path):
             t = Trainer(toy_net(), OPTIMIZERS["adam"], batch=20, callbacks=calls)
             t.callbacks[1].restore_best_weights = False
             t.fit(data, epochs=3, progress="none")
-            calls = [Feigned(values), EarlyStopping(3), BestWeights("loss"), Checkpoint(tmp_path / "c")]
+            calls = [
+                Feigned(values),
+                EarlyStopping(3),
+                BestWeights("loss"),
+                Checkpoint(tmp_path / "c"),
+            ]
             t = Trainer.resume(tmp_path / "c", callbacks=calls)
         else:
             t = Trainer(toy_net(), OPTIMIZERS["adam"], batch=20, callbacks=calls)
@@ -202,7 +217,9 @@ def test_early_stopping_is_resumed(tmp_path):
 
 def test_monitor_must_exist():
     t = Trainer(toy_net(), OPTIMIZERS["adam"], batch=20, callbacks=[EarlyStopping(2)])
-    with pytest.raises(DataError, match=r"monitor must be one of .*got 'val_loss' \(fit needs val\)"):
+    with pytest.raises(
+        DataError, match=r"monitor must be one of .*got 'val_loss' \(fit needs val\)"
+    ):
         t.fit(toy_data(), epochs=1, progress="none")
 
 
@@ -219,7 +236,15 @@ def test_run_folder(tmp_path, capsys):
     assert [r["epoch"] for r in rows] == ["1", "2", "3"]
     assert [float(r["val_loss"]) for r in rows] == [r["val_loss"] for r in again.history]
     events = [json.loads(x) for x in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
-    assert [e["event"] for e in events] == ["fit", "epoch", "epoch", "fit_end", "fit", "epoch", "fit_end"]
+    assert [e["event"] for e in events] == [
+        "fit",
+        "epoch",
+        "epoch",
+        "fit_end",
+        "fit",
+        "epoch",
+        "fit_end",
+    ]
     load(tmp_path / "run" / "checkpoint.safetensors")
 
 
@@ -247,7 +272,9 @@ def test_interrupt_writes_a_checkpoint(tmp_path):
     data = toy_data()
     whole = Trainer(toy_net(), OPTIMIZERS["semi_sync"], batch=20)
     whole.fit(data, data, epochs=3, progress="none")
-    t = Trainer(toy_net(), OPTIMIZERS["semi_sync"], batch=20, callbacks=[InterruptAt(4)], run_dir=tmp_path)
+    t = Trainer(
+        toy_net(), OPTIMIZERS["semi_sync"], batch=20, callbacks=[InterruptAt(4)], run_dir=tmp_path
+    )
     with pytest.raises(KeyboardInterrupt):
         t.fit(data, data, epochs=3, progress="none")
     assert t.step == 4
@@ -277,9 +304,13 @@ def test_not_finite_names_step_and_layer(tmp_path):
     t = Trainer(toy_net(dropout=False), optim.SGD(0.01), batch=20, run_dir=tmp_path)
     t.fit(data, epochs=1, progress="none")
     good = (tmp_path / "checkpoint.safetensors").read_bytes()
-    t.model.tensors["fc1.weight"].copy_from(np.full(t.model.tensors["fc1.weight"].shape, 3e38, np.float32))
+    t.model.tensors["fc1.weight"].copy_from(
+        np.full(t.model.tensors["fc1.weight"].shape, 3e38, np.float32)
+    )
     before = {k: v for k, v in t.model.arrays().items() if "running" not in k}
-    with pytest.raises(NonFiniteError, match=r"step 3 .*the layer 'fc1' is the first.*checkpoint\.safetensors") as e:
+    with pytest.raises(
+        NonFiniteError, match=r"step 3 .*the layer 'fc1' is the first.*checkpoint\.safetensors"
+    ) as e:
         t.fit(data, epochs=2, progress="none")
     assert (e.value.step, e.value.where) == (3, "the layer 'fc1'")
     assert e.value.checkpoint == tmp_path / "checkpoint.safetensors"
@@ -317,12 +348,21 @@ def test_replaced(name):
     t = Trainer(toy_net(), OPTIMIZERS[name], batch=20, seed=2)
     t.steps(data, 4)
     pruning = units.pruning_map(t.model.graph, include=("conv2d", "linear"))
-    gone = [u for u in pruning.units if any(m in (("conv1", 2), ("fc1", 0), ("fc1", 7)) for m in u.members)]
+    gone = [
+        u
+        for u in pruning.units
+        if any(m in (("conv1", 2), ("fc1", 0), ("fc1", 7)) for m in u.members)
+    ]
     assert len(gone) == 3
     smaller, keep = surgery.remove(t.model, pruning, gone)
     new = t.replaced(smaller, keep)
     assert (new.step, new.epoch, new.cursor, new.seed) == (4, 1, 1, 2)
-    slot = {"momentum": "momentum", "adam": "square_mean", "semi_sync": "momentum", "adagrad": "square_sum"}[name]
+    slot = {
+        "momentum": "momentum",
+        "adam": "square_mean",
+        "semi_sync": "momentum",
+        "adagrad": "square_sum",
+    }[name]
     old = t.state_tensors[f"fc1.weight.{slot}"].numpy()
     assert old.any()
     want = old[keep[("fc1.weight", 0)]]

@@ -82,7 +82,9 @@ def save(
     head = json.dumps(header, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
     if len(head) > _LONGEST_HEADER:
-        raise DataError(f"save: the header must be at most {_LONGEST_HEADER} bytes, got {len(head)}")
+        raise DataError(
+            f"save: the header must be at most {_LONGEST_HEADER} bytes, got {len(head)}"
+        )
     with replacing(path) as file:
         file.write(struct.pack("<Q", len(head)) + head)
         for name in order:
@@ -157,7 +159,8 @@ def _build(path: Path, file: Any, extras: bool) -> Checkpoint:
     rest = {}
     if extras:
         rest = {
-            n.removeprefix(EXTRA): Tensor.from_numpy(file.get_tensor(n)) for n in names - set(wanted)
+            n.removeprefix(EXTRA): Tensor.from_numpy(file.get_tensor(n))
+            for n in names - set(wanted)
         }
     return Model(graph, tensors, about["meta"]), about["train"], rest
 

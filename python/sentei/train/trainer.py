@@ -77,7 +77,9 @@ class Trainer:
         self.callbacks: list[Callback] = list(callbacks)
         if self.run_dir is not None and not any(isinstance(c, Checkpoint) for c in self.callbacks):
             self.callbacks.append(Checkpoint())
-        self.step = self.epoch = self.cursor = 0  # steps done; epochs done; steps of this epoch done
+        self.step = self.epoch = self.cursor = (
+            0  # steps done; epochs done; steps of this epoch done
+        )
         self.sums = {"loss": 0.0, "objective": 0.0, "correct": 0, "steps": 0, "seconds": 0.0}
         self.history: list[dict[str, Any]] = []
         self.stopped: str | None = None
@@ -306,7 +308,9 @@ class Trainer:
         cut = state_of.sliced(self.state_tensors, keep, model.tensors)
         for name, fresh in new.state_tensors.items():
             if name in cut:
-                fresh.copy_from(np.asarray(self.optimizer.carried(name, cut[name], new.state_tensors)))
+                fresh.copy_from(
+                    np.asarray(self.optimizer.carried(name, cut[name], new.state_tensors))
+                )
         new.step, new.epoch, new.cursor = self.step, self.epoch, self.cursor
         new.sums, new.history, new._feed = dict(self.sums), list(self.history), self._feed
         new.last_checkpoint, new.events = self.last_checkpoint, self.events
@@ -347,4 +351,3 @@ class Trainer:
         )
         error.step, error.where, error.checkpoint = self.step, where, last
         raise error
-
