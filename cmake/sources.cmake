@@ -30,6 +30,7 @@ set(sentei_kernel_sources
 )
 set(sentei_ops_sources
   csrc/ops/activations.cpp
+  csrc/ops/vmath.cpp
   csrc/ops/add.cpp
   csrc/ops/batch_norm.cpp
   csrc/ops/bias.cpp
