@@ -8,17 +8,25 @@ set(sentei_cpu_sources
   csrc/cpu/conv2d.cpp
   csrc/cpu/conv2d_plan.cpp
   csrc/cpu/isa.cpp
+  csrc/cpu/linear.cpp
 )
 set(sentei_kernel_sources
   csrc/cpu/activations.cpp
   csrc/cpu/add.cpp
+  csrc/cpu/avg_pool2d.cpp
   csrc/cpu/batch_norm.cpp
+  csrc/cpu/channel_scale.cpp
   csrc/cpu/column_sum.cpp
+  csrc/cpu/concat.cpp
   csrc/cpu/conv2d_depthwise.cpp
   csrc/cpu/conv2d_sum.cpp
   csrc/cpu/conv2d_weight.cpp
+  csrc/cpu/cross_entropy.cpp
   csrc/cpu/discriminant_penalty.cpp
   csrc/cpu/dropout.cpp
+  csrc/cpu/linear_kernels.cpp
+  csrc/cpu/losses.cpp
+  csrc/cpu/max_pool2d.cpp
   csrc/cpu/maxout.cpp
   csrc/cpu/optimizers.cpp
   csrc/cpu/prelu.cpp
@@ -32,14 +40,22 @@ set(sentei_ops_sources
   csrc/ops/activations.cpp
   csrc/ops/vmath.cpp
   csrc/ops/add.cpp
+  csrc/ops/avg_pool2d.cpp
   csrc/ops/batch_norm.cpp
   csrc/ops/bias.cpp
+  csrc/ops/channel_scale.cpp
+  csrc/ops/concat.cpp
   csrc/ops/conv2d.cpp
+  csrc/ops/cross_entropy.cpp
   csrc/ops/discriminant_penalty.cpp
   csrc/ops/dropout.cpp
   csrc/ops/fill.cpp
+  csrc/ops/linear.cpp
+  csrc/ops/losses.cpp
+  csrc/ops/max_pool2d.cpp
   csrc/ops/maxout.cpp
   csrc/ops/optimizers.cpp
+  csrc/ops/pool2d.cpp
   csrc/ops/prelu.cpp
   csrc/ops/scores.cpp
   csrc/ops/semi_sync.cpp
@@ -51,15 +67,21 @@ set(sentei_binding_sources
   csrc/bindings/add.cpp
   csrc/bindings/batch_norm.cpp
   csrc/bindings/bias.cpp
+  csrc/bindings/channel_scale.cpp
+  csrc/bindings/concat.cpp
   csrc/bindings/conv2d.cpp
+  csrc/bindings/cross_entropy.cpp
   csrc/bindings/discriminant_penalty.cpp
   csrc/bindings/dlpack.cpp
   csrc/bindings/dropout.cpp
   csrc/bindings/errors.cpp
   csrc/bindings/fill.cpp
+  csrc/bindings/linear.cpp
+  csrc/bindings/losses.cpp
   csrc/bindings/maxout.cpp
   csrc/bindings/module.cpp
   csrc/bindings/optimizers.cpp
+  csrc/bindings/pool2d.cpp
   csrc/bindings/prelu.cpp
   csrc/bindings/runtime.cpp
   csrc/bindings/scores.cpp

@@ -9,7 +9,15 @@ from sentei import nn
 from sentei.model import Model
 from sentei.tensor import Tensor
 
-ACTIVATIONS = [nn.ReLU(), nn.LeakyReLU(0.1), nn.ELU(1.0), nn.Tanh(), nn.Sigmoid(), nn.Softplus(), nn.PReLU()]
+ACTIVATIONS = [
+    nn.ReLU(),
+    nn.LeakyReLU(0.1),
+    nn.ELU(1.0),
+    nn.Tanh(),
+    nn.Sigmoid(),
+    nn.Softplus(),
+    nn.PReLU(),
+]
 CLASSES = 4
 
 
@@ -53,7 +61,9 @@ def _grouped(draw, x):
 def _pool(draw, x):
     if min(x.shape[:2]) < 2:
         return x
-    return draw(st.sampled_from([nn.MaxPool2d(2), nn.AvgPool2d(2), nn.MaxPool2d(3, stride=2, padding=1)]))(x)
+    return draw(
+        st.sampled_from([nn.MaxPool2d(2), nn.AvgPool2d(2), nn.MaxPool2d(3, stride=2, padding=1)])
+    )(x)
 
 
 PIECES = [_conv_block, _conv_block, _residual, _branches, _depthwise, _grouped, _pool]
@@ -94,4 +104,6 @@ def random_images(model: Model, n: int, seed: int = 0) -> np.ndarray:
 
 
 def tensors_equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return a.keys() == b.keys() and all(np.asarray(a[k]).tobytes() == np.asarray(b[k]).tobytes() for k in a)
+    return a.keys() == b.keys() and all(
+        np.asarray(a[k]).tobytes() == np.asarray(b[k]).tobytes() for k in a
+    )

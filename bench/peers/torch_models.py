@@ -28,14 +28,24 @@ def _vgg(plan: list[int | str], batch_norm: bool) -> list[nn.Module]:
         if isinstance(v, str):
             layers.append(nn.MaxPool2d(2))
             continue
-        layers += [nn.Conv2d(before, v, 3, padding=1, bias=not batch_norm), *_norm(v, batch_norm), nn.ReLU()]
+        layers += [
+            nn.Conv2d(before, v, 3, padding=1, bias=not batch_norm),
+            *_norm(v, batch_norm),
+            nn.ReLU(),
+        ]
         before = v
     return layers
 
 
 def vgg13_like(classes: int = 10, batch_norm: bool = True) -> nn.Module:
     layers = _vgg([64, 64, "pool", 128, 128, "pool", 256, 256, "pool"], batch_norm)
-    head = [nn.Flatten(), nn.Linear(4096, 1024), nn.ReLU(), nn.Dropout(0.5), nn.Linear(1024, classes)]
+    head = [
+        nn.Flatten(),
+        nn.Linear(4096, 1024),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Linear(1024, classes),
+    ]
     return nn.Sequential(*layers, *head)
 
 

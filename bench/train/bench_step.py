@@ -94,7 +94,12 @@ def main() -> None:
             if args.record:
                 data = {"network": name, "work": work, "batch": batch, "precision": "float32"}
                 layouts = {"sentei": "NHWC", "torch_nchw": "NCHW", "torch_channels_last": "NHWC"}
-                more = {"layouts": layouts, "torch": torch.__version__, "milliseconds": got, "ratios": ratios}
+                more = {
+                    "layouts": layouts,
+                    "torch": torch.__version__,
+                    "milliseconds": got,
+                    "ratios": ratios,
+                }
                 record(args.record, "step", {**data, **more})
 
 

@@ -14,7 +14,13 @@ PYBIND11_MODULE(_core, m) {
   bind_bias(m);
   bind_conv2d(m);
   bind_batch_norm(m);
+  bind_channel_scale(m);
+  bind_concat(m);
+  bind_pool2d(m);
   bind_fill(m);
+  bind_linear(m);
+  bind_cross_entropy(m);
+  bind_losses(m);
   bind_scores(m);
   bind_semi_sync(m);
   bind_optimizers(m);

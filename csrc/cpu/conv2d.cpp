@@ -55,7 +55,7 @@ void conv2d_backward_input(const Conv2dGeometry& g, const float* dy, const float
 
 std::size_t conv2d_backward_weight_workspace(const Conv2dGeometry& g) {
   const Conv2dWeightSplit s = conv2d_weight_split(g);
-  return floats(s.slots * (s.slot_floats + s.panels * s.patch_floats));
+  return floats(s.slots * (s.slot_floats + s.panels * s.row_parts * s.scratch_floats));
 }
 
 void conv2d_backward_weight(const Conv2dGeometry& g, const float* x, const float* dy, float* dw,

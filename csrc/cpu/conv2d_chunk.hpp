@@ -20,19 +20,17 @@ SENTEI_INLINE Conv2dChunk conv2d_chunk(const Conv2dGeometry& g, const Conv2dWeig
   return {n.begin, n.end - n.begin, 0, g.P};
 }
 
-// The rows [p0, p1) of a chunk that see row r of the filter; x and dy: where offset 0 of the
-// chunk's lists lies, in floats. x may lie before the tensor, its offsets then lead back inside.
+// The output rows [p0, p1) of a chunk whose window has row r of the filter inside x; h: the row of
+// x that r meets at the first output row of the chunk (it may lie outside).
 struct Conv2dChunkRow {
-  std::int64_t p0, p1, x, dy;
+  std::int64_t p0, p1, h;
 };
 SENTEI_INLINE Conv2dChunkRow conv2d_chunk_row(const Conv2dGeometry& g, const Conv2dChunk& chunk,
                                               std::int64_t r) {
   const std::int64_t shift = g.padding_h - r * g.dilation_h;
   const std::int64_t first = shift > 0 ? ceil_div(shift, g.stride_h) : 0;
   const std::int64_t end = g.H + shift > 0 ? ceil_div(g.H + shift, g.stride_h) : 0;
-  return {imax(chunk.p0, first), imin(chunk.p1, end),
-          (chunk.n0 * g.H + chunk.p0 * g.stride_h - shift) * g.W * g.C,
-          (chunk.n0 * g.P + chunk.p0) * g.Q * g.K};
+  return {imax(chunk.p0, first), imin(chunk.p1, end), chunk.p0 * g.stride_h - shift};
 }
 
 }  // namespace

@@ -123,6 +123,9 @@ void weight(const Conv2dWeightArgs& args) {
       for (int64_t r = 0; r < g.R; ++r) {
         const Conv2dChunkRow row = conv2d_chunk_row(g, chunk, r);
         if (row.p0 >= row.p1) continue;
+        // Offset 0 of the lists; x may lie before the tensor, the offsets then lead back inside.
+        const int64_t x0 = (chunk.n0 * g.H + row.h) * g.W * C;
+        const int64_t dy0 = (chunk.n0 * g.P + chunk.p0) * g.Q * C;
         for (int64_t z = 0; z < plan.column_count; ++z) {
           const Conv2dColumns& columns = plan.columns[z];
           const int64_t step = columns.per_row * chunk.images, n = (row.p1 - row.p0) * step;
@@ -130,8 +133,8 @@ void weight(const Conv2dWeightArgs& args) {
               columns.list[chunk.images - plan.images] + (row.p0 - chunk.p0) * step;
           float* o = out + (r * g.S + columns.s0) * ldo;
           for_blocks(begin, end, [&](int64_t k, auto v, int last) {
-            weight_tile<decltype(v)::value>(args.x + row.x + k, args.dy + row.dy + k, list, n,
-                                            o + k, last);
+            weight_tile<decltype(v)::value>(args.x + x0 + k, args.dy + dy0 + k, list, n, o + k,
+                                            last);
           });
         }
       }

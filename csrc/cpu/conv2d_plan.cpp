@@ -195,7 +195,9 @@ std::shared_ptr<const Conv2dWeightPlan> build_weight(const Conv2dGeometry& g) {
   }
   // Columns q by the taps s0 .. s1 they see; one tap at a time where taps are not neighbours in x.
   std::map<std::pair<int64_t, int64_t>, std::vector<int64_t>> seen;
-  const bool merge = g.dilation_w == 1 && g.G == 1;
+  const bool packed = split.mode == WeightMode::filters_in_lanes;
+  const bool merge = g.dilation_w == 1 && g.G == 1 && !packed;
+  const int64_t C = packed ? 1 : g.C, K = packed ? 1 : g.K;
   for (int64_t q = 0; q < g.Q; ++q) {
     int64_t lo = g.S, hi = 0;
     for (int64_t s = 0; s < g.S; ++s) {
@@ -218,8 +220,8 @@ std::shared_ptr<const Conv2dWeightPlan> build_weight(const Conv2dGeometry& g) {
             store->lists.back().push_back(
                 offset(((n * g.H + p * g.stride_h) * g.W + q * g.stride_w - g.padding_w +
                         range.first * g.dilation_w) *
-                           g.C,
-                       ((n * g.P + p) * g.Q + q) * g.K));
+                           C,
+                       ((n * g.P + p) * g.Q + q) * K));
       c.list[extra] = store->lists.back().data();
     }
     store->columns.push_back(c);
@@ -278,7 +280,7 @@ Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g) {
     s.slot_floats = rows * padded(g.K);
     s.patch_stride = padded(rows) + kPad;
     s.patch_pixels = std::max<int64_t>(32, 6144 / s.patch_stride);
-    s.patch_floats = s.patch_stride * s.patch_pixels;
+    s.scratch_floats = s.patch_stride * s.patch_pixels;
   } else if (Kg <= 32 && run >= 16) {
     s.mode = WeightMode::channels_in_lanes;
     s.panels = g.G;
@@ -287,6 +289,12 @@ Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g) {
     s.mode = WeightMode::filters_in_lanes;
     s.panels = g.G * ((Kg + kPanel - 1) / kPanel);
     s.slot_floats = g.G * rows * padded(Kg);
+    const Chunks chunks = weight_chunks(g);
+    const int64_t out_rows = chunks.bands ? (g.P + chunks.bands - 1) / chunks.bands : g.P;
+    const int64_t seen = (out_rows - 1) * g.stride_h + (g.R - 1) * g.dilation_h + 1;
+    const int64_t images = chunks.images + 1;
+    s.x_floats = kPackedChannels * g.W * (chunks.bands ? std::min(g.H, seen) : g.H * images);
+    s.scratch_floats = s.x_floats + images * out_rows * g.Q * kPanel;
   }
   // Enough tasks for 16 threads; but a copy of dw costs memory and as much time as about 16 pixels.
   constexpr int64_t wanted = 24, slot_bytes = 6 << 20, slot_pixels = 512, task_madds = 1 << 20;

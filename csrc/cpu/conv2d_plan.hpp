@@ -32,8 +32,9 @@ struct Conv2dSumPlan {
 };
 
 // The weight gradient: for row r of the filter and for groups of columns s, the list of pixel pairs
-// of one chunk of output rows. Lists are ordered by (row, image, column), so the rows that see r
-// are a contiguous part.
+// of one chunk of output rows, in floats, or in pixels where the kernel packs them
+// (filters_in_lanes). Lists are ordered by (row, image, column), so the rows that see r are a
+// contiguous part.
 struct Conv2dColumns {
   std::int64_t s0, s1;    // columns of the filter, contiguous in x
   std::int64_t per_row;   // pixels of one output row that see them
@@ -55,6 +56,9 @@ enum class WeightMode {
   depthwise,
 };
 
+// Channels of x that the weight gradient packs at a time; a multiple of every kTileRows.
+constexpr std::int64_t kPackedChannels = 48;
+
 // How the weight gradient is cut; a function of the geometry alone, because it fixes the order of
 // sums.
 struct Conv2dWeightSplit {
@@ -63,7 +67,9 @@ struct Conv2dWeightSplit {
   std::int64_t panels;     // groups x panels of filters (channels, when depthwise)
   std::int64_t row_parts;  // 1, or R: one task per row of the filter
   std::int64_t slot_floats;
-  std::int64_t patch_floats, patch_pixels, patch_stride;  // per task, patches only
+  std::int64_t scratch_floats;              // per task
+  std::int64_t patch_pixels, patch_stride;  // patches
+  std::int64_t x_floats;                    // filters_in_lanes: packed x comes first, then dy
 };
 Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g);
 

@@ -50,11 +50,9 @@ SENTEI_NOINLINE void pack(const Problem& p, int64_t group, int64_t panel, int64_
         }
         for (int64_t row = begin; row < end; ++row) {
           const int64_t tap = p.plan->tap_order[row / p.in_group], c = row % p.in_group;
-          const float* src =
-              p.args->filter + ((group * p.in_group + c) * taps + tap) * p.out_group + k;
-#pragma GCC unroll 4
-          for (int i = 0; i < V; ++i)
-            store(dst + row * L + i * kLanes, load_n(src + i * kLanes, i == V - 1 ? last : kLanes));
+          pack_vectors<V>(
+              p.args->filter + ((group * p.in_group + c) * taps + tap) * p.out_group + k, 0, 1,
+              last, dst + row * L);
         }
       });
 }

@@ -12,38 +12,101 @@ namespace {
 
 using std::int64_t;
 
-// The slot holds rows of one of two shapes: (s, c) with vectors of k, or k with vectors of (s, c).
+// What one task adds to: rows of (r, s, c) with k in the lanes, or rows of k with (r, s, c) in the
+// lanes.
 struct Place {
   int64_t group, panel;  // panel of filters within the group
+  Range r;               // rows of the filter
   float* out;            // first element of the group in the slot
+  float* scratch;        // of this task
 };
 
-SENTEI_NOINLINE void add_chunk(const Conv2dWeightArgs& a, const Conv2dChunk& chunk, int64_t r,
-                               const Place& at) {
+// Few filters: dy is broadcast, the taps of one row are vectors in x as it lies.
+SENTEI_NOINLINE void add_swapped(const Conv2dWeightArgs& a, const Conv2dChunk& chunk,
+                                 const Place& at) {
   const Conv2dGeometry& g = *a.g;
-  const int64_t Cg = g.group_channels(), Kg = g.group_filters();
-  const Conv2dChunkRow rows = conv2d_chunk_row(g, chunk, r);
-  if (rows.p0 >= rows.p1) return;
-  const float* x = a.x + rows.x + at.group * Cg;
-  const float* dy = a.dy + rows.dy + at.group * Kg;
-  const int64_t k_begin = at.panel * kPanel, k_end = imin(Kg, k_begin + kPanel);
-  for (int64_t i = 0; i < a.plan->column_count; ++i) {
-    const Conv2dColumns& columns = a.plan->columns[i];
-    const int64_t step = columns.per_row * chunk.images, n = (rows.p1 - rows.p0) * step;
-    const ByList list{columns.list[chunk.images - a.plan->images] + (rows.p0 - chunk.p0) * step};
-    const int64_t row = (r * g.S + columns.s0) * Cg, run = (columns.s1 - columns.s0) * Cg;
-    if (a.split.mode == WeightMode::channels_in_lanes) {
-      const int64_t ldo = g.R * g.S * Cg;
-      for_blocks(0, run, [&](int64_t j, auto v, int last) {
-        outer_rows<decltype(v)::value>(Kg, dy, x + j, list, n, at.out + row + j, ldo, last, true);
-      });
-    } else {
-      const int64_t ldo = padded(Kg);
-      for_blocks(k_begin, k_end, [&](int64_t k, auto v, int last) {
-        outer_rows<decltype(v)::value>(run, x, dy + k, list, n, at.out + row * ldo + k, ldo, last,
-                                       true);
+  const int64_t Cg = g.group_channels(), Kg = g.group_filters(), ldo = g.R * g.S * Cg;
+  const float* dy = a.dy + at.group * Kg + (chunk.n0 * g.P + chunk.p0) * g.Q * g.K;
+  for (int64_t r = at.r.begin; r < at.r.end; ++r) {
+    const Conv2dChunkRow rows = conv2d_chunk_row(g, chunk, r);
+    if (rows.p0 >= rows.p1) continue;
+    // May lie before the tensor; the offsets of the list lead back inside.
+    const float* x = a.x + at.group * Cg + (chunk.n0 * g.H + rows.h) * g.W * g.C;
+    for (int64_t i = 0; i < a.plan->column_count; ++i) {
+      const Conv2dColumns& columns = a.plan->columns[i];
+      const int64_t step = columns.per_row * chunk.images, n = (rows.p1 - rows.p0) * step;
+      const ByList list{columns.list[chunk.images - a.plan->images] + (rows.p0 - chunk.p0) * step};
+      float* out = at.out + (r * g.S + columns.s0) * Cg;
+      for_blocks(0, (columns.s1 - columns.s0) * Cg, [&](int64_t j, auto v, int last) {
+        outer_rows<decltype(v)::value>(Kg, dy, x + j, list, n, out + j, ldo, last, true);
       });
     }
+  }
+}
+
+// x and dy of the chunk are copied to P channels and V vectors of k per pixel: then the pixels of a
+// tile lie in a row, its x in the L1 cache, whatever the strides of the tensors are.
+template <int V>
+SENTEI_NOINLINE void add_packed(const Conv2dWeightArgs& a, const Conv2dChunk& chunk,
+                                const Place& at) {
+  constexpr int P = kTileRows<V>, L = V * kLanes;
+  const Conv2dGeometry& g = *a.g;
+  const int64_t Cg = g.group_channels(), Kg = g.group_filters(), ldo = padded(Kg);
+  const int64_t k_begin = at.panel * kPanel, k_end = imin(Kg, k_begin + kPanel);
+  const int64_t pixels = chunk.images * (chunk.p1 - chunk.p0) * g.Q;
+  const float* dy = a.dy + (chunk.n0 * g.P + chunk.p0) * g.Q * g.K + at.group * Kg + k_begin;
+  float *x_packed = at.scratch, *dy_packed = x_packed + a.split.x_floats;
+  const bool packed = g.K == L;  // dy already is one panel
+  if (!packed) {
+    for_blocks(k_begin, k_end, [&](int64_t k, auto v, int last) {
+      pack_vectors<decltype(v)::value>(dy + k - k_begin, g.K, pixels, last,
+                                       dy_packed + (k - k_begin) * pixels);
+    });
+  }
+  // Rows of x that the chunk sees: of one image, or all rows of several.
+  const Conv2dChunkRow top = conv2d_chunk_row(g, chunk, 0);
+  const int64_t span = (chunk.p1 - chunk.p0 - 1) * g.stride_h + (g.R - 1) * g.dilation_h + 1;
+  const int64_t h0 = a.plan->bands ? imin(imax(0, top.h), g.H) : 0;
+  const int64_t h1 = a.plan->bands ? imax(h0, imin(g.H, top.h + span)) : g.H * chunk.images;
+  const float* x = a.x + (chunk.n0 * g.H + h0) * g.W * g.C + at.group * Cg;
+  const int64_t x_pixels = (h1 - h0) * g.W;
+  for (int64_t c = 0; c < Cg; c += P) {
+    // Several blocks at once, so that x is read in stretches of whole cache lines.
+    const int64_t part = c % kPackedChannels;
+    if (part == 0)
+      pack_rows<P>(x + c, g.C, x_pixels, imin(kPackedChannels, Cg - c), x_packed, x_pixels * P);
+    const int m = static_cast<int>(imin(P, Cg - c));
+    for (int64_t r = at.r.begin; r < at.r.end; ++r) {
+      const Conv2dChunkRow rows = conv2d_chunk_row(g, chunk, r);
+      if (rows.p0 >= rows.p1) continue;
+      const float* xr = x_packed + part * x_pixels + (rows.h - h0) * g.W * P;
+      for (int64_t i = 0; i < a.plan->column_count; ++i) {
+        const Conv2dColumns& columns = a.plan->columns[i];
+        const int64_t step = columns.per_row * chunk.images, n = (rows.p1 - rows.p0) * step;
+        const Offset* list =
+            columns.list[chunk.images - a.plan->images] + (rows.p0 - chunk.p0) * step;
+        float* out = at.out + ((r * g.S + columns.s0) * Cg + c) * ldo;
+        for_blocks(k_begin, k_end, [&](int64_t k, auto v, int) {
+          constexpr int U = decltype(v)::value;
+          const float* d = packed ? dy : dy_packed + (k - k_begin) * pixels;
+          if constexpr (U <= V)
+            outer_pick<U, P>(m, xr, d, ByPixel<P, U * kLanes>{list}, n, out + k, ldo, kLanes, true);
+        });
+      }
+    }
+  }
+}
+
+void add_chunk(const Conv2dWeightArgs& a, const Conv2dChunk& chunk, const Place& at) {
+  const int64_t Kg = a.g->group_filters(), k = at.panel * kPanel;
+  if (a.split.mode == WeightMode::channels_in_lanes) return add_swapped(a, chunk, at);
+  const int64_t vectors = ceil_div(imin(kPanel, Kg - k), kLanes);
+  if (vectors == 1) return add_packed<1>(a, chunk, at);
+  if constexpr (kMaxVectors == 2) return add_packed<2>(a, chunk, at);
+  if constexpr (kMaxVectors == 4) {
+    if (vectors == 2) return add_packed<2>(a, chunk, at);
+    if (vectors == 3) return add_packed<3>(a, chunk, at);
+    add_packed<4>(a, chunk, at);
   }
 }
 
@@ -82,17 +145,17 @@ SENTEI_NOINLINE void copy_patches(const Conv2dGeometry& g, const float* x, int64
   }
 }
 
-void add_patches(const Conv2dWeightArgs& a, const Range& pixels, const Place& at, float* patch) {
+void add_patches(const Conv2dWeightArgs& a, const Range& pixels, const Place& at) {
   const Conv2dGeometry& g = *a.g;
   const int64_t rows = g.R * g.S * g.C, ldo = padded(g.K);
   for (int64_t i = pixels.begin; i < pixels.end; i += a.split.patch_pixels) {
     const int64_t n = imin(a.split.patch_pixels, pixels.end - i);
-    copy_patches(g, a.x, i, n, patch, a.split.patch_stride);
+    copy_patches(g, a.x, i, n, at.scratch, a.split.patch_stride);
     const float* dy = a.dy + i * g.K;
     for_blocks(at.panel * kPanel, imin(g.K, (at.panel + 1) * kPanel),
                [&](int64_t k, auto v, int last) {
-                 outer_rows<decltype(v)::value>(rows, patch, dy + k, ByList{a.plan->patches}, n,
-                                                at.out + k, ldo, last, true);
+                 outer_rows<decltype(v)::value>(rows, at.scratch, dy + k, ByList{a.plan->patches},
+                                                n, at.out + k, ldo, last, true);
                });
   }
 }
@@ -152,15 +215,15 @@ void run(const Conv2dWeightArgs& a) {
   const int64_t Kg = g.group_filters(), rows = g.R * g.S * g.group_channels();
   const bool swap = split.mode == WeightMode::channels_in_lanes;
   const int64_t group_panels = split.panels / g.G;
-  float* patches = a.workspace + split.slots * split.slot_floats;
+  float* scratch = a.workspace + split.slots * split.slot_floats;
   parallel_for(split.slots * split.panels * split.row_parts, [&](int64_t task) {
     const int64_t part = task % split.row_parts, panel = task / split.row_parts % split.panels;
     const int64_t slot = task / (split.row_parts * split.panels);
-    const Range r = even_part(g.R, split.row_parts, part);
-    Place at{panel / group_panels, panel % group_panels, nullptr};
-    at.out = a.workspace + slot * split.slot_floats + at.group * rows * (swap ? Kg : padded(Kg));
-    const int64_t row0 = r.begin * g.S * g.group_channels(),
-                  row1 = r.end * g.S * g.group_channels();
+    Place at{panel / group_panels, panel % group_panels, even_part(g.R, split.row_parts, part),
+             a.workspace + slot * split.slot_floats, scratch + task * split.scratch_floats};
+    at.out += at.group * rows * (swap ? Kg : padded(Kg));
+    const int64_t row0 = at.r.begin * g.S * g.group_channels();
+    const int64_t row1 = at.r.end * g.S * g.group_channels();
     if (swap) {
       for (int64_t k = 0; k < Kg; ++k) clear(at.out + k * rows + row0, row1 - row0);
     } else {
@@ -168,15 +231,12 @@ void run(const Conv2dWeightArgs& a) {
       for (int64_t j = row0; j < row1; ++j) clear(at.out + j * padded(Kg) + k, width);
     }
     if (split.mode == WeightMode::patches) {
-      add_patches(a, even_part(g.N * g.P * g.Q, split.slots, slot), at,
-                  patches + task * split.patch_floats);
+      add_patches(a, even_part(g.N * g.P * g.Q, split.slots, slot), at);
       return;
     }
     const Range chunks = even_part(a.plan->chunks, split.slots, slot);
-    for (int64_t i = chunks.begin; i < chunks.end; ++i) {
-      const Conv2dChunk chunk = conv2d_chunk(g, *a.plan, i);
-      for (int64_t row = r.begin; row < r.end; ++row) add_chunk(a, chunk, row, at);
-    }
+    for (int64_t i = chunks.begin; i < chunks.end; ++i)
+      add_chunk(a, conv2d_chunk(g, *a.plan, i), at);
   });
   reduce(a);
 }

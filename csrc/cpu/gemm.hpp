@@ -129,6 +129,13 @@ struct ByList {
   std::int64_t a(std::int64_t i) const { return list[i].a; }
   std::int64_t b(std::int64_t i) const { return list[i].b; }
 };
+// Packed: A floats per pixel against B floats per pixel.
+template <int A, int B>
+struct ByPixel {
+  const Offset* list;
+  std::int64_t a(std::int64_t i) const { return static_cast<std::int64_t>(list[i].a) * A; }
+  std::int64_t b(std::int64_t i) const { return static_cast<std::int64_t>(list[i].b) * B; }
+};
 struct ByStride {
   std::int64_t lda, ldb;
   std::int64_t a(std::int64_t i) const { return i * lda; }
@@ -181,6 +188,7 @@ SENTEI_NOINLINE void outer_tile(const float* a, const float* b, At at, std::int6
     }
 }
 
+// m <= M rows.
 template <int V, int M, class At>
 SENTEI_INLINE void outer_pick(int m, const float* a, const float* b, At at, std::int64_t n,
                               float* out, std::int64_t ldo, int last, bool add) {
@@ -190,8 +198,8 @@ SENTEI_INLINE void outer_pick(int m, const float* a, const float* b, At at, std:
 
 // out[j][:] for j in [0, rows), cut into even tiles of at most kTileRows<V>.
 template <int V, class At>
-SENTEI_INLINE void outer_rows(std::int64_t rows, const float* a, const float* b, At at,
-                              std::int64_t n, float* out, std::int64_t ldo, int last, bool add) {
+SENTEI_NOINLINE void outer_rows(std::int64_t rows, const float* a, const float* b, At at,
+                                std::int64_t n, float* out, std::int64_t ldo, int last, bool add) {
   const std::int64_t parts = ceil_div(rows, kTileRows<V>);
   for (std::int64_t j = 0; j < parts; ++j) {
     const std::int64_t begin = rows * j / parts, m = rows * (j + 1) / parts - begin;
@@ -216,6 +224,39 @@ SENTEI_INLINE void pack_transposed(const float* src, std::int64_t lds, std::int6
       for (int k = 0; k < kLanes; ++k)
         if (k < cols) store(dst + (i + k) * L + j, r[k]);
     }
+}
+
+// n floats, n <= 12: with a constant n the mask is constant too.
+SENTEI_INLINE void copy_few(const float* src, float* dst, int n) {
+#pragma GCC unroll 3
+  for (int j = 0; j < n; j += kLanes) {
+    const int lanes = n - j < kLanes ? n - j : kLanes;
+    store_n(dst + j, load_n(src + j, lanes), lanes);
+  }
+}
+
+// dst[b * block + i P + j] = src[i lds + b P + j] for `columns` columns of n rows.
+template <int P>
+SENTEI_NOINLINE void pack_rows(const float* src, std::int64_t lds, std::int64_t n,
+                               std::int64_t columns, float* dst, std::int64_t block) {
+  const std::int64_t full = columns / P;
+  const int rest = static_cast<int>(columns % P);
+  for (std::int64_t i = 0; i < n; ++i, src += lds, dst += P) {
+    const float* s = src;
+    float* d = dst;
+    for (std::int64_t b = 0; b < full; ++b, s += P, d += block) copy_few(s, d, P);
+    if (rest) copy_few(s, d, rest);
+  }
+}
+
+// dst[i][0 .. V kLanes) = src[i][0 .. ), `last` lanes of the last vector, zero behind.
+template <int V>
+SENTEI_INLINE void pack_vectors(const float* src, std::int64_t lds, std::int64_t n, int last,
+                                float* dst) {
+  for (std::int64_t i = 0; i < n; ++i, src += lds, dst += V * kLanes)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+      store(dst + v * kLanes, load_n(src + v * kLanes, v == V - 1 ? last : kLanes));
 }
 
 }  // namespace

@@ -327,3 +327,80 @@ def discriminant_penalty_backward(
     lam: float,
     workspace: Tensor | None,
 ) -> None: ...
+def softmax_cross_entropy_forward(
+    logits: Tensor | None,
+    labels: Tensor | None,
+    loss: Tensor,
+    per_sample: Tensor,
+    dlogits: Tensor,
+    correct: Tensor,
+    mean: bool,
+) -> None: ...
+def sigmoid_cross_entropy_forward(
+    logits: Tensor | None,
+    labels: Tensor | None,
+    loss: Tensor,
+    per_sample: Tensor,
+    dlogits: Tensor,
+    correct: Tensor,
+    mean: bool,
+) -> None: ...
+def elementwise_loss_forward(
+    y: Tensor | None,
+    t: Tensor | None,
+    loss: Tensor,
+    per_sample: Tensor,
+    grad: Tensor,
+    kind: str,
+    parameter: float,
+    mean: bool,
+) -> None: ...
+def loss_backward(grad: Tensor | None, dloss: Tensor | None, dx: Tensor, mean: bool) -> None: ...
+def pool2d_geometry(
+    op: str,
+    x: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    ceil_mode: bool,
+) -> list[int]: ...
+def max_pool2d_forward(
+    x: Tensor | None,
+    y: Tensor,
+    index: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    ceil_mode: bool,
+) -> None: ...
+def max_pool2d_backward(
+    dy: Tensor | None,
+    index: Tensor | None,
+    dx: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    ceil_mode: bool,
+) -> None: ...
+def avg_pool2d_forward(
+    x: Tensor | None, y: Tensor, kernel: Sequence[int], stride: Sequence[int]
+) -> None: ...
+def avg_pool2d_backward(
+    dy: Tensor | None, dx: Tensor, kernel: Sequence[int], stride: Sequence[int]
+) -> None: ...
+def global_avg_pool_forward(x: Tensor | None, y: Tensor) -> None: ...
+def global_avg_pool_backward(dy: Tensor | None, dx: Tensor) -> None: ...
+def concat_forward(xs: Sequence[Tensor | None], y: Tensor) -> None: ...
+def channel_split_forward(x: Tensor | None, head: Tensor, rest: Tensor) -> None: ...
+def channel_scale_workspace(x: Sequence[int]) -> int: ...
+def channel_scale_forward(
+    x: Tensor | None, m: Tensor | None, y: Tensor, workspace: Tensor | None
+) -> None: ...
+def channel_scale_backward(
+    dy: Tensor | None,
+    x: Tensor | None,
+    m: Tensor | None,
+    dx: Tensor,
+    dm: Tensor,
+    workspace: Tensor | None,
+) -> None: ...

@@ -38,7 +38,10 @@ def test_directional_derivatives(rng):
     g, loss = with_loss(model)
     full, grads = grad(g, loss)
     assert set(grads) == set(g.by_role("param"))
-    feeds = {"x": rng.standard_normal((8, 6, 6, 2)).astype(np.float32), "labels": rng.integers(0, 4, 8)}
+    feeds = {
+        "x": rng.standard_normal((8, 6, 6, 2)).astype(np.float32),
+        "labels": rng.integers(0, 4, 8),
+    }
     runner = Runner(full, model.tensors, 8, keep=[loss, *grads.values()])
     runner.run(**feeds)
     slopes = {k: runner.fetch(v).astype(np.float64) for k, v in grads.items()}

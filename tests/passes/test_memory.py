@@ -27,8 +27,12 @@ def lifetimes(graph, plan, keep):
     life = {}
     for i, node in enumerate(graph.nodes):
         used = [v for k, v in enumerate(node.inputs) if v is not None]
-        used = [v for k, v in zip(range(len(node.inputs)), node.inputs, strict=True)
-                if v is not None and not (k < node.op.arity and node.op.argument(k) in node.op.shape_only)]
+        used = [
+            v
+            for k, v in zip(range(len(node.inputs)), node.inputs, strict=True)
+            if v is not None
+            and not (k < node.op.arity and node.op.argument(k) in node.op.shape_only)
+        ]
         for v in [*used, *node.outputs]:
             root = plan.root[v]
             if root in plan.blocks:
@@ -81,7 +85,9 @@ def test_arena_is_smaller_than_the_sum(rng):
     graph, _ = step_graph(model)
     specs = infer_specs(graph, 10)
     plan = plan_memory(graph, specs)
-    total = sum(specs[v].nbytes for v in plan.blocks) + sum(w.size for w in plan.workspaces.values())
+    total = sum(specs[v].nbytes for v in plan.blocks) + sum(
+        w.size for w in plan.workspaces.values()
+    )
     assert plan.arena_bytes < 0.6 * total
 
 

@@ -61,7 +61,9 @@ def test_forgetting_the_shift_is_noticed(rng):
     unit = pruning.units[0]
     smaller, _ = remove(model, pruning, [unit])
     wrong = smaller.copy()
-    name = next(k for k in wrong.tensors if k.endswith("weight") and len(wrong.tensors[k].shape) == 4)
+    name = next(
+        k for k in wrong.tensors if k.endswith("weight") and len(wrong.tensors[k].shape) == 4
+    )
     array = wrong.tensors[name].numpy()
     array[0] *= 1.01
     wrong.tensors[name].copy_from(array)
@@ -118,7 +120,9 @@ def test_refusals():
     with pytest.raises(GraphError, match="at least one unit"):
         remove(model, pruning, [])
     with pytest.raises(GraphError, match="must keep at least one element"):
-        remove(model, pruning, [u for u in pruning.units if u.first[0] == pruning.units[0].first[0]])
+        remove(
+            model, pruning, [u for u in pruning.units if u.first[0] == pruning.units[0].first[0]]
+        )
     with pytest.raises(GraphError, match="ignore must match a layer, got 'nope'"):
         pruning_map(model.graph, ignore=["nope"])
     with pytest.raises(ValueError, match="floor must be at least 1, got 0"):

@@ -31,7 +31,9 @@ def training(graph: Graph) -> Graph:
         relu = folded.get(node.name)
         if relu is not None:
             outputs = (relu.outputs[0], *node.outputs[1:])
-            nodes.append(Node(node.name, node.op, node.inputs, outputs, {**node.attrs, "relu": True}))
+            nodes.append(
+                Node(node.name, node.op, node.inputs, outputs, {**node.attrs, "relu": True})
+            )
         elif node.name not in gone:
             nodes.append(node)
     return graph.rebuild(nodes)

@@ -47,7 +47,10 @@ def score_points(graph: Graph, layers: Sequence[str]) -> dict[str, str]:
         value = graph.node(name).outputs[0]
         while len(consumers[value]) == 1 and value not in graph.outputs:
             node = consumers[value][0]
-            if node.op.name in ("batch_norm_inference", "channel_scale") or node.op.name in ACTIVATIONS:
+            if (
+                node.op.name in ("batch_norm_inference", "channel_scale")
+                or node.op.name in ACTIVATIONS
+            ):
                 value = node.outputs[0]
             if node.op.name not in ("batch_norm_inference", "channel_scale"):
                 break
@@ -84,7 +87,9 @@ def score_layers(
     layers = list(dict.fromkeys(layer for u in pruning.units for layer, _ in u.members))
     weights = {n: weight_of(model.graph.node(n)) for n in layers}
     if kind.needs == "weights":
-        raw = {n: importance.l1_std(np.asarray(model.tensors[weights[n]]), l1_std_a) for n in layers}
+        raw = {
+            n: importance.l1_std(np.asarray(model.tensors[weights[n]]), l1_std_a) for n in layers
+        }
         return tuple(_finish(criterion, normalize, n, raw[n], None) for n in layers)
     if images is None or len(images) == 0:
         raise DataError(f"score: images must be given for {criterion}, got none")
@@ -143,7 +148,9 @@ class _ScorePass:
             shape = specs[point].shape[1:]
             maps: tuple[str | None, ...] = (None, None)
             if self.kind.maps:
-                maps = tuple(self._state(g, f"score.{layer}.{s}", shape) for s in ("sum_x", "sum_g"))
+                maps = tuple(
+                    self._state(g, f"score.{layer}.{s}", shape) for s in ("sum_x", "sum_g")
+                )
             stats = self._state(g, f"score.{layer}.stats", (6, shape[-1]))
             g.add(SCORE_ACCUMULATE, (point, grads.get(point), stats, *maps), name=f"score.{layer}")
         return g
@@ -187,9 +194,7 @@ class _ScorePass:
 
         return runner
 
-    def score(
-        self, layer: str, n: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    def score(self, layer: str, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Raw scores of one layer and their standard errors."""
         name = self.kind.name
         at = {k: np.asarray(self.sums[f"score.{layer}.{k}"]) for k in self._kept(layer)}

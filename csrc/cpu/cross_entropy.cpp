@@ -1,0 +1,164 @@
+// Cross-entropy of logits with integer labels. One row stays in L1 through all its passes, so
+// logits are read and dlogits written once. With m = max z and e_k = exp(z_k - m):
+//   softmax: loss = log1p(sum of e without the largest) + m - z_label, dz_k = e_k / sum e - [label]
+//   sigmoid: every class on its own, loss = log(1 + exp(u)), du = 1/(1 + exp(-u)), u = -z at the
+//            label, z elsewhere: flipping the sign first leaves no difference of large numbers.
+// Leaving the largest term, which is exactly 1, out of the sum keeps small losses precise.
+#include "cpu/cross_entropy.hpp"
+
+#include "core/parallel.hpp"
+#include "cpu/simd.hpp"
+
+namespace sentei::cpu::SENTEI_ISA {
+namespace {
+
+constexpr std::int64_t kTasks = 64, kBlock = 4096;
+
+// exp(x) for x <= 0 to about 1 ulp, 0 below -87.3, NaN where x is NaN.
+SENTEI_INLINE vf exp_negative(vf x) {
+  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
+  const vf low = splat(-87.3f);
+  const vf a = x < low ? low : x;  // a NaN stays
+  const vf shifted = fma(a, splat(1.44269504f), splat(kMagic));
+  const vf k = shifted - splat(kMagic);
+  vf r = fma(k, splat(-0.693359375f), a);  // ln 2 in two parts
+  r = fma(k, splat(2.12194440e-4f), r);
+  vf p = splat(1.0f / 5040);
+  p = fma(p, r, splat(1.0f / 720));
+  p = fma(p, r, splat(1.0f / 120));
+  p = fma(p, r, splat(1.0f / 24));
+  p = fma(p, r, splat(1.0f / 6));
+  p = fma(p, r, splat(0.5f));
+  p = fma(p, r, splat(1.0f));
+  p = fma(p, r, splat(1.0f));
+  const vi bits = ((vi)shifted - (vi)splat(kMagic) + 127) << 23;
+  return x < low ? vf{} : p * (vf)bits;
+}
+
+// log(1 + u) for 0 <= u <= 1: 2 atanh(u / (2 + u)), eight terms.
+SENTEI_INLINE vf log1p_unit(vf u) {
+  const vf s = u / (splat(2.0f) + u), q = s * s;
+  vf p = splat(1.0f / 15);
+  p = fma(p, q, splat(1.0f / 13));
+  p = fma(p, q, splat(1.0f / 11));
+  p = fma(p, q, splat(1.0f / 9));
+  p = fma(p, q, splat(1.0f / 7));
+  p = fma(p, q, splat(1.0f / 5));
+  p = fma(p, q, splat(1.0f / 3));
+  return splat(2.0f) * fma(s * q, p, s);
+}
+
+// Index of the largest value, the first of equals; 0 if there is a NaN that hides it.
+SENTEI_INLINE std::int64_t argmax(std::int64_t n, const float* z) {
+  float best = z[0];
+  std::int64_t i = 1;
+  if (n >= kLanes) {
+    vf most = load(z);
+    for (i = kLanes; i + kLanes <= n; i += kLanes) {
+      const vf v = load(z + i);
+      most = v > most ? v : most;
+    }
+    for (int j = 0; j < kLanes; ++j) best = most[j] > best ? most[j] : best;
+  }
+  for (; i < n; ++i) best = z[i] > best ? z[i] : best;
+  for (i = 0; i < n; ++i)
+    if (z[i] == best) return i;
+  return 0;
+}
+
+// y = f(x) over a row; y may be x.
+template <class F>
+SENTEI_INLINE void map_row(std::int64_t n, const float* x, float* y, const F& f) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(y + i, f(load(x + i)));
+  if (i < n) {
+    const int m = static_cast<int>(n - i);
+    store_n(y + i, f(load_n(x + i, m)), m);
+  }
+}
+
+SENTEI_INLINE float row_sum(std::int64_t n, const float* x) {
+  vf total{};
+  std::int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) total += load(x + i);
+  if (i < n) total += load_n(x + i, static_cast<int>(n - i));
+  return lane_sum(total);
+}
+
+// Rows in tasks that depend on n and k only; row(i) says whether the label came first.
+template <class Row>
+SENTEI_INLINE std::int64_t count_rows(std::int64_t n, std::int64_t k, const Row& row) {
+  const std::int64_t per_task = imax(ceil_div(n, kTasks), ceil_div(kBlock, k));
+  std::int64_t counts[kTasks] = {};
+  const std::int64_t tasks = ceil_div(n, per_task);
+  parallel_for(tasks, [&](std::int64_t task) {
+    const std::int64_t end = imin(n, (task + 1) * per_task);
+    std::int64_t hits = 0;
+    for (std::int64_t i = task * per_task; i < end; ++i) hits += row(i);
+    counts[task] = hits;
+  });
+  std::int64_t total = 0;
+  for (std::int64_t t = 0; t < tasks; ++t) total += counts[t];
+  return total;
+}
+
+std::int64_t softmax(std::int64_t n, std::int64_t k, const float* logits,
+                     const std::int64_t* labels, float* per_sample, float* dlogits) {
+  return count_rows(n, k, [=](std::int64_t i) -> std::int64_t {
+    const float* z = logits + i * k;
+    float* d = dlogits + i * k;
+    const std::int64_t best = argmax(k, z), label = labels[i];
+    const float most = z[best];
+    map_row(k, z, d, [=](vf v) { return exp_negative(v - splat(most)); });
+    const float one = d[best];  // 1, or NaN
+    d[best] = 0;
+    const float others = row_sum(k, d), total = one + others;
+    const float loss =
+        static_cast<float>(__builtin_log1p(static_cast<double>(others) + (one - 1))) +
+        (most - z[label]);
+    per_sample[i] = loss;
+    d[best] = one;
+    const float share = 1 / total;
+    // 1 - p_label = (total - e_label) / total, without the difference when the label leads.
+    const float rest = label == best ? others : total - d[label];
+    map_row(k, d, d, [=](vf v) { return v * splat(share); });
+    d[label] = -rest * share;
+    return best == label && loss == loss;
+  });
+}
+
+std::int64_t sigmoid(std::int64_t n, std::int64_t k, const float* logits,
+                     const std::int64_t* labels, float* per_sample, float* dlogits) {
+  return count_rows(n, k, [=](std::int64_t i) -> std::int64_t {
+    const float* z = logits + i * k;
+    float* d = dlogits + i * k;
+    const std::int64_t best = argmax(k, z), label = labels[i];
+    for (std::int64_t j = 0; j < k; ++j) d[j] = z[j];
+    d[label] = -d[label];
+    vf total{};
+    const auto slope = [&](vf u, vf mask) {
+      const vf e = exp_negative(u > vf{} ? -u : u), inverse = splat(1.0f) / (splat(1.0f) + e);
+      total += mask * ((u > vf{} ? u : vf{}) + log1p_unit(e));
+      return (u > vf{} ? splat(1.0f) : e) * inverse;
+    };
+    std::int64_t j = 0;
+    for (; j + kLanes <= k; j += kLanes) store(d + j, slope(load(d + j), splat(1.0f)));
+    if (j < k) {
+      const int m = static_cast<int>(k - j);
+      float ones[kLanes] = {};
+      for (int lane = 0; lane < m; ++lane) ones[lane] = 1;
+      store_n(d + j, slope(load_n(d + j, m), load(ones)), m);
+    }
+    d[label] = -d[label];
+    const float loss = lane_sum(total);
+    per_sample[i] = loss;
+    return best == label && loss == loss;
+  });
+}
+
+}  // namespace
+
+extern const CrossEntropyKernels cross_entropy_kernels;
+const CrossEntropyKernels cross_entropy_kernels = {softmax, sigmoid};
+
+}  // namespace sentei::cpu::SENTEI_ISA

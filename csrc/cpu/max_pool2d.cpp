@@ -1,0 +1,161 @@
+// Max pooling, vectors along C. index = r * kw + s of the winner: the first of equals, the first
+// NaN if there is one; taps in the padding are skipped, so they never win. Backward gathers: every
+// dx element is written once, its windows added in row-major order. 4 (x) + 1.25 (y, index) bytes
+// per input element at 2x2 forward, as many backward.
+#include "cpu/max_pool2d.hpp"
+
+#include "core/parallel.hpp"
+#include "cpu/pool2d_loops.hpp"
+#include "cpu/simd.hpp"
+
+namespace sentei::cpu::SENTEI_ISA {
+namespace {
+
+typedef std::uint8_t vb __attribute__((vector_size(kLanes)));
+
+SENTEI_INLINE vi load_index(const std::uint8_t* p, Full) {
+  vb b;
+  std::memcpy(&b, p, kLanes);
+  return __builtin_convertvector(b, vi);
+}
+SENTEI_INLINE vi load_index(const std::uint8_t* p, Part t) {
+  vb b{};
+  for (int i = 0; i < t.n; ++i) b[i] = p[i];
+  return __builtin_convertvector(b, vi);
+}
+SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Full) {
+  const vb b = __builtin_convertvector(v, vb);
+  std::memcpy(p, &b, kLanes);
+}
+SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Part t) {
+  const vb b = __builtin_convertvector(v, vb);
+  for (int i = 0; i < t.n; ++i) p[i] = b[i];
+}
+
+struct Best {
+  vf value;
+  vi index;
+};
+
+SENTEI_INLINE void challenge(Best& best, vf v, int tap) {
+  // Not "v > best": a NaN challenger must win, and a NaN champion must stay.
+  const vi wins = ~(v <= best.value) & (best.value == best.value);
+  best.value = wins ? v : best.value;
+  best.index = wins ? vi{} + tap : best.index;
+}
+
+SENTEI_INLINE void forward_pixel(const Pool2d& g, const float* x, Window h, Window w, float* y,
+                                 std::uint8_t* index) {
+  over_channels(g.C, [&](std::int64_t c, auto tag) {
+    Best best{};
+    for (std::int64_t r = h.begin; r < h.end; ++r)
+      for (std::int64_t s = w.begin; s < w.end; ++s) {
+        const vf v = ld(x + ((h.start + r) * g.W + w.start + s) * g.C + c, tag);
+        const int tap = static_cast<int>(r * g.kw + s);
+        if (r == h.begin && s == w.begin)
+          best = {v, vi{} + tap};
+        else
+          challenge(best, v, tap);
+      }
+    st(y + c, best.value, tag);
+    store_index(index + c, best.index, tag);
+  });
+}
+
+bool two_by_two(const Pool2d& g) {
+  return g.kh == 2 && g.kw == 2 && g.sh == 2 && g.sw == 2 && g.ph == 0 && g.pw == 0;
+}
+
+void forward(const Pool2d& g, const float* x, float* y, std::uint8_t* index) {
+  const bool fast = two_by_two(g);
+  over_rows(g.N * g.P, g.Q * g.C * g.kh * g.kw, [=](std::int64_t row) {
+    const std::int64_t n = row / g.P, p = row % g.P;
+    const float* image = x + n * g.H * g.W * g.C;
+    float* out = y + row * g.Q * g.C;
+    std::uint8_t* winner = index + row * g.Q * g.C;
+    const Window h = window(p, g.sh, g.ph, g.kh, g.H);
+    std::int64_t q = 0;
+    if (fast && h.end == 2)
+      for (; q < g.W / 2; ++q) {
+        const float* a = image + (2 * p * g.W + 2 * q) * g.C;
+        const float* b = a + g.W * g.C;
+        float* o = out + q * g.C;
+        std::uint8_t* k = winner + q * g.C;
+        over_channels(g.C, [&](std::int64_t c, auto tag) {
+          Best top{ld(a + c, tag), vi{}}, low{ld(b + c, tag), vi{} + 2};
+          challenge(top, ld(a + g.C + c, tag), 1);
+          challenge(low, ld(b + g.C + c, tag), 3);
+          const vi wins = ~(low.value <= top.value) & (top.value == top.value);
+          st(o + c, wins ? low.value : top.value, tag);
+          store_index(k + c, wins ? low.index : top.index, tag);
+        });
+      }
+    for (; q < g.Q; ++q)
+      forward_pixel(g, image, h, window(q, g.sw, g.pw, g.kw, g.W), out + q * g.C, winner + q * g.C);
+  });
+}
+
+SENTEI_INLINE void backward_pixel(const Pool2d& g, const float* dy, const std::uint8_t* index,
+                                  std::int64_t h, std::int64_t w, float* dx) {
+  const Cover p = cover(h, g.sh, g.ph, g.kh, g.P), q = cover(w, g.sw, g.pw, g.kw, g.Q);
+  over_channels(g.C, [&](std::int64_t c, auto tag) {
+    vf sum{};
+    for (std::int64_t i = p.begin; i < p.end; ++i)
+      for (std::int64_t j = q.begin; j < q.end; ++j) {
+        const std::int64_t at = (i * g.Q + j) * g.C + c;
+        const auto tap = static_cast<int>((h + g.ph - i * g.sh) * g.kw + w + g.pw - j * g.sw);
+        sum += load_index(index + at, tag) == tap ? ld(dy + at, tag) : vf{};
+      }
+    st(dx + c, sum, tag);
+  });
+}
+
+void backward_row(const Pool2d& g, const float* dy, const std::uint8_t* index, std::int64_t h,
+                  std::int64_t from, float* dx) {
+  for (std::int64_t w = from; w < g.W; ++w)
+    backward_pixel(g, dy, index, h, w, dx + (h * g.W + w) * g.C);
+}
+
+void backward_any(const Pool2d& g, const float* dy, const std::uint8_t* index, float* dx) {
+  over_rows(g.N * g.H, g.W * g.C, [=](std::int64_t row) {
+    const std::int64_t n = row / g.H, at = n * g.P * g.Q * g.C;
+    backward_row(g, dy + at, index + at, row % g.H, 0, dx + n * g.H * g.W * g.C);
+  });
+}
+
+void backward_two_by_two(const Pool2d& g, const float* dy, const std::uint8_t* index, float* dx) {
+  const std::int64_t pairs = ceil_div(g.H, 2);
+  over_rows(g.N * pairs, 2 * g.W * g.C, [=](std::int64_t row) {
+    const std::int64_t n = row / pairs, p = row % pairs, at = n * g.P * g.Q * g.C;
+    float* image = dx + n * g.H * g.W * g.C;
+    std::int64_t q = 0;
+    if (2 * p + 1 < g.H)
+      for (; q < g.W / 2; ++q) {
+        const float* d = dy + at + (p * g.Q + q) * g.C;
+        const std::uint8_t* k = index + at + (p * g.Q + q) * g.C;
+        float* a = image + (2 * p * g.W + 2 * q) * g.C;
+        float* b = a + g.W * g.C;
+        over_channels(g.C, [&](std::int64_t c, auto tag) {
+          const vf v = ld(d + c, tag);
+          const vi tap = load_index(k + c, tag);
+          st(a + c, tap == 0 ? v : vf{}, tag);
+          st(a + g.C + c, tap == 1 ? v : vf{}, tag);
+          st(b + c, tap == 2 ? v : vf{}, tag);
+          st(b + g.C + c, tap == 3 ? v : vf{}, tag);
+        });
+      }
+    for (std::int64_t h = 2 * p; h < imin(2 * p + 2, g.H); ++h)
+      backward_row(g, dy + at, index + at, h, 2 * q, image);
+  });
+}
+
+void backward(const Pool2d& g, const float* dy, const std::uint8_t* index, float* dx) {
+  (two_by_two(g) ? backward_two_by_two : backward_any)(g, dy, index, dx);
+}
+
+}  // namespace
+
+extern const MaxPool2dKernels max_pool2d_kernels;
+const MaxPool2dKernels max_pool2d_kernels = {forward, backward};
+
+}  // namespace sentei::cpu::SENTEI_ISA

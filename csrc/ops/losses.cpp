@@ -1,0 +1,106 @@
+#include "ops/losses.hpp"
+
+#include <cmath>
+
+#include "cpu/losses.hpp"
+#include "ops/checks.hpp"
+
+namespace sentei::ops {
+namespace {
+
+struct Kind {
+  const char* name;
+  cpu::Loss loss;
+};
+
+constexpr Kind kKinds[] = {
+    {"squared", cpu::Loss::squared},
+    {"binary_ce", cpu::Loss::binary_ce},
+    {"binary_ce_logits", cpu::Loss::binary_ce_logits},
+    {"categorical_ce", cpu::Loss::categorical_ce},
+    {"logistic", cpu::Loss::logistic},
+    {"exponential", cpu::Loss::exponential},
+    {"hinge", cpu::Loss::hinge},
+    {"quantile", cpu::Loss::quantile},
+    {"huber", cpu::Loss::huber},
+    {"eps_insensitive", cpu::Loss::eps_insensitive},
+};
+
+const Kind& kind_named(const char* op, const std::string& name) {
+  std::string known;
+  for (const Kind& k : kKinds) {
+    if (name == k.name) return k;
+    known += (known.empty() ? "" : ", ") + std::string(k.name);
+  }
+  fail<ValueError>(op, ": kind must be one of ", known, ", got ", name);
+}
+
+void check_parameter(const char* op, const Kind& kind, double a) {
+  if (kind.loss == cpu::Loss::quantile)
+    SENTEI_CHECK(ValueError, a >= 0 && a <= 1, op, ": tau must lie in [0, 1], got ", a);
+  else if (kind.loss == cpu::Loss::huber)
+    SENTEI_CHECK(ValueError, a > 0 && std::isfinite(a), op, ": delta must be positive, got ", a);
+  else if (kind.loss == cpu::Loss::eps_insensitive)
+    SENTEI_CHECK(ValueError, a >= 0 && std::isfinite(a), op, ": eps must be at least 0, got ", a);
+  else
+    SENTEI_CHECK(ValueError, a == 0, op, ": parameter must be 0 for ", kind.name, ", got ", a);
+}
+
+}  // namespace
+
+void reduce_loss(const Tensor& per_sample, const Tensor& loss, bool mean) {
+  const std::int64_t n = per_sample.size();
+  double total = 0;
+  for (std::int64_t i = 0; i < n; ++i) total += per_sample.data<float>()[i];
+  *loss.data<float>() = static_cast<float>(mean && n ? total / static_cast<double>(n) : total);
+}
+
+void elementwise_loss_forward(const Tensor& y, const Tensor& t, const Tensor& loss,
+                              const Tensor& per_sample, const Tensor& grad, const std::string& kind,
+                              double parameter, bool mean) {
+  const char* op = "elementwise_loss_forward";
+  check_float(op, "y", y);
+  SENTEI_CHECK(ShapeError, y.shape().rank >= 1, op, ": y must have an axis of samples, got shape ",
+               y.shape());
+  const std::int64_t n = y.shape()[0];
+  check_float(op, "t", t);
+  check_shape(op, "t", t, y.shape());
+  check_float(op, "loss", loss);
+  check_shape(op, "loss", loss, Shape{1});
+  check_float(op, "per_sample", per_sample);
+  check_shape(op, "per_sample", per_sample, Shape{n});
+  check_float(op, "grad", grad);
+  check_shape(op, "grad", grad, y.shape());
+  check_same_or_apart(op, "grad", grad, "y", y);
+  check_same_or_apart(op, "grad", grad, "t", t);
+  for (const Tensor* in : {&y, &t}) {
+    check_apart(op, "loss", loss, in == &y ? "y" : "t", *in);
+    check_apart(op, "per_sample", per_sample, in == &y ? "y" : "t", *in);
+  }
+  check_apart(op, "loss", loss, "per_sample", per_sample);
+  check_apart(op, "grad", grad, "loss", loss);
+  check_apart(op, "grad", grad, "per_sample", per_sample);
+  const Kind& k = kind_named(op, kind);
+  check_parameter(op, k, parameter);
+  cpu::loss_kernels().forward(k.loss, n, n ? y.size() / n : 0, y.data<float>(), t.data<float>(),
+                              parameter, per_sample.data<float>(), grad.data<float>());
+  reduce_loss(per_sample, loss, mean);
+}
+
+void loss_backward(const Tensor& grad, const Tensor& dloss, const Tensor& dx, bool mean) {
+  const char* op = "loss_backward";
+  check_float(op, "grad", grad);
+  SENTEI_CHECK(ShapeError, grad.shape().rank >= 1, op,
+               ": grad must have an axis of samples, got shape ", grad.shape());
+  check_float(op, "dloss", dloss);
+  check_shape(op, "dloss", dloss, Shape{1});
+  check_float(op, "dx", dx);
+  check_shape(op, "dx", dx, grad.shape());
+  check_same_or_apart(op, "dx", dx, "grad", grad);
+  check_apart(op, "dx", dx, "dloss", dloss);
+  const std::int64_t n = grad.shape()[0];
+  const float factor = *dloss.data<float>() / static_cast<float>(mean && n ? n : 1);
+  cpu::loss_kernels().scale(grad.size(), grad.data<float>(), factor, dx.data<float>());
+}
+
+}  // namespace sentei::ops
