@@ -1,6 +1,7 @@
-// Convolution on the CPU. float32, x (N, H, W, C), w (K, R, S, C / G), y (N, P, Q, K), all contiguous.
-// Each pass takes a workspace of at least <pass>_workspace(g) bytes, aligned to 64; it need not be
-// cleared. Results are overwritten, never added to. Bits do not depend on the number of threads.
+// Convolution on the CPU. float32, x (N, H, W, C), w (K, R, S, C / G), y (N, P, Q, K), all
+// contiguous. Each pass takes a workspace of at least <pass>_workspace(g) bytes, aligned to 64; it
+// need not be cleared. Results are overwritten, never added to. Bits do not depend on the number of
+// threads.
 #pragma once
 #include <cstddef>
 

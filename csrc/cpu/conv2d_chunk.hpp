@@ -20,8 +20,8 @@ SENTEI_INLINE Conv2dChunk conv2d_chunk(const Conv2dGeometry& g, const Conv2dWeig
   return {n.begin, n.end - n.begin, 0, g.P};
 }
 
-// The output rows [p0, p1) of a chunk whose window has row r of the filter inside x; h: the row of x
-// that r meets at the first output row of the chunk (it may lie outside).
+// The output rows [p0, p1) of a chunk whose window has row r of the filter inside x; h: the row of
+// x that r meets at the first output row of the chunk (it may lie outside).
 struct Conv2dChunkRow {
   std::int64_t p0, p1, h;
 };

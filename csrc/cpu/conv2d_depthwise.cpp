@@ -1,7 +1,8 @@
 // Depthwise convolution, vectors along the channels:
 //   y[n][pixel][c] = bias[c] + sum_taps x[n][pixel + tap][c] w[c][tap]   (input gradient alike)
 //   dw[c][tap]     = sum over pixels of dy[n][pixel][c] x[n][pixel + tap][c]
-// One load per multiply-add: bound by loads, not by arithmetic. Sums are cut as in conv2d_weight.cpp.
+// One load per multiply-add: bound by loads, not by arithmetic. Sums are cut as in
+// conv2d_weight.cpp.
 #include "core/parallel.hpp"
 #include "cpu/conv2d_chunk.hpp"
 #include "cpu/conv2d_plan.hpp"

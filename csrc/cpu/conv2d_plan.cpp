@@ -1,11 +1,12 @@
-// Builds and keeps what the convolution kernels read about a geometry: classes of pixels that see the
-// same taps, lists of pixel pairs, the cut into tasks.
+// Builds and keeps what the convolution kernels read about a geometry: classes of pixels that see
+// the same taps, lists of pixel pairs, the cut into tasks.
 #include "cpu/conv2d_plan.hpp"
 
 #include <algorithm>
 #include <list>
 #include <map>
 #include <mutex>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -14,10 +15,13 @@ namespace {
 
 using std::int64_t;
 
-// For every index of the output along one axis: the filter indices that fall on the input, and where.
+// For every index of the output along one axis: the filter indices that fall on the input, and
+// where.
 struct Seen {
   int64_t filter, step;  // step: input index minus the first input index
-  bool operator<(const Seen& o) const { return std::tie(filter, step) < std::tie(o.filter, o.step); }
+  bool operator<(const Seen& o) const {
+    return std::tie(filter, step) < std::tie(o.filter, o.step);
+  }
 };
 struct Axis {
   std::vector<std::vector<Seen>> kinds;        // distinct sets of taps
@@ -60,7 +64,8 @@ Axis forward_axis(int64_t in, int64_t out, int64_t filter, int64_t stride, int64
 }
 
 // x[i] feeds y[o] through tap r where o stride = i + padding - r dilation. Taps of one parity stand
-// side by side in the packed filter, last one first: then they meet dy in rising order and runs merge.
+// side by side in the packed filter, last one first: then they meet dy in rising order and runs
+// merge.
 Axis backward_axis(int64_t in, int64_t out, int64_t filter, int64_t stride, int64_t padding,
                    int64_t dilation) {
   std::vector<int64_t> order;
@@ -85,8 +90,8 @@ struct SumPlanStore {
 
 constexpr int64_t kSegmentRows = 2560;  // x kPanel floats = 640 KB of packed filter
 
-std::shared_ptr<const Conv2dSumPlan> build_sum(const Axis& rows, const Axis& columns, int64_t in_width,
-                                               int64_t in_channels, int64_t in_group,
+std::shared_ptr<const Conv2dSumPlan> build_sum(const Axis& rows, const Axis& columns,
+                                               int64_t in_width, int64_t in_channels, int64_t in_group,
                                                int64_t out_width, int64_t out_channels) {
   auto store = std::make_shared<SumPlanStore>();
   const auto S = static_cast<int64_t>(columns.order.size());
@@ -98,7 +103,8 @@ std::shared_ptr<const Conv2dSumPlan> build_sum(const Axis& rows, const Axis& col
   for (std::size_t i = 0; i < columns.order.size(); ++i)
     column_place[static_cast<std::size_t>(columns.order[i])] = static_cast<int64_t>(i);
   for (const int64_t r : rows.order)
-    for (const int64_t s : columns.order) store->order.push_back(static_cast<std::int32_t>(r * S + s));
+    for (const int64_t s : columns.order)
+      store->order.push_back(static_cast<std::int32_t>(r * S + s));
 
   for (std::size_t a = 0; a < rows.kinds.size(); ++a)
     for (std::size_t b = 0; b < columns.kinds.size(); ++b) {
@@ -141,8 +147,8 @@ std::shared_ptr<const Conv2dSumPlan> build_sum(const Axis& rows, const Axis& col
                                 static_cast<int64_t>(store->pixels.back().size()),
                                 store->taps.back().data(), store->segments.back().data()});
     }
-  store->plan = {total, segments, static_cast<int64_t>(store->classes.size()), store->classes.data(),
-                 store->order.data()};
+  store->plan = {total, segments, static_cast<int64_t>(store->classes.size()),
+                 store->classes.data(), store->order.data()};
   return {store, &store->plan};
 }
 
@@ -152,7 +158,8 @@ struct WeightPlanStore {
   std::list<std::vector<Offset>> lists;
 };
 
-// Output pixels per chunk: x and dy of one chunk stay in the L2 cache while all of dw passes over them.
+// Output pixels per chunk: x and dy of one chunk stay in the L2 cache while all of dw passes over
+// them.
 constexpr int64_t kChunkPixels = 512;
 
 struct Chunks {
@@ -282,7 +289,8 @@ Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g) {
     s.x_floats = kPackedChannels * g.W * (chunks.bands ? std::min(g.H, seen) : g.H * images);
     s.scratch_floats = s.x_floats + images * out_rows * g.Q * kPanel;
   }
-  // Enough tasks for 16 threads; but a copy of dw costs memory and as much time as about 100 pixels.
+  // Enough tasks for 16 threads; but a copy of dw costs memory and as much time as about 100
+  // pixels.
   constexpr int64_t wanted = 24, slot_bytes = 6 << 20, slot_pixels = 2048, task_madds = 1 << 20;
   const int64_t pixels = g.N * g.P * g.Q;
   s.slots = (wanted + s.panels - 1) / s.panels;

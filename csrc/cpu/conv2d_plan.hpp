@@ -1,5 +1,5 @@
-// What the convolution kernels read about a geometry: built once by conv2d_plan.cpp (compiled once),
-// plain structs and pointers, so that kernels of every instruction set share it.
+// What the convolution kernels read about a geometry: built once by conv2d_plan.cpp (compiled
+// once), plain structs and pointers, so that kernels of every instruction set share it.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -10,9 +10,9 @@
 
 namespace sentei::cpu {
 
-// Forward and input gradient are one operation: every pixel of `out` sums over the taps of the filter
-// that fall on a pixel of `in`. Pixels that see the same taps form a class, so borders, strides and
-// dilation cost nothing: padding is never read, never multiplied.
+// Forward and input gradient are one operation: every pixel of `out` sums over the taps of the
+// filter that fall on a pixel of `in`. Pixels that see the same taps form a class, so borders,
+// strides and dilation cost nothing: padding is never read, never multiplied.
 struct Conv2dPixel {
   std::int32_t in, out;  // floats from the start of the image
 };
@@ -27,12 +27,13 @@ struct Conv2dSumPlan {
   std::int64_t segments;  // the sum is cut so that a panel of packed rows stays in the L2 cache
   std::int64_t class_count;
   const Conv2dClass* classes;
-  const std::int32_t* tap_order;  // [R S]: which tap r S + s stands at this place of the packed filter
+  const std::int32_t* tap_order;  // [R S]: the tap r S + s at each place of the packed filter
 };
 
-// The weight gradient: for row r of the filter and for groups of columns s, the list of pixel pairs of
-// one chunk of output rows, in floats, or in pixels where the kernel packs them (filters_in_lanes). Lists
-// are ordered by (row, image, column), so the rows that see r are a contiguous part.
+// The weight gradient: for row r of the filter and for groups of columns s, the list of pixel pairs
+// of one chunk of output rows, in floats, or in pixels where the kernel packs them
+// (filters_in_lanes). Lists are ordered by (row, image, column), so the rows that see r are a
+// contiguous part.
 struct Conv2dColumns {
   std::int64_t s0, s1;    // columns of the filter, contiguous in x
   std::int64_t per_row;   // pixels of one output row that see them
@@ -56,7 +57,8 @@ enum class WeightMode {
 // Channels of x that the weight gradient packs at a time; a multiple of every kTileRows.
 constexpr std::int64_t kPackedChannels = 48;
 
-// How the weight gradient is cut; a function of the geometry alone, because it fixes the order of sums.
+// How the weight gradient is cut; a function of the geometry alone, because it fixes the order of
+// sums.
 struct Conv2dWeightSplit {
   WeightMode mode;
   std::int64_t slots;       // private copies of dw, summed in order at the end

@@ -1,8 +1,8 @@
 // Convolution as sums over taps, forward and input gradient alike:
 //   out[n][pixel][k] = bias[k] + sum_{taps, c} in[n][pixel + tap][c] filter[tap][c][k]
-// The filter is packed to [group][block of k][tap][c][k in block]; each class of pixels that sees the
-// same taps runs through dot_tile, tiles crossing rows and images. Every output is one sum in one order,
-// so the cut into tasks cannot change its bits.
+// The filter is packed to [group][block of k][tap][c][k in block]; each class of pixels that sees
+// the same taps runs through dot_tile, tiles crossing rows and images. Every output is one sum in
+// one order, so the cut into tasks cannot change its bits.
 #include "core/parallel.hpp"
 #include "cpu/conv2d_plan.hpp"
 #include "cpu/gemm.hpp"
@@ -34,11 +34,13 @@ struct Problem {
 };
 
 // Rows [begin, end) of the packed filter for the columns of one panel.
-SENTEI_NOINLINE void pack(const Problem& p, int64_t group, int64_t panel, int64_t begin, int64_t end) {
+SENTEI_NOINLINE void pack(const Problem& p, int64_t group, int64_t panel, int64_t begin,
+                          int64_t end) {
   const Conv2dGeometry& g = *p.args->g;
   const int64_t rows = p.plan->rows, taps = g.R * g.S;
   float* group_packed = p.packed + group * rows * p.out_padded;
-  for_blocks(panel * kPanel, imin(p.out_group, (panel + 1) * kPanel), [&](int64_t k, auto v, int last) {
+  const int64_t k_end = imin(p.out_group, (panel + 1) * kPanel);
+  for_blocks(panel * kPanel, k_end, [&](int64_t k, auto v, int last) {
     constexpr int V = decltype(v)::value, L = V * kLanes;
     float* dst = group_packed + k * rows;
     if (!p.args->backward) {
@@ -57,7 +59,8 @@ SENTEI_NOINLINE void pack(const Problem& p, int64_t group, int64_t panel, int64_
 // One block of V vectors of k for the images [n0, n1): part `band` of every class.
 template <int V>
 SENTEI_NOINLINE void block(const Problem& p, int64_t n0, int64_t n1, int64_t bands, int64_t band,
-                           const float* w, const float* init, const float* in, float* out, int last) {
+                           const float* w, const float* init, const float* in, float* out,
+                           int last) {
   constexpr int P = kTileRows<V>;
   const Conv2dSumPlan& plan = *p.plan;
   for (int64_t s = 0; s < plan.segments; ++s) {

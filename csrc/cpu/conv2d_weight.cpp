@@ -1,6 +1,7 @@
-// Weight gradient: dw[k][r][s][c] = sum over pixels of dy[n][p][q][k] x[n][p sh - ph + r dh][...][c].
-// Sums run over chunks of about 512 pixels from zero, chunks are added into a slot (a private dw), slots
-// are added in order: three levels, cut by the geometry alone, so the bits do not depend on threads.
+// Weight gradient: dw[k][r][s][c] = sum over pixels of dy[n][p][q][k] x[n][p sh - ph + r
+// dh][...][c]. Sums run over chunks of about 512 pixels from zero, chunks are added into a slot (a
+// private dw), slots are added in order: three levels, cut by the geometry alone, so the bits do
+// not depend on threads.
 #include "core/parallel.hpp"
 #include "cpu/conv2d_chunk.hpp"
 #include "cpu/conv2d_plan.hpp"
@@ -11,7 +12,8 @@ namespace {
 
 using std::int64_t;
 
-// What one task adds to: rows of (r, s, c) with k in the lanes, or rows of k with (r, s, c) in the lanes.
+// What one task adds to: rows of (r, s, c) with k in the lanes, or rows of k with (r, s, c) in the
+// lanes.
 struct Place {
   int64_t group, panel;  // panel of filters within the group
   Range r;               // rows of the filter
@@ -42,8 +44,8 @@ SENTEI_NOINLINE void add_swapped(const Conv2dWeightArgs& a, const Conv2dChunk& c
   }
 }
 
-// x and dy of the chunk are copied to P channels and V vectors of k per pixel: then the pixels of a tile
-// lie in a row, its x in the L1 cache, whatever the strides of the tensors are.
+// x and dy of the chunk are copied to P channels and V vectors of k per pixel: then the pixels of a
+// tile lie in a row, its x in the L1 cache, whatever the strides of the tensors are.
 template <int V>
 SENTEI_NOINLINE void add_packed(const Conv2dWeightArgs& a, const Conv2dChunk& chunk,
                                 const Place& at) {
@@ -109,8 +111,9 @@ void add_chunk(const Conv2dWeightArgs& a, const Conv2dChunk& chunk, const Place&
   }
 }
 
-// Few channels: the windows of `count` pixels, as rows of R S C floats, zero where they leave x. A vector
-// may overrun its part of a row: the next r, or the padding behind the row, is written later or not read.
+// Few channels: the windows of `count` pixels, as rows of R S C floats, zero where they leave x. A
+// vector may overrun its part of a row: the next r, or the padding behind the row, is written later
+// or not read.
 SENTEI_NOINLINE void copy_patches(const Conv2dGeometry& g, const float* x, int64_t pixel,
                                   int64_t count, float* patch, int64_t stride) {
   const int64_t run = g.S * g.C, step = g.stride_w * g.C;

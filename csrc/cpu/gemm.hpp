@@ -1,9 +1,9 @@
-// The micro-kernels behind convolution and linear layers: a block of P rows by V vectors of the result
-// stays in registers while the sum runs.
+// The micro-kernels behind convolution and linear layers: a block of P rows by V vectors of the
+// result stays in registers while the sum runs.
 //   dot_tile    y[p][:] = init + sum_i x[p][i] w[i][:]      rows of x anywhere, w packed
 //   outer_tile  o[p][:] += sum_i a[i][p] b[i][:]            weight gradients
-// Every loop over the accumulators is unrolled by pragma, the first and last too: only then does the
-// compiler keep them in registers.
+// Every loop over the accumulators is unrolled by pragma, the first and last too: only then does
+// the compiler keep them in registers.
 #pragma once
 #include "cpu/gemm_types.hpp"
 #include "cpu/simd.hpp"
@@ -13,13 +13,14 @@ namespace {
 
 constexpr int kMaxVectors = kRegisters == 32 ? 4 : 2;
 
-// Rows of a tile: enough accumulators to hide the latency of the multiply-add (8 to 10 in flight), room
-// for V vectors and a broadcast, and no more row pointers than there are integer registers.
+// Rows of a tile: enough accumulators to hide the latency of the multiply-add (8 to 10 in flight),
+// room for V vectors and a broadcast, and no more row pointers than there are integer registers.
 template <int V>
 constexpr int kTileRows = kRegisters == 32 ? (V == 4 ? 6 : V == 3 ? 8 : 12) : (V == 2 ? 6 : 12);
 
-// xp, yp: P pointers each. init: V vectors to start from, or null to start from y. The last vector of y
-// has `last` lanes. y = max(low, sum), so low = 0 is a ReLU and low = -inf is none; NaN passes through.
+// xp, yp: P pointers each. init: V vectors to start from, or null to start from y. The last vector
+// of y has `last` lanes. y = max(low, sum), so low = 0 is a ReLU and low = -inf is none; NaN passes
+// through.
 template <int P, int V>
 SENTEI_NOINLINE void dot_tile(const float* const* xp, const Tap* taps, std::int64_t tap_count,
                               const float* w0, const float* init, float* const* yp, int last,
@@ -71,8 +72,8 @@ SENTEI_NOINLINE void dot_tile(const float* const* xp, const Tap* taps, std::int6
     }
 }
 
-// m <= kTileRows<V> rows. A short tile computes its last row more than once instead of needing a kernel
-// for every m; xp and yp have room for kTileRows<V> pointers.
+// m <= kTileRows<V> rows. A short tile computes its last row more than once instead of needing a
+// kernel for every m; xp and yp have room for kTileRows<V> pointers.
 template <int V>
 SENTEI_INLINE void dot_rows(int m, const float** xp, const Tap* taps, std::int64_t tap_count,
                             const float* w, const float* init, float** yp, int last, float low) {
@@ -99,7 +100,8 @@ SENTEI_INLINE void dot_rows(int m, const float** xp, const Tap* taps, std::int64
   }
 }
 
-// Calls f(k, vectors<V>, last) for every block of at most kMaxVectors vectors of the columns [begin, end).
+// Calls f(k, vectors<V>, last) for every block of at most kMaxVectors vectors of the columns
+// [begin, end).
 template <int V>
 struct Vectors {
   static constexpr int value = V;
@@ -205,8 +207,8 @@ SENTEI_NOINLINE void outer_rows(std::int64_t rows, const float* a, const float* 
   }
 }
 
-// dst[i][0 .. L) = src[j][i] for j < m, zero for m <= j < L: a panel of a matrix with rows of length
-// n <= lds, transposed. L is a multiple of kLanes.
+// dst[i][0 .. L) = src[j][i] for j < m, zero for m <= j < L: a panel of a matrix with rows of
+// length n <= lds, transposed. L is a multiple of kLanes.
 SENTEI_INLINE void pack_transposed(const float* src, std::int64_t lds, std::int64_t m,
                                    std::int64_t n, float* dst, std::int64_t L) {
   for (std::int64_t j = 0; j < L; j += kLanes)

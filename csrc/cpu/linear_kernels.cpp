@@ -1,6 +1,7 @@
 // Linear layers: y = x w^T + bias, dx = dy w, dw = dy^T x.
-// A panel of 64 columns of the second factor is packed into the L2 cache, rows of the first run through
-// dot_tile; dw is a sum of outer products over n, in chunks of 512. With few rows w is read as it lies.
+// A panel of 64 columns of the second factor is packed into the L2 cache, rows of the first run
+// through dot_tile; dw is a sum of outer products over n, in chunks of 512. With few rows w is read
+// as it lies.
 #include "core/parallel.hpp"
 #include "cpu/gemm.hpp"
 #include "cpu/linear.hpp"
@@ -10,8 +11,8 @@ namespace {
 
 using std::int64_t;
 
-// out (N, columns) = in (N, depth) w, where pack(k, i, n, last, dst) writes rows [i, i + n) of w for the
-// V vectors of columns at k. `init` holds a padded row to start from.
+// out (N, columns) = in (N, depth) w, where pack(k, i, n, last, dst) writes rows [i, i + n) of w
+// for the V vectors of columns at k. `init` holds a padded row to start from.
 template <class Pack>
 void product(int64_t N, int64_t depth, int64_t columns, const float* in, const Pack& pack,
              const float* init, bool relu, float* out, const LinearSplit& split, float* scratch) {
