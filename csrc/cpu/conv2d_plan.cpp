@@ -91,8 +91,9 @@ struct SumPlanStore {
 constexpr int64_t kSegmentRows = 2560;  // x kPanel floats = 640 KB of packed filter
 
 std::shared_ptr<const Conv2dSumPlan> build_sum(const Axis& rows, const Axis& columns,
-                                               int64_t in_width, int64_t in_channels, int64_t in_group,
-                                               int64_t out_width, int64_t out_channels) {
+                                               int64_t in_width, int64_t in_channels,
+                                               int64_t in_group, int64_t out_width,
+                                               int64_t out_channels) {
   auto store = std::make_shared<SumPlanStore>();
   const auto S = static_cast<int64_t>(columns.order.size());
   const int64_t total = static_cast<int64_t>(rows.order.size()) * S * in_group;
