@@ -27,8 +27,7 @@ struct Conv2dSumPlan {
   std::int64_t segments;  // the sum is cut so that a panel of packed rows stays in the L2 cache
   std::int64_t class_count;
   const Conv2dClass* classes;
-  const std::int32_t*
-      tap_order;  // [R S]: which tap r S + s stands at this place of the packed filter
+  const std::int32_t* tap_order;  // [R S]: the tap r S + s at each place of the packed filter
 };
 
 // The weight gradient: for row r of the filter and for groups of columns s, the list of pixel pairs
@@ -62,13 +61,13 @@ constexpr std::int64_t kPackedChannels = 48;
 // sums.
 struct Conv2dWeightSplit {
   WeightMode mode;
-  std::int64_t slots;      // private copies of dw, summed in order at the end
-  std::int64_t panels;     // groups x panels of filters (channels, when depthwise)
-  std::int64_t row_parts;  // 1, or R: one task per row of the filter
+  std::int64_t slots;       // private copies of dw, summed in order at the end
+  std::int64_t panels;      // groups x panels of filters (channels, when depthwise)
+  std::int64_t row_parts;   // 1, or R: one task per row of the filter
   std::int64_t slot_floats;
-  std::int64_t scratch_floats;              // per task
-  std::int64_t patch_pixels, patch_stride;  // patches
-  std::int64_t x_floats;                    // filters_in_lanes: packed x comes first, then dy
+  std::int64_t scratch_floats;               // per task
+  std::int64_t patch_pixels, patch_stride;   // patches
+  std::int64_t x_floats;                     // filters_in_lanes: packed x comes first, then dy
 };
 Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g);
 
