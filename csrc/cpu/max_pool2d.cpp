@@ -95,25 +95,25 @@ void forward(const Pool2d& g, const float* x, float* y, std::uint8_t* index) {
   });
 }
 
-SENTEI_INLINE void backward_pixel(const Pool2d& g, const float* dy, const std::uint8_t* index,
-                                  std::int64_t h, std::int64_t w, float* dx) {
-  const Cover p = cover(h, g.sh, g.ph, g.kh, g.P), q = cover(w, g.sw, g.pw, g.kw, g.Q);
-  over_channels(g.C, [&](std::int64_t c, auto tag) {
-    vf sum{};
-    for (std::int64_t i = p.begin; i < p.end; ++i)
-      for (std::int64_t j = q.begin; j < q.end; ++j) {
-        const std::int64_t at = (i * g.Q + j) * g.C + c;
-        const auto tap = static_cast<int>((h + g.ph - i * g.sh) * g.kw + w + g.pw - j * g.sw);
-        sum += load_index(index + at, tag) == tap ? ld(dy + at, tag) : vf{};
-      }
-    st(dx + c, sum, tag);
-  });
-}
-
 void backward_row(const Pool2d& g, const float* dy, const std::uint8_t* index, std::int64_t h,
                   std::int64_t from, float* dx) {
-  for (std::int64_t w = from; w < g.W; ++w)
-    backward_pixel(g, dy, index, h, w, dx + (h * g.W + w) * g.C);
+  if (from == g.W) return;
+  const Cover p = cover(h, g.sh, g.ph, g.kh, g.P);
+  Cover q = cover(from, g.sw, g.pw, g.kw, g.Q);
+  for (std::int64_t w = from; w < g.W; ++w) {
+    float* out = dx + (h * g.W + w) * g.C;
+    over_channels(g.C, [&](std::int64_t c, auto tag) {
+      vf sum{};
+      for (std::int64_t i = p.begin; i < p.end; ++i)
+        for (std::int64_t j = q.begin; j < q.end; ++j) {
+          const std::int64_t at = (i * g.Q + j) * g.C + c;
+          const auto tap = static_cast<int>((h + g.ph - i * g.sh) * g.kw + w + g.pw - j * g.sw);
+          sum += load_index(index + at, tag) == tap ? ld(dy + at, tag) : vf{};
+        }
+      st(out + c, sum, tag);
+    });
+    advance(q, w, g.sw, g.pw, g.kw, g.Q);
+  }
 }
 
 void backward_any(const Pool2d& g, const float* dy, const std::uint8_t* index, float* dx) {
