@@ -246,8 +246,8 @@ def test_only_active_rows_are_computed():
     assert ops.count("linear_backward_weight") == 1
     assert ops.count("counter_advance") == 2
     r = StepRunner(step, {**mlp([6, 10, 9, 4]).tensors, **step.states}, 5)
-    rows = next(n for n in step.graph.nodes if n.op.name == "linear_backward_weight_rows")
-    assert r.plan.specs[rows.outputs[0]].shape[0] == 3 + (rows.name != "grad.fc1")  # ceil(10 / 3)
+    rows = [n.outputs[0] for n in step.graph.nodes if n.op.name == "linear_backward_weight_rows"]
+    assert [r.plan.specs[v].shape for v in rows] == [(3, 10), (4, 6)]  # groups 3 3 3 and 4 3 3
 
 
 def test_synchronous_when_everything_is_one_group():

@@ -130,8 +130,8 @@ def test_regression():
 
 def test_squared_loss_of_classes():
     data = toy_data()
-    t = Trainer(toy_net(dropout=False), optim.SGD(0.05, momentum=0.9), losses.Squared(), batch=20)
-    t.fit(data, epochs=20, progress="none")
+    t = Trainer(toy_net(dropout=False), optim.SGD(0.02, momentum=0.5), losses.Squared(), batch=20)
+    t.fit(data, epochs=30, progress="none")
     assert t.evaluate(data)["accuracy"] == 1.0
 
 
