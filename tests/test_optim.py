@@ -169,9 +169,11 @@ def test_given_gradients(case, monkeypatch):
     for t in range(len(v("dW"))):
         before = w.numpy()
         r.run(
-            x=np.eye(d, dtype=np.float32), dy=np.ascontiguousarray(v("dW")[t].T), db=v("db")[t],
+            x=np.eye(d, dtype=np.float32),
+            dy=np.ascontiguousarray(v("dW")[t].T),
+            db=v("db")[t],
             lr=v("lr")[t : t + 1],
-        )  # fmt: skip
+        )
         assert_vector(w.numpy(), v("W")[t], 1e-5)
         assert_vector(b.numpy(), v("b")[t], 1e-5)
         rest = v("group_of_row") != t % (v("group_of_row").max() + 1)
@@ -191,8 +193,13 @@ def network(case: str) -> tuple[Model, optim.SemiSync]:
     hidden, out = v("b1_0").size, v("b2_0").size
     model = mlp([v("X").shape[-1], hidden, out])
     model.load_arrays(
-        {"fc1.weight": v("W1_0"), "fc1.bias": v("b1_0"), "fc2.weight": v("W2_0"), "fc2.bias": v("b2_0")}
-    )  # fmt: skip
+        {
+            "fc1.weight": v("W1_0"),
+            "fc1.bias": v("b1_0"),
+            "fc2.weight": v("W2_0"),
+            "fc2.bias": v("b2_0"),
+        }
+    )
     both = v("group_of_row_2").max() > 0
     opt = optim.SemiSync(
         optim.SGD(float(v("lr")), momentum=float(v("alpha"))), layers="fc*" if both else None
@@ -217,7 +224,12 @@ def test_network_trajectory(case):
             feeds["mask"] = v("dropout_mask")[t].astype(np.float32)
         assert r.step(feeds)
         assert_vector(r.number(step.loss), v("loss")[t], 1e-5)
-        for k, name in (("W1", "fc1.weight"), ("b1", "fc1.bias"), ("W2", "fc2.weight"), ("b2", "fc2.bias")):  # fmt: skip
+        for k, name in (
+            ("W1", "fc1.weight"),
+            ("b1", "fc1.bias"),
+            ("W2", "fc2.weight"),
+            ("b2", "fc2.bias"),
+        ):
             assert_vector(model.tensors[name].numpy(), v(k)[t], 1e-5)
     if not dropout:
         assert_vector(model.predict(v("X_test")), v("logits_test"), 1e-5)
@@ -277,7 +289,10 @@ def test_semi_sync_states_are_checked():
     states = build_step(mlp([4, 10, 3]), losses.CrossEntropy(), (), opt).states
     opt.check_states(states)
     for name, array in itertools.chain(
-        [("fc1.weight.group", np.array([3], np.int32)), ("fc1.weight.group", np.array([-1], np.int32))],
+        [
+            ("fc1.weight.group", np.array([3], np.int32)),
+            ("fc1.weight.group", np.array([-1], np.int32)),
+        ],
         [("fc1.weight.rows", np.arange(10, dtype=np.int32)[::-1].copy())],
         [("fc1.weight.offsets", np.array([0, 4, 7, 99], np.int32))],
     ):

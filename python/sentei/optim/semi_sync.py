@@ -158,10 +158,8 @@ class SemiSync(Optimizer):
 
 def _only_active_rows(graph: Graph, dw: str, cut: tuple[str, str, str]) -> None:
     """Put linear_backward_weight_rows in the place of the node that makes `dw`."""
-    for i, node in enumerate(graph.nodes):
-        if dw in node.outputs:
-            break
-    else:
+    node = graph.producers().get(dw)
+    if node is None:
         raise GraphError(f"SemiSync: the gradient {dw!r} must be made in the graph")
     if node.op.name != "linear_backward_weight":
         raise GraphError(
@@ -170,4 +168,5 @@ def _only_active_rows(graph: Graph, dw: str, cut: tuple[str, str, str]) -> None:
     if any(dw in n.inputs for n in graph.nodes):
         raise GraphError(f"SemiSync: nothing else may read the weight gradient {dw!r}")
     op = LINEAR_BACKWARD_WEIGHT_ROWS
-    graph.nodes[i] = Node(node.name, op, (*node.inputs[:2], *cut), node.outputs)
+    at = graph.nodes.index(node)
+    graph.nodes[at] = Node(node.name, op, (*node.inputs[:2], *cut), node.outputs)

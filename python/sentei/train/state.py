@@ -105,7 +105,9 @@ def restore(trainer: Trainer, state: Mapping[str, Any], tensors: Mapping[str, Te
     own = {k: t for k, t in tensors.items() if not k.startswith("callback.")}
     if set(own) != set(trainer.state_tensors):
         odd = sorted(set(own) ^ set(trainer.state_tensors))
-        raise DataError(f"resume: the checkpoint must hold the optimizer's states, {odd[0]!r} differs")
+        raise DataError(
+            f"resume: the checkpoint must hold the optimizer's states, {odd[0]!r} differs"
+        )
     for name, t in trainer.state_tensors.items():
         if own[name].shape != t.shape or own[name].dtype != t.dtype:
             raise DataError(

@@ -77,7 +77,9 @@ class Trainer:
         self.callbacks: list[Callback] = list(callbacks)
         if self.run_dir is not None and not any(isinstance(c, Checkpoint) for c in self.callbacks):
             self.callbacks.append(Checkpoint())
-        self.step = self.epoch = self.cursor = 0  # steps done; epochs done; steps of this epoch done
+        self.step = self.epoch = self.cursor = (
+            0  # steps done; epochs done; steps of this epoch done
+        )
         self.sums: dict[str, float] = dict.fromkeys(
             ("loss", "objective", "correct", "steps", "seconds"), 0
         )  # of this epoch so far
@@ -147,7 +149,7 @@ class Trainer:
         if n < 0:
             raise ValueError(f"steps: n must not be negative, got {n}")
         feed = self._feed_of(dataset)
-        window = dict.fromkeys(self.sums, 0)
+        window: dict[str, float] = dict.fromkeys(self.sums, 0)
         with Interrupt() as interrupt:
             for _ in range(n):
                 if self.cursor >= feed.steps(self.epoch):
@@ -226,7 +228,12 @@ class Trainer:
     def _end_epoch(self, val: Data | None) -> dict[str, Any]:
         seconds, steps = self.sums["seconds"], self.sums["steps"]
         lr = self.schedule(self.optimizer.lr, max(self.step - 1, 0), self.epoch - 1)
-        row: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "lr": lr, **self._means(self.sums)}
+        row: dict[str, Any] = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "lr": lr,
+            **self._means(self.sums),
+        }
         self.sums.update(dict.fromkeys(self.sums, 0))
         if val is not None:
             row.update({f"val_{k}": v for k, v in self.evaluate(val).items()})
@@ -313,7 +320,9 @@ class Trainer:
         cut = state_of.sliced(self.state_tensors, keep, model.tensors)
         for name, fresh in new.state_tensors.items():
             if name in cut:
-                fresh.copy_from(np.asarray(self.optimizer.carried(name, cut[name], new.state_tensors)))
+                fresh.copy_from(
+                    np.asarray(self.optimizer.carried(name, cut[name], new.state_tensors))
+                )
         new.step, new.epoch, new.cursor = self.step, self.epoch, self.cursor
         new.sums, new.history, new._feed = dict(self.sums), list(self.history), self._feed
         new.last_checkpoint, new.events = self.last_checkpoint, self.events
@@ -354,4 +363,3 @@ class Trainer:
         )
         error.step, error.where, error.checkpoint = self.step, where, last
         raise error
-
