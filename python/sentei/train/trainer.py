@@ -168,7 +168,7 @@ class Trainer:
     def _epoch(self, feed: Feed, interrupt: Interrupt, show: Progress) -> None:
         """The rest of the current epoch."""
         start, before = time.perf_counter(), self.sums["steps"]
-        if self.cursor >= feed.steps(self.epoch):  # other data than before, with a shorter epoch
+        if self.cursor > feed.steps(self.epoch):  # other data than before, with a shorter epoch
             self.cursor = 0
         for made in feed.epoch(self.epoch, self.cursor):
             self._one(made)

@@ -1,0 +1,70 @@
+"""The documentation: its Python code runs, its links lead somewhere, its tables are complete.
+
+Every ```python block of a page runs, in order, in one namespace and one empty folder. Code that
+is not to be run is marked ```text or ```toml.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted(
+    [*(ROOT / "docs").rglob("*.md"), *(p for p in ROOT.glob("*.md") if p.name != "DEVELOPERS.md")]
+)
+CODE = [p for p in PAGES if "```python\n" in p.read_text()]
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", CODE, ids=name)
+def test_code_runs(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, Any] = {"__name__": "__main__"}
+    text = page.read_text()
+    for block in re.finditer(r"^```python\n(.*?)^```$", text, re.M | re.S):
+        line = text[: block.start(1)].count("\n")
+        source = "\n" * line + block.group(1)  # so that errors name the line of the page
+        exec(compile(source, name(page), "exec"), space)
+
+
+def headings(page: Path) -> set[str]:
+    """Anchors as they are made from headings: lower case, spaces to hyphens, punctuation dropped."""
+    found = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?://", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), f"{name(page)} links to {target}"
+        if anchor and there.suffix == ".md":
+            assert anchor in headings(there), f"{name(page)} links to {target}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_paths_in_backquotes_exist(page):
+    """Files of the tree that a page names are there (patterns and placeholders aside)."""
+    for path in re.findall(r"`((?:csrc|python|tests|tools|docs|bench|cmake)/[\w./-]+)`", page.read_text()):
+        assert (ROOT / path).exists(), f"{name(page)} names {path}"
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "index.md").read_text()
+    missing = [
+        name(p)
+        for p in (ROOT / "docs").rglob("*.md")
+        if p.name != "index.md" and f"({p.relative_to(ROOT / 'docs')})" not in index
+    ]
+    assert not missing, f"docs/index.md does not list {missing}"
