@@ -10,7 +10,7 @@ import pytest
 from helpers import assert_vector, cases, vectors
 from sentei import losses, optim
 from sentei.describe import described, from_description
-from sentei.errors import DataError, GraphError
+from sentei.errors import DataError, GraphError, ShapeError
 from sentei.graph import BATCH, Graph, Spec, op_named
 from sentei.model import Model
 from sentei.ops import LINEAR, LINEAR_BACKWARD_WEIGHT
@@ -115,6 +115,18 @@ def test_schedules():
     cosine = optim.Cosine(4, floor=0.1)
     assert [cosine(1.0, 0, e) for e in (0, 2, 4, 9)] == pytest.approx([1, 0.55, 0.1, 0.1])
     assert optim.Constant()(0.3, 7, 7) == 0.3
+
+
+def test_perceptron_vectors():
+    x, t, mu = O["perceptron.x"], O["perceptron.target"], float(O["perceptron.mu"])
+    for n in range(1, len(x) + 1):
+        w, b = optim.perceptron(x[:n], t[:n], mu)
+        assert_vector(w, O["perceptron.w"][n - 1], 1e-6)
+        assert_vector(b, O["perceptron.b"][n - 1], 1e-6)
+    with pytest.raises(ValueError, match="only 0 and 1"):
+        optim.perceptron(x, t * 2)
+    with pytest.raises(ShapeError, match="target must have shape"):
+        optim.perceptron(x, t[:-1])
 
 
 # -- groups -----------------------------------------------------------------------------------

@@ -129,19 +129,20 @@ class InterruptAt(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_interrupt_writes_a_checkpoint(tmp_path):
+@pytest.mark.parametrize("at", [3, 4, 6])  # in an epoch, and at the very end of one
+def test_interrupt_writes_a_checkpoint(tmp_path, at):
     data = toy_data()
     whole = Trainer(toy_net(), OPTIMIZERS["semi_sync"], batch=20)
     whole.fit(data, data, epochs=3, progress="none")
     t = Trainer(
-        toy_net(), OPTIMIZERS["semi_sync"], batch=20, callbacks=[InterruptAt(4)], run_dir=tmp_path
+        toy_net(), OPTIMIZERS["semi_sync"], batch=20, callbacks=[InterruptAt(at)], run_dir=tmp_path
     )
     with pytest.raises(KeyboardInterrupt):
         t.fit(data, data, epochs=3, progress="none")
-    assert t.step == 4
+    assert t.step == at
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     again = Trainer.resume(tmp_path / "checkpoint.safetensors", run_dir=tmp_path)
-    assert (again.step, again.epoch, again.cursor) == (4, 1, 1)
+    assert again.step == at
     again.fit(data, data, epochs=3, progress="none")
     same_bits(everything(again), everything(whole))
     assert timeless(again.history) == timeless(whole.history)
