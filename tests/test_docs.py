@@ -36,7 +36,9 @@ def test_code_runs(page, tmp_path, monkeypatch, capsys):
 
 def headings(page: Path) -> set[str]:
     """Anchors as they are made from headings: lower case, spaces to hyphens, punctuation dropped."""
-    found = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S), re.M)
+    found = re.findall(
+        r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S), re.M
+    )
     return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in found}
 
 
@@ -56,7 +58,9 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_paths_in_backquotes_exist(page):
     """Files of the tree that a page names are there (patterns and placeholders aside)."""
-    for path in re.findall(r"`((?:csrc|python|tests|tools|docs|bench|cmake)/[\w./-]+)`", page.read_text()):
+    for path in re.findall(
+        r"`((?:csrc|python|tests|tools|docs|bench|cmake)/[\w./-]+)`", page.read_text()
+    ):
         assert (ROOT / path).exists(), f"{name(page)} names {path}"
 
 

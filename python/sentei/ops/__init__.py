@@ -118,7 +118,6 @@ from sentei.ops.losses import (
     LOSS_BACKWARD,
     LossKind,
     elementwise_loss_forward,
-    is_mean,
     loss_backward,
 )
 from sentei.ops.max_pool2d import (
@@ -273,7 +272,6 @@ __all__ = [
     "flatten_forward",
     "global_avg_pool_backward",
     "global_avg_pool_forward",
-    "is_mean",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "linear_backward_input",

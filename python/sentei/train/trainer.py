@@ -77,9 +77,7 @@ class Trainer:
         self.callbacks: list[Callback] = list(callbacks)
         if self.run_dir is not None and not any(isinstance(c, Checkpoint) for c in self.callbacks):
             self.callbacks.append(Checkpoint())
-        self.step = self.epoch = self.cursor = (
-            0  # steps done; epochs done; steps of this epoch done
-        )
+        self.step, self.epoch, self.cursor = 0, 0, 0  # steps, epochs, steps of this epoch done
         self.sums: dict[str, float] = dict.fromkeys(
             ("loss", "objective", "correct", "steps", "seconds"), 0
         )  # of this epoch so far
