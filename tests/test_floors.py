@@ -15,7 +15,7 @@ PACKAGE = ROOT / "python" / "sentei"
 FLOORS: list[set[str]] = [
     {"errors", "suggest"},
     {"_core", "_cuda"},
-    {"tensor", "device"},
+    {"tensor", "device", "describe"},
     {"graph"},
     {"ops"},
     {"passes"},

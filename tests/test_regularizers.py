@@ -80,7 +80,7 @@ def test_refuses(make, message):
 
 def test_refuses_graphs():
     ce = losses.CrossEntropy()
-    with pytest.raises(GraphError, match="layers must name some of .*got 'nowhere'"):
+    with pytest.raises(GraphError, match=r"layers must name some of .*got 'nowhere'"):
         build_step(mlp([4, 3]), ce, [regularizers.LogActivity(1.0, "nowhere")], optim.SGD(0.1))
     with pytest.raises(GraphError, match="network without ReLU"):
         build_step(mlp([4, 3]), ce, [regularizers.LogActivity(1.0)], optim.SGD(0.1))

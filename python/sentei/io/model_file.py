@@ -89,8 +89,7 @@ def save(
         file.write(struct.pack("<Q", len(head)) + head)
         for name in order:
             array = np.asarray(every[name])
-            if array.size:
-                file.write(memoryview(array).cast("B"))
+            file.write(array.reshape(-1).view(np.uint8).data)
 
 
 def load(path: str | os.PathLike[str]) -> Model:
