@@ -7,6 +7,7 @@ is not to be run is marked ```text or ```toml.
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,37 @@ def test_code_runs(page, tmp_path, monkeypatch, capsys):
         line = text[: block.start(1)].count("\n")
         source = "\n" * line + block.group(1)  # so that errors name the line of the page
         exec(compile(source, name(page), "exec"), space)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """(page, text) of every fenced block of a language."""
+    fence = re.compile(rf"^```{language}\n(.*?)^```$", re.M | re.S)
+    return [(name(p), text) for p in PAGES for text in fence.findall(p.read_text())]
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("toml"))
+def test_settings_are_known(page, text):
+    settings = pytest.importorskip("sentei.workflow.settings")
+    settings.make_config(tomllib.loads(text))
+
+
+def test_options_exist():
+    """Every command and option in a block of shell text is one that `sentei` has."""
+    typer = pytest.importorskip("typer")
+    app = pytest.importorskip("sentei.cli.app").app
+    commands = typer.main.get_command(app).commands
+    lines = [(p, x) for p, text in blocks("text") for x in text.split("\n")]
+    used = [(p, x.split("sentei ", 1)[1]) for p, x in lines if re.match(r"(\S*/)?sentei \w", x)]
+    assert used
+    for page, line in used:
+        words = re.split(r"  +", line)[0].split()  # what follows two spaces is explanation
+        command = commands.get(words[0])
+        assert command is not None, f"{page}: sentei {words[0]} is not a command"
+        if getattr(command, "commands", None) and len(words) > 1:
+            command = command.commands[words[1]]
+        known = {o for p in command.params for o in p.opts} | {"--help"}
+        for word in words:
+            assert not word.startswith("--") or word in known, f"{page}: sentei {words[0]} {word}"
 
 
 def headings(page: Path) -> set[str]:
