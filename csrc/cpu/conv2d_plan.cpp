@@ -185,14 +185,8 @@ std::shared_ptr<const Conv2dWeightPlan> build_weight(const Conv2dGeometry& g) {
     return swap ? Offset{static_cast<std::int32_t>(dy), static_cast<std::int32_t>(x)}
                 : Offset{static_cast<std::int32_t>(x), static_cast<std::int32_t>(dy)};
   };
-  store->plan = {chunks.count, chunks.bands, chunks.images, 0, nullptr, nullptr};
-  if (split.mode == WeightMode::patches) {
-    store->lists.emplace_back();
-    for (int64_t i = 0; i < split.patch_pixels; ++i)
-      store->lists.back().push_back(offset(i * split.patch_stride, i * g.K));
-    store->plan.patches = store->lists.back().data();
-    return {store, &store->plan};
-  }
+  store->plan = {chunks.count, chunks.bands, chunks.images, 0, nullptr};
+  if (split.mode == WeightMode::patches) return {store, &store->plan};
   // Columns q by the taps s0 .. s1 they see; one tap at a time where taps are not neighbours in x.
   std::map<std::pair<int64_t, int64_t>, std::vector<int64_t>> seen;
   const bool packed = split.mode == WeightMode::filters_in_lanes;
@@ -296,8 +290,9 @@ Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g) {
     s.x_floats = kPackedChannels * g.W * (chunks.bands ? std::min(g.H, seen) : g.H * images);
     s.scratch_floats = s.x_floats + images * out_rows * g.Q * kPanel;
   }
-  // Enough tasks for 16 threads; but a copy of dw costs memory and as much time as about 16 pixels.
-  constexpr int64_t wanted = 24, slot_bytes = 6 << 20, slot_pixels = 512, task_madds = 1 << 20;
+  // Enough tasks for 16 threads; but a copy of dw costs memory and as much time as about 100
+  // pixels.
+  constexpr int64_t wanted = 24, slot_bytes = 6 << 20, slot_pixels = 2048, task_madds = 1 << 20;
   const int64_t pixels = g.N * g.P * g.Q;
   s.slots = (wanted + s.panels - 1) / s.panels;
   s.slots = std::min(s.slots, slot_bytes / (4 * s.slot_floats));

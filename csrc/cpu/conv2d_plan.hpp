@@ -46,7 +46,6 @@ struct Conv2dWeightPlan {
   std::int64_t images;  // per chunk, or one more
   std::int64_t column_count;
   const Conv2dColumns* columns;
-  const Offset* patches;  // WeightMode::patches: term i of a chunk
 };
 
 enum class WeightMode {

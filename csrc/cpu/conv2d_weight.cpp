@@ -111,51 +111,63 @@ void add_chunk(const Conv2dWeightArgs& a, const Conv2dChunk& chunk, const Place&
 }
 
 // Few channels: the windows of `count` pixels, as rows of R S C floats, zero where they leave x. A
-// row may be overrun by a vector: the next one, or the padding behind it, is written later or never
-// read.
+// vector may overrun its part of a row: the next r, or the padding behind the row, is written later
+// or not read.
 SENTEI_NOINLINE void copy_patches(const Conv2dGeometry& g, const float* x, int64_t pixel,
                                   int64_t count, float* patch, int64_t stride) {
-  const int64_t run = g.S * g.C;
+  const int64_t run = g.S * g.C, step = g.stride_w * g.C;
   int64_t q = pixel % g.Q, p = pixel / g.Q % g.P, n = pixel / g.Q / g.P;
-  for (int64_t i = 0; i < count; ++i, patch += stride) {
-    const int64_t h0 = p * g.stride_h - g.padding_h, w0 = q * g.stride_w - g.padding_w;
-    const float* image = x + n * g.H * g.W * g.C;
-    const bool inside = g.dilation_w == 1 && w0 >= 0 && w0 + g.S <= g.W;
+  // Columns whose window lies inside x.
+  const int64_t inner0 = ceil_div(g.padding_w, g.stride_w);
+  const int64_t room = g.W + g.padding_w - g.S;
+  const int64_t inner1 = g.dilation_w == 1 && room >= 0 ? imin(g.Q, room / g.stride_w + 1) : 0;
+  while (count > 0) {
+    const int64_t end = imin(g.Q, q + count);
+    const int64_t a = imin(imax(q, inner0), end), b = imax(a, imin(inner1, end));
     for (int64_t r = 0; r < g.R; ++r) {
-      const int64_t h = h0 + r * g.dilation_h;
+      const int64_t h = p * g.stride_h - g.padding_h + r * g.dilation_h;
+      const bool inside = h >= 0 && h < g.H;
+      const float* row = x + (n * g.H + (inside ? h : 0)) * g.W * g.C;
       float* dst = patch + r * run;
-      if (h < 0 || h >= g.H) {
-        for (int64_t j = 0; j < run; j += kLanes) store(dst + j, vf{});
-      } else if (inside) {
-        const float* src = image + (h * g.W + w0) * g.C;
-        for (int64_t j = 0; j < run; j += kLanes)
-          store(dst + j, load_n(src + j, static_cast<int>(imin(kLanes, run - j))));
-      } else {
+      if (!inside) {
+        for (int64_t i = q; i < end; ++i)
+          for (int64_t j = 0; j < run; j += kLanes) store(dst + (i - q) * stride + j, vf{});
+        continue;
+      }
+      for (int64_t j = 0; j < run; j += kLanes) {
+        const int lanes = static_cast<int>(imin(kLanes, run - j));
+        const float* src = row + a * step - g.padding_w * g.C + j;
+        float* d = dst + (a - q) * stride + j;
+        for (int64_t i = a; i < b; ++i, src += step, d += stride) store(d, load_n(src, lanes));
+      }
+      for (int64_t i = q; i < end; ++i) {
+        if (i == a) i = b;
+        if (i >= end) break;
         for (int64_t s = 0; s < g.S; ++s) {
-          const int64_t w = w0 + s * g.dilation_w;
+          const int64_t w = i * g.stride_w - g.padding_w + s * g.dilation_w;
           for (int64_t c = 0; c < g.C; ++c)
-            dst[s * g.C + c] = w >= 0 && w < g.W ? image[(h * g.W + w) * g.C + c] : 0.0f;
+            dst[(i - q) * stride + s * g.C + c] = w >= 0 && w < g.W ? row[w * g.C + c] : 0.0f;
         }
       }
     }
-    if (++q == g.Q) {
-      q = 0;
-      if (++p == g.P) p = 0, ++n;
-    }
+    patch += (end - q) * stride;
+    count -= end - q;
+    q = 0;
+    if (++p == g.P) p = 0, ++n;
   }
 }
 
 void add_patches(const Conv2dWeightArgs& a, const Range& pixels, const Place& at) {
   const Conv2dGeometry& g = *a.g;
-  const int64_t rows = g.R * g.S * g.C, ldo = padded(g.K);
+  const int64_t rows = g.R * g.S * g.C, ldo = padded(g.K), stride = a.split.patch_stride;
   for (int64_t i = pixels.begin; i < pixels.end; i += a.split.patch_pixels) {
     const int64_t n = imin(a.split.patch_pixels, pixels.end - i);
-    copy_patches(g, a.x, i, n, at.scratch, a.split.patch_stride);
+    copy_patches(g, a.x, i, n, at.scratch, stride);
     const float* dy = a.dy + i * g.K;
     for_blocks(at.panel * kPanel, imin(g.K, (at.panel + 1) * kPanel),
                [&](int64_t k, auto v, int last) {
-                 outer_rows<decltype(v)::value>(rows, at.scratch, dy + k, ByList{a.plan->patches},
-                                                n, at.out + k, ldo, last, true);
+                 outer_rows<decltype(v)::value>(rows, at.scratch, dy + k, ByStride{stride, g.K}, n,
+                                                at.out + k, ldo, last, true);
                });
   }
 }

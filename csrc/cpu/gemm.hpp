@@ -152,6 +152,7 @@ SENTEI_NOINLINE void outer_tile(const float* a, const float* b, At at, std::int6
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) acc[p][v] = vf{};
+#pragma GCC unroll 2
   for (std::int64_t i = 0; i < n; ++i) {
     const float* ai = a + at.a(i);
     const float* bi = b + at.b(i);

@@ -1,6 +1,16 @@
 """The kinds of error that sentei raises; every message is one sentence that names the argument."""
 
-__all__ = ["DTypeError", "DataError", "DeviceError", "GraphError", "SenteiError", "ShapeError"]
+from pathlib import Path
+
+__all__ = [
+    "DTypeError",
+    "DataError",
+    "DeviceError",
+    "GraphError",
+    "NonFiniteError",
+    "SenteiError",
+    "ShapeError",
+]
 
 
 class SenteiError(Exception):
@@ -25,3 +35,11 @@ class GraphError(SenteiError, ValueError):
 
 class DataError(SenteiError, ValueError):
     """A file or data set is damaged or does not fit."""
+
+
+class NonFiniteError(SenteiError, ArithmeticError):
+    """Training met a value that is not finite: in which step, where first, and what is safe."""
+
+    step: int = 0
+    where: str = ""
+    checkpoint: Path | None = None

@@ -1,0 +1,59 @@
+"""The commands of `sentei`, each in a file of its own."""
+
+from typing import Annotated
+
+import typer
+
+from sentei.cli import bench, data, demo, doctor, evaluate, profile, prune, resume, train
+from sentei.cli.guard import guarded
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="sentei",
+    help=(
+        "Train, prune and ship smaller, faster convolutional networks.\n\n"
+        "Start with: `sentei demo`\n\n"
+        "Exit codes: 0 ok; 1 a target, a proof or training failed; 2 bad usage or input; 130 Ctrl-C."
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("demo")(guarded(demo.demo))
+app.command("train")(guarded(train.train))
+app.command("prune")(guarded(prune.prune))
+app.command("eval")(guarded(evaluate.evaluate))
+app.command("profile")(guarded(profile.profile))
+app.command("bench")(guarded(bench.bench))
+app.command("resume")(guarded(resume.resume))
+app.command("doctor")(guarded(doctor.doctor))
+
+_data = typer.Typer(
+    help="Fetch public data sets.", no_args_is_help=True, rich_markup_mode="markdown"
+)
+_data.command("download")(guarded(data.download))
+app.add_typer(_data, name="data")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from sentei import __version__
+
+        typer.echo(f"sentei {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")
+    ] = False,
+) -> None:
+    pass

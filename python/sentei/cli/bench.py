@@ -1,0 +1,53 @@
+"""sentei bench."""
+
+from typing import Annotated
+
+import typer
+
+from sentei.cli import options as o
+
+
+def bench(
+    first: Annotated[
+        str,
+        typer.Argument(help="A .safetensors file, or the name of a network.", show_default=False),
+    ],
+    second: Annotated[
+        str | None, typer.Argument(help="Another one, timed in turns.", show_default=False)
+    ] = None,
+    batch: o.Batches = None,
+    seconds: Annotated[float, typer.Option(help="Seconds per batch size.", min=0.01)] = 2.0,
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+) -> int:
+    """Measure latency of one network, or compare two.
+
+    Both run in their inference form and take turns, so that a busy machine disturbs both alike.
+
+    Example: `sentei bench runs/first/model.safetensors runs/first/pruned.safetensors`
+    """
+    from sentei import device
+    from sentei.cli.output import print_json, show_table
+    from sentei.workflow.checks import bench as run
+    from sentei.workflow.checks import model_or_network
+
+    if threads is not None:
+        device.set_threads(threads)
+    names = [first] if second is None else [first, second]
+    sizes = batch or [1, 100]
+    found = run([model_or_network(n) for n in names], sizes, seconds, names=names)
+    if as_json:
+        print_json(found.to_json())
+        return 0
+    rows = []
+    for size in sizes:
+        for name, times in zip(found.names, found.latency_ms, strict=True):
+            t = times[str(size)]
+            rate = size / max(t["median"], 1e-9) * 1000
+            cells = [f"{x:.3f}" for x in (t["median"], t["p10"], t["p90"])]
+            rows.append([name, str(size), *cells, f"{rate:,.0f}"])
+    show_table(("network", "batch", "median ms", "p10", "p90", "images/s"), rows)
+    for at, (ratio, word) in found.ratios.items():
+        shown = {"faster": f"{ratio:.2f}x faster", "slower": f"{1 / ratio:.2f}x slower"}
+        print(f"batch {at}: the second is {shown.get(word, f'as fast ({ratio:.2f}x)')}")
+    return 0

@@ -1,0 +1,173 @@
+"""Progress on the error stream: live bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sentei.cli.guard import say
+from sentei.passes import Costs
+from sentei.prune.iterative import PruneStep
+from sentei.prune.target import Target
+from sentei.workflow.watch import Watch
+
+__all__ = ["PlainWatch", "RichWatch", "make_watch"]
+
+_PAUSE = 0.1  # seconds between two changes of a bar
+_LINES = 10  # a plain line for so many parts of the way to the target
+
+
+def make_watch() -> Watch:
+    """Bars where a person looks on, lines otherwise."""
+    return RichWatch() if sys.stderr.isatty() else PlainWatch()
+
+
+def _epoch_line(row: Mapping[str, Any], epochs: int) -> str:
+    parts = [f"epoch {row['epoch']}/{epochs}"]
+    for key, word in (("loss", "loss"), ("accuracy", "accuracy"), ("val_accuracy", "validation")):
+        value = row.get(key)
+        if value is not None:
+            parts.append(f"{word} {value:.2%}" if "accuracy" in key else f"{word} {value:.4f}")
+    parts.append(f"{row['images_per_s']:,.0f} images/s")
+    parts.append(f"{row['seconds']:.1f} s")
+    return "  ".join(parts)
+
+
+class _Way:
+    """How far pruning has come."""
+
+    def __init__(self, target: Target, original: Costs) -> None:
+        self.target = target
+        self.whole = max(target.measure(original), 1)
+        self.budget = target.budget(original)
+
+    def done(self, now: Costs) -> float:
+        """Share of the way to the target, in [0, 1]."""
+        gone, all_ = self.whole - self.target.measure(now), max(self.whole - self.budget, 1e-9)
+        return min(1.0, gone / all_)
+
+    def left(self, now: Costs) -> str:
+        kind = {"flops": "FLOPs", "macs": "MACs", "params": "parameters"}[self.target.kind]
+        return f"{self.target.measure(now) / self.whole:.1%} of {kind} left"
+
+
+def _step_line(step: PruneStep, now: Costs, way: _Way) -> str:
+    seen = step.accuracy_after_retrain
+    shown = "" if seen is None else f"  validation {seen:.2%}"
+    return f"removed {step.layer}[{step.channel}]  {way.left(now)}{shown}"
+
+
+class PlainWatch(Watch):
+    """One line per epoch, and about ten for a pruning."""
+
+    def stage(self, text: str) -> None:
+        say(text)
+
+    def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
+        say(f"  {_epoch_line(row, epochs)}")
+
+    def prune_start(self, target: Target, original: Costs, now: Costs) -> None:
+        self._way = _Way(target, original)
+        self._next = self._way.done(now) + 1 / _LINES
+
+    def prune_step(self, step: PruneStep, now: Costs) -> None:
+        done = self._way.done(now)
+        if done >= self._next or done >= 1:
+            say(f"  step {step.step}: {_step_line(step, now, self._way)}")
+            self._next = done + 1 / _LINES
+
+    def note(self, text: str) -> None:
+        say(f"  {text}")
+
+
+class RichWatch(Watch):
+    """A bar per stage."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task: Any = None
+        self._next = 0.0
+        self._seen = ""
+
+    def stage(self, text: str) -> None:
+        self._console.print(f"[bold]{_plain(text)}[/bold]", highlight=False)
+
+    def fit_start(self, epochs: int, steps: int, done: int) -> None:
+        self._open("training", steps, done)
+
+    def fit_step(self, done: int, loss: float, accuracy: float | None, rate: float) -> None:
+        shown = "" if accuracy is None else f"  accuracy {accuracy:.2%}"
+        self._move(done, f"loss {loss:.4f}{shown}  {rate:,.0f} images/s")
+
+    def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
+        self._console.print(f"  {_plain(_epoch_line(row, epochs))}", highlight=False)
+
+    def fit_end(self) -> None:
+        self._shut()
+
+    def prune_start(self, target: Target, original: Costs, now: Costs) -> None:
+        self._way, self._seen = _Way(target, original), ""
+        self._open("pruning", 1000, int(1000 * self._way.done(now)))
+
+    def prune_step(self, step: PruneStep, now: Costs) -> None:
+        if step.accuracy_after_retrain is not None:
+            self._seen = f"  validation {step.accuracy_after_retrain:.2%}"
+        text = f"{self._way.left(now)}  removed {step.layer}[{step.channel}]{self._seen}"
+        self._move(int(1000 * self._way.done(now)), text)
+
+    def prune_end(self) -> None:
+        self._shut()
+
+    def note(self, text: str) -> None:
+        self._console.print(f"  {_plain(text)}", highlight=False)
+
+    def close(self) -> None:
+        self._shut()
+
+    def _open(self, name: str, total: int, done: int) -> None:
+        self._shut()
+        self._task = self._bar.add_task(name, total=total, completed=done, text="")
+        self._bar.start()
+
+    def _move(self, done: int, text: str) -> None:
+        now = time.monotonic()
+        if now >= self._next and self._task is not None:
+            self._next = now + _PAUSE
+            self._bar.update(self._task, completed=done, text=_plain(text))
+
+    def _shut(self) -> None:
+        self._bar.stop()
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+
+
+def _plain(text: str) -> str:
+    """Text in which brackets are no markup."""
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,91 @@
+"""sentei prune."""
+
+from typing import Annotated
+
+import typer
+
+from sentei.cli import options as o
+
+
+def prune(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="A .safetensors file of `sentei train`.", show_default=False),
+    ] = None,
+    flops: Annotated[
+        str | None,
+        typer.Option(help="Target: FLOPs that REMAIN, e.g. 30%, or a number.", show_default=False),
+    ] = None,
+    macs: Annotated[
+        str | None, typer.Option(help="Target in multiply-adds instead.", show_default=False)
+    ] = None,
+    params: Annotated[
+        str | None, typer.Option(help="Target in parameters instead.", show_default=False)
+    ] = None,
+    criterion: Annotated[
+        str | None,
+        typer.Option(
+            help="l1_std, norm, first, first_second, fisher, oracle, robust or trace.",
+            show_default="robust",
+        ),
+    ] = None,
+    normalize: Annotated[
+        float | None,
+        typer.Option(help="p of the Lp norm over a layer; 0: raw scores.", show_default="1"),
+    ] = None,
+    per_round: Annotated[
+        int | None, typer.Option(help="Channels removed before scoring again.", show_default="1")
+    ] = None,
+    retrain_steps: Annotated[
+        int | None, typer.Option(help="Training steps after each round.", show_default="10")
+    ] = None,
+    finetune_epochs: Annotated[
+        int | None, typer.Option(help="Epochs of training at the end.", show_default="1")
+    ] = None,
+    floor: Annotated[
+        int | None, typer.Option(help="Channels that every layer keeps.", show_default="1")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(help="Layer or pattern left alone; repeatable.", show_default=False),
+    ] = None,
+    data: o.DataName = None,
+    data_dir: o.DataDir = None,
+    config: o.ConfigFile = None,
+    pairs: o.Pairs = None,
+    run_dir: o.RunFolder = None,
+    seed: o.Seed = None,
+    threads: o.Threads = None,
+    device: o.Device = None,
+    as_json: o.Json = False,
+    dry_run: o.DryRun = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Prune a trained network to a budget.
+
+    Removes the channel of least score, retrains, and again, until the target is met; every removal is
+    compared with the masked network. Data and training settings are those that the file keeps, unless
+    given. The file itself stays as it is.
+
+    Example: `sentei prune runs/first/model.safetensors --flops 30%`
+    """
+    from sentei.cli.output import carry_out, command_line
+    from sentei.workflow.runs import plan, prune_config
+
+    targets = {"prune.flops": flops, "prune.macs": macs, "prune.params": params}
+    flags = {
+        "model.file": model,
+        **targets,
+        "prune.criterion": criterion,
+        "prune.normalize": normalize,
+        "prune.per_round": per_round,
+        "prune.retrain_steps": retrain_steps,
+        "prune.finetune_epochs": finetune_epochs,
+        "prune.floor": floor,
+        "prune.ignore": ignore,
+        "data.name": data,
+        "data.data_dir": data_dir,
+        **o.run_flags(run_dir, seed, threads, device),
+    }
+    made = plan(prune_config(config, pairs or (), flags), "prune")
+    return carry_out(made, words=command_line(), as_json=as_json, dry_run=dry_run, quiet=quiet)

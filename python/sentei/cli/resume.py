@@ -1,0 +1,31 @@
+"""sentei resume."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sentei.cli import options as o
+
+
+def resume(
+    run_dir: Annotated[
+        Path, typer.Argument(help="Folder of a run that was stopped.", show_default=False)
+    ],
+    threads: o.Threads = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Go on with a run that was stopped.
+
+    On the CPU the finished result is, bit for bit, that of a run that was never stopped.
+
+    Example: `sentei resume runs/first`
+    """
+    from sentei import device
+    from sentei.cli.output import finish, watcher
+    from sentei.workflow.runs import resume as run
+
+    if threads is not None:
+        device.set_threads(threads)
+    return finish(run(run_dir, watcher(quiet or as_json)), as_json=as_json)

@@ -1,0 +1,173 @@
+"""The semi-synchronous update of fully-connected layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentei._core import Tensor
+from sentei.errors import DataError, GraphError
+from sentei.graph import Graph, Node
+from sentei.ops import LINEAR_BACKWARD_WEIGHT_ROWS, SEMI_SYNC_UPDATE
+from sentei.optim.base import Grads, Optimizer, States, add_number, count_on, lr_input, update
+from sentei.optim.sgd import SGD
+
+__all__ = ["SemiSync", "groups", "rows_of"]
+
+
+def groups(m: int) -> NDArray[np.int32]:
+    """Cut M rows into G = round(sqrt(M)) groups, sizes as even as can be, larger ones first.
+
+    Returns:
+        (G + 1,) int32: first row of every group, then M.
+    Raises:
+        ValueError: m is below 1.
+    """
+    if m < 1:
+        raise ValueError(f"groups: m must be at least 1, got {m}")
+    g = math.isqrt(m)
+    g += m > g * (g + 1)  # sqrt(m) > g + 1/2; never a tie, m is whole
+    small, more = divmod(m, g)
+    return np.cumsum([0, *([small + 1] * more), *([small] * (g - more))]).astype(np.int32)
+
+
+def rows_of(m: int, layer: int, permute_seed: int | None) -> NDArray[np.int32]:
+    """The M rows group by group: as they are, or permuted by (seed, number of the layer)."""
+    if permute_seed is None:
+        return np.arange(m, dtype=np.int32)
+    words = np.random.Philox(key=np.array([permute_seed, layer], np.uint64)).random_raw(m)
+    return np.argsort(np.asarray(words, np.uint64), kind="stable").astype(np.int32)
+
+
+@dataclass(frozen=True, init=False)
+class SemiSync(Optimizer):
+    """Update one group of neurons of each chosen linear layer per step; the rest by plain SGD.
+
+    At update t of a layer the group t mod G is active: v = a v - lr g on its rows, v = a v on the
+    others, then w += v on all; without momentum the others keep their bits. The weight gradient is
+    computed for the active rows only.
+
+    Args:
+        opt: the SGD whose lr, momentum, weight_decay, l2 hold.
+        layers: names of linear layers, or patterns of them ("fc*"); None: all but the last.
+        permute_seed: permute the rows of every layer before they are cut; None: contiguous groups.
+    Raises (emit):
+        GraphError: a name that no linear layer has, or a weight that several layers share.
+    Source:
+        S section 3, eq. 1, 5, 6.
+    """
+
+    lr: float = field(default=0.0, init=False)
+    weight_decay: float = field(default=0.0, init=False)
+    l2: float = field(default=0.0, init=False)
+    opt: SGD = field(kw_only=True)
+    layers: str | Sequence[str] | None = field(default=None, kw_only=True)
+    permute_seed: int | None = field(default=None, kw_only=True)
+
+    def __init__(
+        self,
+        opt: SGD,
+        layers: str | Sequence[str] | None = None,
+        permute_seed: int | None = None,
+    ) -> None:
+        if not isinstance(opt, SGD):
+            raise TypeError(f"SemiSync: opt must be an SGD, got {type(opt).__name__}")
+        if permute_seed is not None and not 0 <= permute_seed < 1 << 64:
+            raise ValueError(f"SemiSync: permute_seed must be in [0, 2**64), got {permute_seed}")
+        put = object.__setattr__
+        put(self, "opt", opt)
+        put(self, "layers", layers if layers is None or isinstance(layers, str) else tuple(layers))
+        put(self, "permute_seed", permute_seed)
+        for name in ("lr", "weight_decay", "l2"):
+            put(self, name, getattr(opt, name))
+
+    def chosen(self, graph: Graph) -> list[str]:
+        """Names of the linear layers that are updated semi-synchronously."""
+        linear = [n.name for n in graph.nodes if n.op.name == "linear"]
+        if self.layers is None:
+            return linear[:-1]
+        patterns = (self.layers,) if isinstance(self.layers, str) else self.layers
+        for p in patterns:
+            if not any(fnmatchcase(n, p) for n in linear):
+                raise GraphError(f"SemiSync: layers must name some of {linear}, got {p!r}")
+        return [n for n in linear if any(fnmatchcase(n, p) for p in patterns)]
+
+    def emit(self, graph: Graph, grads: Grads) -> States:
+        """Rewrite the weight gradients of the chosen layers to active rows; append all updates."""
+        states: States = {}
+        done: set[str] = set()
+        for number, name in enumerate(self.chosen(graph)):
+            _, w, b = graph.node(name).inputs
+            assert w is not None
+            if w in grads:
+                done.update(self._emit_layer(graph, grads, states, number, w, b))
+        for param, g in grads.items():
+            if param not in done:
+                self.opt.emit_one(graph, states, param, g)
+        return states
+
+    def _emit_layer(
+        self, graph: Graph, grads: Grads, states: States, number: int, w: str, b: str | None
+    ) -> list[str]:
+        spec = graph.values[w].spec
+        assert spec is not None
+        m = spec.shape[0]
+        offsets = groups(m)
+        cut = (
+            add_number(graph, states, f"{w}.rows", rows_of(m, number, self.permute_seed)),
+            add_number(graph, states, f"{w}.offsets", offsets),
+            add_number(graph, states, f"{w}.group", np.zeros(1, np.int32)),
+        )
+        _only_active_rows(graph, grads[w], cut, largest=int(np.diff(offsets).max()))
+        done = [p for p in (w, b) if p is not None and p in grads]
+        for param in done:
+            v = self.opt.slot(graph, states, param)
+            attrs = {"momentum": self.opt.momentum, "compact": param == w}
+            attrs.update(self._decay(graph, param))
+            inputs = (param, grads[param], v, *cut, lr_input(graph))
+            update(graph, SEMI_SYNC_UPDATE, param, inputs, attrs)
+        count_on(graph, cut[2], len(offsets) - 1)
+        return done
+
+    def carried(self, name: str, old: Tensor, states: Mapping[str, Tensor]) -> Tensor:
+        """Rows and offsets belong to the new M; the active group goes on modulo the new G."""
+        if name.endswith((".rows", ".offsets")):
+            return states[name]
+        if name.endswith(".group"):
+            count = states[f"{name.removesuffix('.group')}.offsets"].shape[0] - 1
+            return Tensor.from_numpy((np.asarray(old) % count).astype(np.int32))
+        return super().carried(name, old, states)
+
+    def check_states(self, states: Mapping[str, Tensor]) -> None:
+        """DataError when a file's rows, offsets or active group are not those of the layer."""
+        for number, name in enumerate(k for k in states if k.endswith(".group")):
+            w = name.removesuffix(".group")
+            rows, offsets = np.asarray(states[f"{w}.rows"]), np.asarray(states[f"{w}.offsets"])
+            want = rows_of(len(rows), number, self.permute_seed)
+            cut = groups(len(rows))
+            if not np.array_equal(rows, want) or not np.array_equal(offsets, cut):
+                raise DataError(f"SemiSync: {w}.rows must be those of this layer and permute_seed")
+            if not 0 <= int(np.asarray(states[name])[0]) < len(cut) - 1:
+                raise DataError(f"SemiSync: {name} must be in [0, {len(cut) - 1})")
+
+
+def _only_active_rows(graph: Graph, dw: str, cut: tuple[str, str, str], largest: int) -> None:
+    """Put linear_backward_weight_rows in the place of the node that makes `dw`."""
+    for i, node in enumerate(graph.nodes):
+        if dw in node.outputs:
+            break
+    else:
+        raise GraphError(f"SemiSync: the gradient {dw!r} must be made in the graph")
+    if node.op.name != "linear_backward_weight":
+        raise GraphError(
+            f"SemiSync: every chosen layer must have a weight of its own, got {dw!r} from {node.op.name}"
+        )
+    if any(dw in n.inputs for n in graph.nodes):
+        raise GraphError(f"SemiSync: nothing else may read the weight gradient {dw!r}")
+    op = LINEAR_BACKWARD_WEIGHT_ROWS
+    graph.nodes[i] = Node(node.name, op, (*node.inputs[:2], *cut), node.outputs, {"rows": largest})

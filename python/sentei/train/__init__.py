@@ -1,0 +1,17 @@
+"""Train a model: steps, evaluation, early stopping, checkpoints, resume."""
+
+from sentei.train.callbacks import BestWeights, Callback, Checkpoint, EarlyStopping
+from sentei.train.evaluate import evaluate, outputs_of
+from sentei.train.recalibrate import recalibrate_bn
+from sentei.train.trainer import Trainer
+
+__all__ = [
+    "BestWeights",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "Trainer",
+    "evaluate",
+    "outputs_of",
+    "recalibrate_bn",
+]

@@ -1,0 +1,64 @@
+"""Judge a model on data in inference mode; sums in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentei import metrics
+from sentei.errors import DataError
+from sentei.losses import CrossEntropy, Loss
+from sentei.model import Model
+from sentei.train.feed import Data, in_order
+
+__all__ = ["evaluate", "outputs_of", "scores"]
+
+
+def outputs_of(
+    model: Model, data: Data, batch: int = 100
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Run all of `data` through the model.
+
+    Returns:
+        Outputs (N, K) float32, and the labels or targets in the same order.
+    Raises:
+        DataError: no sample, or one that is not finite.
+    """
+    predictor = model.predictor(batch)
+    ys, ts = [], []
+    for x, t in in_order(data, batch):
+        ys.append(predictor(x))
+        ts.append(t)
+    if not ys:
+        raise DataError("evaluate: data must hold at least one sample")
+    return np.concatenate(ys), np.concatenate(ts)
+
+
+def evaluate(
+    model: Model, data: Data, loss: Loss | None = None, batch: int = 100
+) -> dict[str, float]:
+    """Return the mean loss, and accuracy (classes, signs) or mse, rmse, mae, r2 (values).
+
+    Args:
+        model: judged in inference mode. data: Dataset, Loader or (samples, labels).
+        loss: CrossEntropy() if None. batch: samples at a time.
+    """
+    y, t = outputs_of(model, data, batch)
+    return scores(loss or CrossEntropy(), y, t)
+
+
+def scores(loss: Loss, y: NDArray[np.float32], labels: NDArray[Any]) -> dict[str, float]:
+    """As `evaluate`, from outputs (N, K) and labels (N,) or targets (N, K)."""
+    t = loss.truth(labels, y.shape[1])
+    with np.errstate(invalid="ignore", over="ignore"):  # outputs may be anything; the number says so
+        found = {"loss": float(loss.per_sample(y, t).mean())}
+        if labels.dtype.kind in "iu":
+            found["accuracy"] = float(np.mean(y.argmax(1) == labels))
+        elif loss.task == "signs":
+            found["accuracy"] = float(np.mean((y > 0) == (t > 0)))
+        else:
+            for name in ("mse", "rmse", "mae", "r2"):
+                found[name] = float(getattr(metrics, name)(t, y))
+    return found

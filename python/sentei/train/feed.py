@@ -1,0 +1,118 @@
+"""Where mini-batches come from: data sets, loaders, or plain arrays; pure functions of (seed, epoch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentei.data import Dataset, Loader
+from sentei.errors import DataError
+
+__all__ = ["Batch", "Batches", "Data", "Feed", "in_order"]
+
+Batch = tuple[NDArray[np.float32], NDArray[Any]]
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """What is asked of a loader (sentei.data.Loader has it)."""
+
+    batch_size: int
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Indices of every mini-batch of an epoch."""
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """One mini-batch (images float32, labels int64 or targets float32)."""
+
+
+Data = Dataset | Batches | tuple[NDArray[np.float32], NDArray[Any]]
+
+
+class _Arrays:
+    """Mini-batches of two arrays, for samples that are not images."""
+
+    def __init__(self, x: NDArray[Any], y: NDArray[Any], batch: int, seed: int | None) -> None:
+        if len(x) != len(y) or not len(x):
+            raise DataError(
+                f"train: data must have as many labels as samples, got {len(y)} and {len(x)}"
+            )
+        if x.dtype != np.float32:
+            raise DataError(f"train: samples must be float32, got {x.dtype}")
+        self.x, self.y, self.batch_size, self.seed = x, y, batch, seed
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        order = np.arange(len(self.x), dtype=np.int64)
+        if self.seed is not None:
+            bits = np.random.Philox(key=np.array([self.seed, epoch], np.uint64))
+            order = np.argsort(np.asarray(bits.random_raw(len(order))), kind="stable")
+        return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        index = self.batches(epoch)[step]
+        return self.x[index], self.y[index]
+
+
+def _loader(data: Data, batch: int, seed: int | None) -> Batches:
+    if isinstance(data, Dataset):
+        return cast(
+            Batches, Loader(data, min(batch, len(data)), shuffle=seed is not None, seed=seed or 0)
+        )
+    if isinstance(data, tuple) and len(data) == 2:
+        return _Arrays(np.asarray(data[0]), np.asarray(data[1]), batch, seed)
+    if isinstance(data, Batches):
+        return data
+    raise DataError(
+        f"train: data must be a Dataset, a Loader or (samples, labels), got {type(data).__name__}"
+    )
+
+
+class Feed:
+    """Full mini-batches for training; a short one is left out."""
+
+    def __init__(self, data: Data, batch: int, seed: int) -> None:
+        self.source = _loader(data, batch, seed)
+        self.size = batch
+        if self.source.batch_size != batch:
+            raise DataError(
+                f"train: data must come in mini-batches of {batch} samples, "
+                f"got {self.source.batch_size}"
+            )
+        self._plan: tuple[int, list[int], bool] = (-1, [], True)
+        if not self.steps(0):
+            raise DataError(f"train: data must hold a full mini-batch of {batch} samples")
+
+    def _full(self, epoch: int) -> list[int]:
+        if self._plan[0] != epoch:
+            every = self.source.batches(epoch)
+            full = [i for i, b in enumerate(every) if len(b) == self.size]
+            self._plan = (epoch, full, len(full) == len(every))
+        return self._plan[1]
+
+    def steps(self, epoch: int) -> int:
+        """Full mini-batches of an epoch."""
+        return len(self._full(epoch))
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        """Mini-batch `step` of an epoch."""
+        return self.source.batch(epoch, self._full(epoch)[step])
+
+    def epoch(self, epoch: int, first: int) -> Iterator[Batch]:
+        """All mini-batches of an epoch from `first` on; a loader that prefetches does so."""
+        full, source = self._full(epoch), self.source
+        if isinstance(source, Loader) and source.prefetch and self._plan[2] and first < len(full):
+            source.restore({"epoch": epoch, "step": first})
+            yield from source
+            return
+        for step in range(first, len(full)):
+            yield self.batch(epoch, step)
+
+
+def in_order(data: Data, batch: int) -> Iterator[Batch]:
+    """All samples once, the last mini-batch as short as it is (for evaluation)."""
+    source = _loader(data, batch, None)
+    for step in range(len(source.batches(0))):
+        yield source.batch(0, step)

@@ -1,0 +1,163 @@
+"""What a checkpoint says of a trainer, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sentei import losses, optim, regularizers
+from sentei._core import Tensor
+from sentei.describe import described, from_description
+from sentei.errors import DataError
+from sentei.train.callbacks import as_arrays
+from sentei.train.logs import plain
+
+if TYPE_CHECKING:
+    from sentei.train.trainer import Trainer
+
+__all__ = ["pack", "restore", "settings"]
+
+KINDS: tuple[type, ...] = (*optim.KINDS, *losses.KINDS, *regularizers.KINDS)
+_PLACE = ("step", "epoch", "cursor")
+
+
+def _described(thing: Any) -> Any:
+    if isinstance(thing, list | tuple):
+        return [_described(x) for x in thing]
+    if thing is None or type(thing) in KINDS:
+        return described(thing)
+    return {"kind": type(thing).__qualname__}  # a class of the user's: to be given again on resume
+
+
+def pack(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """JSON data and tensors from which `restore` makes the trainer go on bit for bit."""
+    tensors = dict(trainer.state_tensors)
+    notes = []
+    for i, c in enumerate(trainer.callbacks):
+        notes.append({"kind": type(c).__qualname__, "state": plain(c.state())})
+        for name, array in c.arrays().items():
+            tensors[f"callback.{i}.{name}"] = Tensor.from_numpy(array)
+    state = {
+        "optimizer": _described(trainer.optimizer),
+        "loss": _described(trainer.loss),
+        "schedule": _described(trainer.schedule),
+        "regularizers": _described(trainer.regularizers),
+        "batch": trainer.batch,
+        "seed": trainer.seed,
+        **{k: getattr(trainer, k) for k in _PLACE},
+        "sums": dict(trainer.sums),
+        "history": plain(trainer.history),
+        "stopped": trainer.stopped,
+        "callbacks": notes,
+    }
+    return state, tensors
+
+
+def settings(state: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments for Trainer from a checkpoint's state, where `given` does not say otherwise.
+
+    Raises:
+        DataError: the state is not one that `pack` made.
+    """
+    found: dict[str, Any] = {}
+    for key, base in (
+        ("optimizer", optim.Optimizer),
+        ("loss", losses.Loss),
+        ("schedule", optim.Schedule),
+        ("regularizers", tuple),
+    ):
+        if given.get(key) is not None:
+            found[key] = given[key]
+            continue
+        if key not in state:
+            raise DataError(f"resume: the checkpoint must hold {key!r}")
+        try:
+            found[key] = from_description(state[key], KINDS)
+        except DataError as e:
+            raise DataError(f"resume: {key} must be given again: {e}") from e
+        if not isinstance(found[key], base):
+            raise DataError(f"resume: the checkpoint's {key} must be a {base.__name__}")
+    for r in found["regularizers"]:
+        if not isinstance(r, regularizers.Regularizer):
+            raise DataError("resume: the checkpoint's regularizers must be regularizers")
+    for key in ("batch", "seed"):
+        found[key] = _whole(state, key, 1 if key == "batch" else 0)
+    return found
+
+
+def _whole(state: Mapping[str, Any], key: str, low: int) -> int:
+    value = state.get(key)
+    if type(value) is not int or not low <= value < 1 << 63:
+        raise DataError(f"resume: {key} must be a whole number from {low}, got {value!r:.60}")
+    return value
+
+
+def restore(trainer: Trainer, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Put the place, the optimizer's states and the callbacks back.
+
+    Raises:
+        DataError: something is missing or does not fit.
+    """
+    for key in _PLACE:
+        setattr(trainer, key, _whole(state, key, 0))
+    own = {k: t for k, t in tensors.items() if not k.startswith("callback.")}
+    if set(own) != set(trainer.state_tensors):
+        odd = sorted(set(own) ^ set(trainer.state_tensors))
+        raise DataError(f"resume: the checkpoint must hold the optimizer's states, {odd[0]!r} differs")
+    for name, t in trainer.state_tensors.items():
+        if own[name].shape != t.shape or own[name].dtype != t.dtype:
+            raise DataError(
+                f"resume: {name} must be {t.dtype} of shape {t.shape}, "
+                f"got {own[name].dtype} of {own[name].shape}"
+            )
+    trainer.optimizer.check_states(own)
+    for name, t in trainer.state_tensors.items():
+        t.copy_from(np.asarray(own[name]))
+    sums, history = state.get("sums"), state.get("history")
+    if not isinstance(sums, Mapping) or set(sums) != set(trainer.sums):
+        raise DataError(f"resume: sums must hold {sorted(trainer.sums)}")
+    if not all(isinstance(v, int | float) for v in sums.values()):
+        raise DataError("resume: sums must be numbers")
+    if not isinstance(history, list) or not all(isinstance(r, dict) for r in history):
+        raise DataError("resume: history must be a list of objects")
+    trainer.sums.update(sums)
+    trainer.history[:] = history
+    stopped = state.get("stopped")
+    trainer.stopped = None if stopped is None else str(stopped)
+    _restore_callbacks(trainer, state.get("callbacks") or [], tensors)
+
+
+def _restore_callbacks(
+    trainer: Trainer, notes: Iterable[Any], tensors: Mapping[str, Tensor]
+) -> None:
+    saved = list(notes)
+    for i, c in enumerate(trainer.callbacks):
+        note = saved[i] if i < len(saved) else None
+        if not isinstance(note, dict) or note.get("kind") != type(c).__qualname__:
+            continue  # another callback than before starts afresh
+        prefix = f"callback.{i}."
+        mine = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+        try:
+            c.restore(note.get("state") or {}, as_arrays(mine))
+        except (KeyError, TypeError, ValueError) as e:
+            raise DataError(f"resume: the state of {note['kind']} must be whole, got {e!r}") from e
+
+
+def sliced(
+    states: Mapping[str, Tensor], keep: Mapping[tuple[str, int], Any], params: Iterable[str]
+) -> dict[str, Tensor]:
+    """States "<parameter>.<slot>" of the parameter's shape, cut as the parameter was."""
+    known = set(params)
+    out = {}
+    for name, t in states.items():
+        param = name.rpartition(".")[0]
+        array = np.asarray(t)
+        if param in known and array.dtype == np.float32:
+            for axis in range(array.ndim):
+                kept = keep.get((param, axis))
+                if kept is not None:
+                    array = np.take(array, kept, axis)
+        out[name] = Tensor.from_numpy(np.ascontiguousarray(array))
+    return out

@@ -1,0 +1,350 @@
+"""Trainer: runs training steps of a model, watches over them, and can stop and go on anywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentei._core import Tensor
+from sentei.errors import DataError, NonFiniteError
+from sentei.io import load_checkpoint, save
+from sentei.losses import CrossEntropy, Loss
+from sentei.model import Model
+from sentei.optim import Constant, Optimizer, Schedule
+from sentei.passes import infer_specs
+from sentei.regularizers import Regularizer
+from sentei.train import state as state_of
+from sentei.train.callbacks import Callback, Checkpoint
+from sentei.train.evaluate import evaluate
+from sentei.train.feed import Batch, Data, Feed
+from sentei.train.interrupt import Interrupt
+from sentei.train.logs import CsvLog, EventLog
+from sentei.train.progress import Progress, Show, make_progress
+from sentei.train.step import StepRunner, build_step, finite
+
+__all__ = ["Trainer"]
+
+Keep = Mapping[tuple[str, int], NDArray[np.int64]]
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class Trainer:
+    """Trains a model in place with mini-batches of one size.
+
+    Everything is a function of (model, data, settings, seed): the same run gives the same bits, and a
+    run that was stopped and resumed gives those of one that was not.
+
+    Args:
+        model: its tensors change in place.
+        optimizer: SGD, AdaGrad, RMSprop, Adam or SemiSync.
+        loss: CrossEntropy() if None. schedule: of the step size; None: constant.
+        batch: samples per step; an odd last mini-batch is left out in training.
+        seed: of the order of the data and of dropout, in [0, 2**63).
+        regularizers: terms added to the loss.
+        callbacks: EarlyStopping, BestWeights, Checkpoint, or your own.
+        run_dir: folder for metrics.csv, events.jsonl and checkpoint.safetensors; None: no files.
+    Raises:
+        GraphError, ShapeError: loss, regularizers or optimizer do not fit the model.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        optimizer: Optimizer,
+        loss: Loss | None = None,
+        *,
+        batch: int = 100,
+        seed: int = 0,
+        schedule: Schedule | None = None,
+        regularizers: Sequence[Regularizer] = (),
+        callbacks: Sequence[Callback] = (),
+        run_dir: str | Path | None = None,
+    ) -> None:
+        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+            raise ValueError(f"Trainer: batch must be at least 1, got {batch!r}")
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
+            raise ValueError(f"Trainer: seed must be a whole number in [0, 2**63), got {seed!r}")
+        self.model, self.optimizer, self.loss = model, optimizer, loss or CrossEntropy()
+        self.batch, self.seed = batch, seed
+        self.schedule = schedule or Constant()
+        self.regularizers = tuple(regularizers)
+        self.run_dir = None if run_dir is None else Path(run_dir)
+        self.callbacks: list[Callback] = list(callbacks)
+        if self.run_dir is not None and not any(isinstance(c, Checkpoint) for c in self.callbacks):
+            self.callbacks.append(Checkpoint())
+        self.step = self.epoch = self.cursor = 0  # steps done; epochs done; steps of this epoch done
+        self.sums = {"loss": 0.0, "objective": 0.0, "correct": 0, "steps": 0, "seconds": 0.0}
+        self.history: list[dict[str, Any]] = []
+        self.stopped: str | None = None
+        self.last_checkpoint: Path | None = None
+        self.events: EventLog | None = None
+        self._step = build_step(model, self.loss, self.regularizers, optimizer)
+        self.state_tensors: dict[str, Tensor] = self._step.states
+        self._runner = StepRunner(self._step, {**model.tensors, **self.state_tensors}, batch)
+        self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
+        self._feed: tuple[Any, Feed] | None = None
+
+    # -- training ------------------------------------------------------------------------------
+    def fit(
+        self, train: Data, val: Data | None = None, *, epochs: int, progress: Show = "auto"
+    ) -> list[dict[str, Any]]:
+        """Train until `epochs` epochs have been done in all (those before a resume count).
+
+        Args:
+            train, val: Dataset, Loader or (samples, labels). val is evaluated after every epoch.
+            progress: "auto", "rich", "plain" or "none".
+        Returns:
+            The history: one row per epoch, as in metrics.csv.
+        Raises:
+            NonFiniteError: the loss, or a parameter at a checkpoint, is not finite; names the step,
+            the layer and the last good checkpoint, which stays. KeyboardInterrupt: after Ctrl-C, when
+            the step is done and, with a run_dir, a checkpoint is written.
+        """
+        feed, show = self._feed_of(train), make_progress(progress)
+        table = None
+        if self.run_dir is not None:
+            table = CsvLog(self.run_dir / "metrics.csv")
+            self.events = EventLog(self.run_dir / "events.jsonl")
+            table.rewrite(self.history)
+        self._event("fit", step=self.step, epoch=self.epoch, epochs=epochs, seed=self.seed)
+        for c in self.callbacks:
+            c.on_fit_start(self)
+        with Interrupt() as interrupt:
+            try:
+                total = sum(feed.steps(e) for e in range(self.epoch, epochs)) - self.cursor
+                show.start(self.step + max(total, 0), self.step)
+                while self.epoch < epochs and self.stopped is None:
+                    self._epoch(feed, interrupt, show)
+                    row = self._end_epoch(val)
+                    show.epoch(row, epochs)
+                    if table is not None:
+                        table.append(self.history)
+                    for c in self.callbacks:
+                        c.on_epoch_end(self, row)
+                    self._heed(interrupt)
+            finally:
+                show.close()
+        if self.stopped is not None:
+            show.note(f"stopped after epoch {self.epoch}: {self.stopped}")
+        for c in self.callbacks:
+            c.on_fit_end(self)
+        self._event("fit_end", step=self.step, epoch=self.epoch, stopped=self.stopped)
+        return self.history
+
+    def steps(self, dataset: Data, n: int) -> dict[str, float]:
+        """Run exactly n training steps, going on in the data where the last call stopped.
+
+        Returns:
+            Mean loss (and accuracy) over these steps. Nothing is logged, no callback is called.
+        """
+        if n < 0:
+            raise ValueError(f"steps: n must not be negative, got {n}")
+        feed = self._feed_of(dataset)
+        kept = dict(self.sums)
+        self.sums.update(dict.fromkeys(self.sums, 0))
+        with Interrupt() as interrupt:
+            for _ in range(n):
+                if self.cursor >= feed.steps(self.epoch):
+                    self.epoch, self.cursor = self.epoch + 1, 0
+                    kept = dict.fromkeys(kept, 0)
+                self._one(feed.batch(self.epoch, self.cursor))
+                self._heed(interrupt)
+            if self.cursor >= feed.steps(self.epoch):
+                self.epoch, self.cursor = self.epoch + 1, 0
+                kept = dict.fromkeys(kept, 0)
+        means = self._means() if n else {}
+        for k in self.sums:
+            self.sums[k] = kept[k] + (self.sums[k] if self.cursor else 0)
+        return means
+
+    def stop(self, reason: str) -> None:
+        """End `fit` after this epoch (for callbacks)."""
+        self.stopped = reason
+
+    def _epoch(self, feed: Feed, interrupt: Interrupt, show: Progress) -> None:
+        """The rest of the current epoch."""
+        start, before = time.perf_counter(), self.sums["steps"]
+        if self.cursor > feed.steps(self.epoch):  # other data than before, with a shorter epoch
+            self.cursor = 0
+        for made in feed.epoch(self.epoch, self.cursor):
+            self._one(made)
+            spent = time.perf_counter() - start
+            rate = (self.sums["steps"] - before) * self.batch / max(spent, 1e-9)
+            show.step(self.step, self._means(), rate)
+            for c in self.callbacks:
+                c.on_step_end(self)
+            if interrupt.asked:
+                self.sums["seconds"] += spent
+                self._heed(interrupt)
+        self.sums["seconds"] += time.perf_counter() - start
+        self.epoch, self.cursor = self.epoch + 1, 0
+
+    def _one(self, made: Batch) -> None:
+        """One step."""
+        x, labels = made
+        lr = self.schedule(self.optimizer.lr, self.step, self.epoch)
+        feeds: dict[str, NDArray[Any]] = {
+            self.model.input: x,
+            self.loss.takes: self.loss.truth(labels, self._outputs),
+            Optimizer.LR: np.array([lr], np.float32),
+        }
+        if "rng" in self._runner.inputs:
+            feeds["rng"] = np.array([self.seed, self.step], np.int64)
+        if not self._runner.step(feeds):
+            self._not_finite()
+        self.sums["loss"] += self._runner.number(self._step.loss)
+        self.sums["objective"] += self._runner.number(self._step.total)
+        if self._step.correct is not None:
+            self.sums["correct"] += int(self._runner.number(self._step.correct))
+        self.sums["steps"] += 1
+        self.step += 1
+        self.cursor += 1
+
+    def _means(self) -> dict[str, float]:
+        n = self.sums["steps"]
+        if not n:
+            return {}
+        means = {"loss": self.sums["loss"] / n}
+        if self._step.correct is not None:
+            means["accuracy"] = self.sums["correct"] / (n * self.batch)
+        if self.regularizers:
+            means["objective"] = self.sums["objective"] / n
+        return means
+
+    def _end_epoch(self, val: Data | None) -> dict[str, Any]:
+        seconds, steps = self.sums["seconds"], self.sums["steps"]
+        lr = self.schedule(self.optimizer.lr, max(self.step - 1, 0), self.epoch - 1)
+        row: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "lr": lr, **self._means()}
+        self.sums.update(dict.fromkeys(self.sums, 0))
+        if val is not None:
+            row.update({f"val_{k}": v for k, v in self.evaluate(val).items()})
+        row["seconds"] = round(seconds, 4)
+        row["images_per_s"] = round(steps * self.batch / max(seconds, 1e-9), 1)
+        self.history.append(row)
+        self._event("epoch", **row)
+        return row
+
+    # -- judging -------------------------------------------------------------------------------
+    def evaluate(self, dataset: Data) -> dict[str, float]:
+        """Loss and accuracy (or regression metrics) in inference mode; see train.evaluate."""
+        return evaluate(self.model, dataset, self.loss, self.batch)
+
+    def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs (N, K) in inference mode."""
+        return self.model.predict(images, self.batch)
+
+    # -- stopping and going on -----------------------------------------------------------------
+    def save_checkpoint(self, path: str | Path | None = None) -> Path:
+        """Write a checkpoint (None: into run_dir) and return its path.
+
+        Raises:
+            NonFiniteError: a parameter or statistic is not finite; the file before stays.
+        """
+        if path is None and self.run_dir is None:
+            raise DataError("save_checkpoint: path must be given for a trainer without run_dir")
+        target = Path(path) if path is not None else Path(self.run_dir or ".") / CHECKPOINT
+        for name, t in self.model.tensors.items():
+            if not finite(t):
+                self._fail(f"{name} after step {self.step} is not", f"the parameter {name!r}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save(self.model, target, *state_of.pack(self))
+        self.last_checkpoint = target
+        return target
+
+    @classmethod
+    def resume(
+        cls,
+        checkpoint: str | Path,
+        *,
+        optimizer: Optimizer | None = None,
+        loss: Loss | None = None,
+        schedule: Schedule | None = None,
+        regularizers: Sequence[Regularizer] | None = None,
+        callbacks: Sequence[Callback] = (),
+        run_dir: str | Path | None = None,
+    ) -> Trainer:
+        """A trainer that goes on from a checkpoint, bit for bit, given the same data.
+
+        Settings are those of the checkpoint unless given; classes of your own must be given. Callbacks
+        take back their state when they are the same kinds in the same order.
+
+        Raises:
+            DataError: the file is damaged or holds no training state.
+        """
+        model, state, tensors = load_checkpoint(checkpoint)
+        if state is None:
+            raise DataError(f"resume: {checkpoint} must be a checkpoint, got a model alone")
+        given = {"optimizer": optimizer, "loss": loss, "schedule": schedule}
+        try:
+            found = state_of.settings(state, {**given, "regularizers": regularizers})
+            trainer = cls(model, **found, callbacks=callbacks, run_dir=run_dir)
+            state_of.restore(trainer, state, tensors)
+        except (TypeError, ValueError) as e:
+            raise DataError(f"resume: {checkpoint} must fit together: {e}") from e
+        trainer.last_checkpoint = Path(checkpoint)
+        return trainer
+
+    def replaced(self, model: Model, keep: Keep) -> Trainer:
+        """A trainer for the pruned form of this model.
+
+        Step counter, place in the data, schedule and seed go on; optimizer states are cut as their
+        parameters were; the groups of semi-synchronous layers are made anew.
+
+        Args:
+            model: the pruned model. keep: per (parameter, axis) the indices that stayed.
+        """
+        new = Trainer(
+            model, self.optimizer, self.loss, batch=self.batch, seed=self.seed,
+            schedule=self.schedule, regularizers=self.regularizers, callbacks=self.callbacks,
+            run_dir=self.run_dir,
+        )  # fmt: skip
+        cut = state_of.sliced(self.state_tensors, keep, model.tensors)
+        for name, fresh in new.state_tensors.items():
+            if name in cut:
+                fresh.copy_from(np.asarray(self.optimizer.carried(name, cut[name], new.state_tensors)))
+        new.step, new.epoch, new.cursor = self.step, self.epoch, self.cursor
+        new.sums, new.history, new._feed = dict(self.sums), list(self.history), self._feed
+        new.last_checkpoint, new.events = self.last_checkpoint, self.events
+        for c in new.callbacks:
+            c.reset()
+        return new
+
+    # -- inside --------------------------------------------------------------------------------
+    def _feed_of(self, data: Data) -> Feed:
+        if self._feed is None or self._feed[0] is not data:
+            self._feed = (data, Feed(data, self.batch, self.seed))
+        return self._feed[1]
+
+    def _event(self, event: str, **fields: Any) -> None:
+        if self.events is not None:
+            self.events.write(event, **fields)
+
+    def _heed(self, interrupt: Interrupt) -> None:
+        """After Ctrl-C: a checkpoint, then KeyboardInterrupt."""
+        if interrupt.asked:
+            if self.run_dir is not None:
+                self._event("interrupted", step=self.step, epoch=self.epoch)
+                self.save_checkpoint()
+            raise KeyboardInterrupt
+
+    def _not_finite(self) -> None:
+        value = self._runner.number(self._step.total)
+        where = self._runner.first_not_finite()
+        what = f"the loss of step {self.step} (epoch {self.epoch}) is {value}"
+        self._fail(what, where or "the loss")
+
+    def _fail(self, what: str, where: str) -> None:
+        last = self.last_checkpoint
+        kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        self._event("not_finite", step=self.step, epoch=self.epoch, where=where)
+        error = NonFiniteError(
+            f"train: numbers must stay finite, but {what}: {where} is the first that is not; {kept}"
+        )
+        error.step, error.where, error.checkpoint = self.step, where, last
+        raise error
+

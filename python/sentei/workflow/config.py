@@ -1,0 +1,179 @@
+"""The settings of a run: six blocks, each checked, nothing unknown let through."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Config", "Data", "Model", "Prune", "Regularizers", "Run", "Schedule", "Train"]
+
+Count = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+AtLeast0 = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Amount = int | float | str
+
+
+class Block(BaseModel):
+    """Base: unknown keys are errors, and 1 is no bool and "1" no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, validate_assignment=True)
+
+
+class Model(Block):
+    """[model] Which network."""
+
+    network: str = Field(
+        default="lenet5_prune", description="name of a network of sentei.nn.models"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="options of that network")
+    init: str = Field(default="kaiming", description="initialiser of the weights")
+    file: str | None = Field(default=None, description="start from this .safetensors file instead")
+
+
+class Data(Block):
+    """[data] Which images, and what is done to them."""
+
+    name: str = Field(
+        default="mnist-mini", description="name of a data set, an .npz file or a folder"
+    )
+    data_dir: str | None = Field(
+        default=None, description="folder with the files of a named data set"
+    )
+    size: Count | list[Count] | None = Field(
+        default=None, description="resize images to this (bicubic)"
+    )
+    standardize: Literal["fit", "unit", "signed"] = Field(
+        default="fit", description="fit: by mean and deviation; unit: [0, 1]; signed: [-1, 1]"
+    )
+    flip: bool = Field(default=False, description="mirror training images at random")
+    crop: NotNegative = Field(
+        default=0, description="shift training images by up to this many pixels"
+    )
+    split: list[Positive] = Field(
+        default=[9.0, 1.0],
+        min_length=2,
+        max_length=3,
+        description="training : validation, or training : validation : test of all images",
+    )
+    classes_per_batch: Count | None = Field(
+        default=None, description="most classes in one mini-batch"
+    )
+    limit: Count | None = Field(default=None, description="use only so many images of each part")
+    fine: bool = Field(default=True, description="CIFAR-100: 100 classes instead of 20")
+    channels: Literal[1, 3] = Field(default=3, description="folder of images: 3 (RGB) or 1 (grey)")
+
+
+class Schedule(Block):
+    """[train.schedule] How the step size changes."""
+
+    kind: Literal["constant", "step", "inverse", "cosine"] = "constant"
+    milestones: list[NotNegative] = Field(
+        default_factory=list, description="step: epochs (or steps) at which it falls"
+    )
+    factor: AtLeast0 = Field(default=0.1, description="step: by which it is multiplied there")
+    tau: Positive = Field(default=1000.0, description="inverse: constant for tau, then as 1/t")
+    floor: Share = Field(default=0.0, description="cosine: share of lr at the end")
+    per: Literal["epoch", "step"] = "epoch"
+
+
+class Regularizers(Block):
+    """[train.regularizers] Weights of the penalties; 0: off."""
+
+    sparse: AtLeast0 = Field(
+        default=0.0, description="log(1 + u^2) of the units before activations"
+    )
+    channelwise: bool = Field(default=False, description="sparse: one value a channel")
+    discriminant: AtLeast0 = Field(
+        default=0.0, description="within-class over total variance of logits"
+    )
+
+
+class Train(Block):
+    """[train] How it is trained."""
+
+    epochs: NotNegative = 5
+    batch: Count = 100
+    loss: Literal["softmax", "sigmoid"] = "softmax"
+    optimizer: Literal["sgd", "adagrad", "rmsprop", "adam"] = "sgd"
+    lr: Positive = 0.02
+    momentum: Share = 0.9
+    weight_decay: AtLeast0 = 0.0
+    l2: AtLeast0 = Field(default=0.0, description="lambda of lambda |W|^2")
+    schedule: Schedule = Schedule()
+    patience: Count | None = Field(
+        default=None, description="stop after so many epochs without a better validation accuracy"
+    )
+    best_weights: bool = Field(default=False, description="end with the weights of the best epoch")
+    semi_sync: bool = Field(default=False, description="semi-synchronous update of linear layers")
+    semi_sync_layers: list[str] | None = Field(
+        default=None, description="names or patterns; all but last"
+    )
+    regularizers: Regularizers = Regularizers()
+    checkpoint_every: Count = Field(
+        default=1, description="write a checkpoint after so many epochs"
+    )
+
+
+class Prune(Block):
+    """[prune] How small, by which score, how carefully. A percentage is what REMAINS."""
+
+    flops: Amount | None = Field(default=None, description='target, e.g. "30%" of the FLOPs remain')
+    macs: Amount | None = Field(default=None, description="target in multiply-adds")
+    params: Amount | None = Field(default=None, description="target in parameters")
+    criterion: str = "robust"
+    normalize: AtLeast0 = Field(
+        default=1.0, description="p of the Lp norm over a layer; 0: raw scores"
+    )
+    per_round: Count = Field(default=1, description="channels removed before scoring again")
+    retrain_steps: NotNegative = Field(default=10, description="training steps after each round")
+    lr: Positive | None = Field(
+        default=None, description="step size of retraining; train.lr when not given"
+    )
+    finetune_epochs: NotNegative = Field(default=1, description="epochs of training at the end")
+    finetune_lr: Positive | None = Field(
+        default=None, description="its step size; falls to 0 by a cosine"
+    )
+    floor: Count = Field(default=1, description="channels that every layer keeps")
+    ignore: list[str] = Field(default_factory=list, description="layers left alone (patterns)")
+    include: list[Literal["conv2d", "linear"]] = Field(default=["conv2d"], min_length=1)
+    score_images: Count = Field(default=500, description="training images that scores are taken on")
+    recalibrate_bn: NotNegative = Field(
+        default=10,
+        description="batches that batch norm statistics are measured on at the end; 0: none",
+    )
+    evaluate_every: Count = Field(default=10, description="steps between validation accuracies")
+    checkpoint_every: Count = Field(default=10, description="steps between checkpoints")
+
+    @property
+    def targets(self) -> dict[str, Amount]:
+        """The targets that are given; a run needs exactly one."""
+        found = {"flops": self.flops, "macs": self.macs, "params": self.params}
+        return {k: v for k, v in found.items() if v is not None}
+
+
+class Run(Block):
+    """[run] Seed, threads, device, folder."""
+
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    threads: Annotated[int, Field(ge=1, le=4096)] | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    run_dir: str | None = None
+    latency_seconds: AtLeast0 = Field(
+        default=1.0, description="time spent measuring latency per batch size; 0: not measured"
+    )
+    batches: list[Count] = Field(
+        default=[1, 100], description="batch sizes that latency is measured at"
+    )
+
+
+class Config(Block):
+    """Everything that decides a run."""
+
+    model: Model = Model()
+    data: Data = Data()
+    train: Train = Train()
+    prune: Prune = Prune()
+    run: Run = Run()

@@ -1,0 +1,150 @@
+"""The images of a run: loaded, cut into parts, with what a model file keeps about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sentei.data import (
+    ClassLimitedSampler,
+    Dataset,
+    Loader,
+    RandomCrop,
+    RandomFlip,
+    Standardize,
+    Transform,
+    load,
+)
+from sentei.errors import DataError
+from sentei.workflow.config import Data
+
+__all__ = ["Images", "data_settings", "load_images"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Training, validation and test images, and how every pixel is scaled."""
+
+    train: Dataset
+    val: Dataset
+    test: Dataset
+    standardize: Standardize
+    settings: Data
+
+    @property
+    def classes(self) -> int:
+        return self.train.num_outputs
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.train.shape
+
+    def training(self, batch: int, seed: int) -> Loader:
+        """Shuffled, augmented mini-batches of the training images."""
+        s = self.settings
+        transforms: list[Transform] = []
+        if s.crop:
+            transforms.append(RandomCrop(s.crop))
+        if s.flip:
+            transforms.append(RandomFlip())
+        sampler = ClassLimitedSampler(s.classes_per_batch) if s.classes_per_batch else None
+        return Loader(
+            self.train,
+            batch,
+            shuffle=True,
+            seed=seed,
+            drop_last=True,
+            standardize=self.standardize,
+            transforms=transforms,
+            sampler=sampler,
+        )
+
+    def plain(self, part: Dataset, batch: int = 100) -> Loader:
+        """A part in order, as evaluation takes it."""
+        return Loader(part, min(batch, len(part)), standardize=self.standardize)
+
+    def sample(self, count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Standardised training images (N, H, W, C) and labels (N,), drawn without repetition."""
+        count = min(count, len(self.train))
+        order = np.random.default_rng([seed, 1]).permutation(len(self.train))[:count]
+        chosen = self.train.subset(np.sort(order))
+        return self.standardize.apply(chosen.images), chosen.labels.astype(np.int64)
+
+    def about(self) -> dict[str, Any]:
+        """What a model file keeps, enough to evaluate it again without asking."""
+        return {
+            "settings": self.settings.model_dump(exclude_none=True),
+            "standardize": self.standardize.to_json(),
+            "classes": list(self.train.classes),
+            "name": self.train.name,
+            "train_images": len(self.train),
+            "test_images": len(self.test),
+        }
+
+
+def load_images(settings: Data, seed: int, standardize: Standardize | None = None) -> Images:
+    """Load and cut; `standardize`: of the model that will see the images, else as settings say.
+
+    Raises:
+        DataError: unknown, missing or damaged data; a part without an image.
+    """
+    size: int | tuple[int, int] | None = None
+    if isinstance(settings.size, list):
+        if len(settings.size) != 2:
+            raise DataError(f"data: size must be a number or [height, width], got {settings.size}")
+        size = (settings.size[0], settings.size[1])
+    else:
+        size = settings.size
+    train, test = load(
+        settings.name,
+        settings.data_dir,
+        size=size,
+        fine=settings.fine,
+        channels=settings.channels,
+        seed=seed,
+    )
+    if train.is_regression:
+        raise DataError("data: labels must be classes, got regression targets")
+    if settings.limit is not None:
+        train, test = _first(train, settings.limit), _first(test, settings.limit)
+    if len(settings.split) == 3:
+        whole = Dataset(
+            np.concatenate([train.images, test.images]),
+            np.concatenate([train.labels, test.labels]),
+            train.classes,
+            train.name,
+            train.source,
+        )
+        train, val, test = whole.split(settings.split, seed=seed)
+    else:
+        train, val = train.split(settings.split, seed=seed)
+    return Images(train, val, test, standardize or _standardize(settings, train), settings)
+
+
+def _first(part: Dataset, limit: int) -> Dataset:
+    return part.subset(np.arange(min(limit, len(part))))
+
+
+def _standardize(settings: Data, train: Dataset) -> Standardize:
+    if settings.standardize == "fit":
+        return Standardize.fit(train)
+    make = Standardize.unit if settings.standardize == "unit" else Standardize.signed
+    return make(train.shape[2])
+
+
+def data_settings(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The [data] block that a model file keeps; empty when it keeps none."""
+    about = meta.get("data")
+    settings = about.get("settings") if isinstance(about, Mapping) else None
+    return dict(settings) if isinstance(settings, Mapping) else {}
+
+
+def model_standardize(meta: Mapping[str, Any]) -> Standardize | None:
+    """The scaling that a model was trained with, from its file."""
+    about = meta.get("data")
+    found = about.get("standardize") if isinstance(about, Mapping) else None
+    return None if found is None else Standardize.from_json(found)

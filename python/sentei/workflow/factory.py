@@ -1,0 +1,120 @@
+"""From settings to objects: model, optimizer, schedule, loss, penalties."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sentei import losses, optim, regularizers
+from sentei.errors import DataError
+from sentei.io import load
+from sentei.model import Model
+from sentei.nn import models
+from sentei.passes import infer_specs
+from sentei.workflow import config as c
+from sentei.workflow.datasets import Images
+
+__all__ = [
+    "check_fits",
+    "make_loss",
+    "make_model",
+    "make_optimizer",
+    "make_regularizers",
+    "make_schedule",
+    "network_name",
+    "read_model",
+]
+
+
+def make_model(settings: c.Model, images: Images, seed: int) -> Model:
+    """The network that the settings name, for these images; or the one of a file.
+
+    Raises:
+        GraphError: unknown network or option. DataError, ShapeError: it does not fit the images.
+    """
+    if settings.file is not None:
+        return check_fits(read_model(settings.file), images)
+    return models.build(
+        settings.network,
+        images.shape,
+        images.classes,
+        seed=seed,
+        init=settings.init,
+        **settings.options,
+    )
+
+
+def read_model(path: str | os.PathLike[str]) -> Model:
+    """Read a model file, made by sentei.io.save."""
+    return load(path)
+
+
+def check_fits(model: Model, images: Images) -> Model:
+    """DataError when the images or classes are not those that the network takes."""
+    if model.input_shape != images.shape:
+        raise DataError(
+            f"data: images must have shape {model.input_shape} as the network takes them, "
+            f"got {images.shape} (data.size resizes them)"
+        )
+    outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
+    if outputs != images.classes:
+        raise DataError(
+            f"data: {images.train.name} must have as many classes as the network has outputs, "
+            f"{outputs}, got {images.classes}"
+        )
+    return model
+
+
+def network_name(model: Model) -> str:
+    """Name of the network that a model was built from."""
+    about = model.meta.get("network")
+    name = about.get("name") if isinstance(about, dict) else None
+    return name if isinstance(name, str) and name else "network"
+
+
+def make_loss(settings: c.Train) -> losses.Loss:
+    return losses.CrossEntropy() if settings.loss == "softmax" else losses.SigmoidCrossEntropy()
+
+
+def make_optimizer(settings: c.Train, lr: float | None = None) -> optim.Optimizer:
+    """The optimizer; `lr` goes before the settings' own.
+
+    Raises:
+        DataError: semi_sync with another optimizer than sgd.
+    """
+    common: dict[str, Any] = {
+        "lr": settings.lr if lr is None else lr,
+        "weight_decay": settings.weight_decay,
+        "l2": settings.l2,
+    }
+    if settings.semi_sync and settings.optimizer != "sgd":
+        raise DataError(f"train: semi_sync must go with sgd, got {settings.optimizer!r}")
+    if settings.optimizer == "sgd":
+        sgd = optim.SGD(**common, momentum=settings.momentum)
+        return optim.SemiSync(sgd, settings.semi_sync_layers) if settings.semi_sync else sgd
+    kinds = {"adagrad": optim.AdaGrad, "rmsprop": optim.RMSprop, "adam": optim.Adam}
+    made: optim.Optimizer = kinds[settings.optimizer](**common)
+    return made
+
+
+def make_schedule(settings: c.Train, steps: int) -> optim.Schedule:
+    """The schedule; a cosine falls over all epochs, or over `steps` steps."""
+    s = settings.schedule
+    if s.kind == "step":
+        return optim.Step(tuple(s.milestones), s.factor, s.per)
+    if s.kind == "inverse":
+        return optim.Inverse(s.tau, s.per)
+    if s.kind == "cosine":
+        total = settings.epochs if s.per == "epoch" else steps
+        return optim.Cosine(max(total, 1), s.floor, s.per)
+    return optim.Constant()
+
+
+def make_regularizers(settings: c.Regularizers) -> list[regularizers.Regularizer]:
+    found: list[regularizers.Regularizer] = []
+    if settings.sparse:
+        form = "channel" if settings.channelwise else "neuron"
+        found.append(regularizers.LogActivity(settings.sparse, form=form))  # type: ignore[arg-type]
+    if settings.discriminant:
+        found.append(regularizers.Discriminant(settings.discriminant))
+    return found

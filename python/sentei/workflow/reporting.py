@@ -1,0 +1,202 @@
+"""Gather what a run came to into a Report, and say whether it is what was asked for."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sentei import _core, io
+from sentei.model import Model
+from sentei.passes import Costs, costs
+from sentei.prune.iterative import PruneResult
+from sentei.prune.preview import preview
+from sentei.prune.scores import LayerScores
+from sentei.prune.target import Target
+from sentei.report import Report, summarise_events
+from sentei.report.schema import Latency
+from sentei.workflow.config import Config
+from sentei.workflow.doctor import cpu_model, versions
+from sentei.workflow.factory import network_name
+from sentei.workflow.latency import measure
+from sentei.workflow.session import Session
+from sentei.workflow.stages import make_target
+
+__all__ = ["basics", "build_report", "failures"]
+
+_LAYERS = ("conv2d", "linear")
+
+
+def basics(config: Config, command: str) -> dict[str, Any]:
+    """The parts that say where and with what."""
+    threads = _core.threads()
+    return {
+        "command": command,
+        "seed": config.run.seed,
+        "versions": versions(),
+        "machine": {
+            "cpu": cpu_model(),
+            "isa": str(_core.isa_info()["active"]),
+            "threads": threads,
+        },
+    }
+
+
+def latencies(config: Config, models: Sequence[Model]) -> list[dict[str, Latency]] | None:
+    """Measured latency of the models; None when the settings leave it out."""
+    if not config.run.latency_seconds or not config.run.batches:
+        return None
+    return measure(models, config.run.batches, config.run.latency_seconds)
+
+
+def build_report(
+    session: Session, model: Model, pruned: Model | None, result: PruneResult | None
+) -> Report:
+    """Evaluate, time and gather.
+
+    Args:
+        model: before pruning (or the trained one). pruned: after; None: nothing was pruned.
+        result: of the pruner, when this process pruned.
+    """
+    config, run, images = session.config, session.run, session.images
+    session.watch.stage("measuring accuracy and latency")
+    events = run.read()
+    plan = run.read_plan()
+    loader = images.plain(images.test)
+    judged = [_judge(m, loader, config) for m in (model, pruned) if m is not None]
+    session.heed()
+    start = time.perf_counter()
+    timed = latencies(config, [m for m in (model, pruned) if m is not None])
+    bench = time.perf_counter() - start
+    gathered = summarise_events(events)
+    report: dict[str, Any] = {
+        **basics(config, session.command),
+        "command_line": plan.get("command_line", ""),
+        "created": plan.get("created", ""),
+        "network": network_name(model),
+        "dataset": images.train.name,
+        "config": config.model_dump(exclude_none=True),
+        **gathered,
+        "verified": None,
+    }
+    before, after = costs(model.graph), None if pruned is None else costs(pruned.graph)
+    report["accuracy"] = _change(judged, "accuracy")
+    report["loss"] = _change(judged, "loss")
+    for kind in ("macs", "flops", "params"):
+        values = [getattr(c, kind) for c in (before, after) if c is not None]
+        report[kind] = _pair(values)
+    files = [run.model] if pruned is None else [run.model, run.pruned]
+    report["file_bytes"] = _pair([os.path.getsize(f) for f in files])
+    if timed is not None:
+        report["latency_ms"] = _pair(timed)
+    report["layers"] = _layers(before, after, model, pruned)
+    if pruned is not None:
+        report.update(_pruning(session, model, pruned, before, result))
+    spent = dict(gathered.get("seconds", {}))
+    now = time.perf_counter() - session.start
+    earlier = sum(e["seconds"] for e in events if e.get("event") == "session_end")
+    total = now + earlier
+    run.event("session_end", seconds=now)
+    report["seconds"] = {**spent, "bench": bench if timed is not None else None, "total": total}
+    return report  # type: ignore[return-value]
+
+
+def _judge(model: Model, loader: Any, config: Config) -> dict[str, float]:
+    from sentei.train import evaluate
+    from sentei.workflow.factory import make_loss
+
+    return evaluate(model, loader, make_loss(config.train), loader.batch_size)
+
+
+def _pair(values: Sequence[Any]) -> dict[str, Any]:
+    return {"before": values[0], "after": values[1] if len(values) > 1 else None}
+
+
+def _change(judged: Sequence[Mapping[str, float]], key: str) -> dict[str, Any]:
+    return _pair([j.get(key) for j in judged])
+
+
+def _width(model: Model, node: str) -> int:
+    w = model.graph.node(node).input("w")
+    spec = model.graph.values[w or ""].spec
+    return 0 if spec is None else spec.shape[0]
+
+
+def _layers(
+    before: Costs, after: Costs | None, model: Model, pruned: Model | None
+) -> list[dict[str, Any]]:
+    left = {n.name: n for n in after.nodes} if after is not None else {}
+    rows = []
+    for n in before.nodes:
+        if n.op not in _LAYERS:
+            continue
+        row: dict[str, Any] = {
+            "name": n.name,
+            "op": n.op,
+            "before": _width(model, n.name),
+            "after": None,
+            "macs_before": n.macs,
+            "macs_after": None,
+        }
+        if pruned is not None and n.name in left:
+            row |= {"after": _width(pruned, n.name), "macs_after": left[n.name].macs}
+        rows.append(row)
+    return rows
+
+
+def _pruning(
+    session: Session, model: Model, pruned: Model, original: Costs, result: PruneResult | None
+) -> dict[str, Any]:
+    p = session.config.prune
+    target = make_target(p)
+    reached = target.reached(costs(pruned.graph), original)
+    steps = pruned.meta.get("history", [])
+    worst = max((float(s["max_abs_diff"]) for s in steps), default=None)
+    look = preview(model, target, include=p.include, ignore=p.ignore, floor=p.floor)
+    return {
+        # every removal was compared with its masked network; a difference raises
+        "verified": _same_from_file(session, pruned) if steps else None,
+        "verify": {"max_abs_diff": worst, "tolerance": None},
+        "target": _target(target, original, reached),
+        "criterion": {
+            "name": p.criterion,
+            "normalize": f"L{p.normalize:g}" if p.normalize else None,
+        },
+        "scores": _scores(result.scores if result is not None else ()),
+        "skipped": [{"layer": x.name, "reason": x.reason} for x in look.layers if x.reason],
+    }
+
+
+def _same_from_file(session: Session, pruned: Model) -> bool:
+    """Whether the file that is left gives the same bits as the network in memory."""
+    images = session.images
+    some = images.standardize.apply(images.test.images[:100])
+    return bool(np.array_equal(io.load(session.run.pruned).predict(some), pruned.predict(some)))
+
+
+def _target(target: Target, original: Costs, reached: bool) -> dict[str, Any]:
+    whole = max(target.measure(original), 1)
+    return {
+        "text": target.describe(original),
+        "kind": target.kind,
+        "remaining": target.budget(original) / whole,
+        "reached": reached,
+    }
+
+
+def _scores(scores: Sequence[LayerScores]) -> list[dict[str, Any]]:
+    return [{"layer": s.layer, "values": [float(v) for v in s.values]} for s in scores]
+
+
+def failures(report: Mapping[str, Any]) -> list[str]:
+    """Why a run is no success: a missed target, a failed or missing proof. Empty: all is well."""
+    found = []
+    if report.get("target"):
+        if not report["target"]["reached"]:
+            found.append(f"the target was missed: {report['target']['text']}")
+        if report.get("verified") is False:
+            found.append("the file of the pruned network does not compute what the network does")
+    return found

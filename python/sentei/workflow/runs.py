@@ -1,0 +1,270 @@
+"""Whole runs: train, prune, demo, and going on with one that was stopped."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sentei import device, io
+from sentei.errors import DataError
+from sentei.model import Model
+from sentei.prune.iterative import TargetUnreachableError
+from sentei.prune.preview import Preview, preview
+from sentei.prune.target import Target
+from sentei.report import write_report
+from sentei.workflow.config import Config
+from sentei.workflow.datasets import Images, data_settings, load_images, model_standardize
+from sentei.workflow.factory import (
+    check_fits,
+    make_model,
+    make_optimizer,
+    make_regularizers,
+    network_name,
+    read_model,
+)
+from sentei.workflow.reporting import build_report, failures
+from sentei.workflow.run_dir import RunDir, RunDirError
+from sentei.workflow.session import InterruptedRunError, Session
+from sentei.workflow.settings import load_config, make_config, read_toml
+from sentei.workflow.stages import make_target, prune_stage, train_stage
+from sentei.workflow.watch import Watch
+
+__all__ = ["Plan", "RunResult", "plan", "prune", "prune_config", "resume", "start", "train"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to. report: as in report.json. problems: why it is no success, if it is none."""
+
+    run_dir: Path
+    report: dict[str, Any]
+    model: Model
+    pruned: Model | None
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that has been checked and not begun."""
+
+    command: str
+    config: Config
+    run_dir: Path
+    images: Images
+    model: Model
+    preview: Preview | None
+    target: Target | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as JSON data."""
+        c = self.model.costs()
+        out: dict[str, Any] = {
+            "command": self.command,
+            "run_dir": str(self.run_dir),
+            "network": network_name(self.model),
+            "dataset": self.images.train.name,
+            "images": {k: len(getattr(self.images, k)) for k in ("train", "val", "test")},
+            "macs": c.macs,
+            "flops": c.flops,
+            "params": c.params,
+            "config": self.config.model_dump(exclude_none=True),
+        }
+        if self.preview is not None and self.target is not None:
+            out["prune"] = {
+                "target": self.target.describe(self.preview.original),
+                "reachable": self.preview.reachable,
+                "smallest_flops": self.preview.smallest.flops,
+                "smallest_params": self.preview.smallest.params,
+                "layers": [
+                    {"name": x.name, "width": x.width, "prunable": x.prunable, "reason": x.reason}
+                    for x in self.preview.layers
+                ],
+            }
+        return out
+
+
+def plan(config: Config, command: str) -> Plan:
+    """Check everything that can be checked before any work; nothing is written.
+
+    Raises:
+        SenteiError, ValueError, FileNotFoundError: a setting, a file or a combination of them is wrong.
+    """
+    _use_machine(config)
+    if command == "prune" and config.model.file is None:
+        raise DataError("prune: model.file must be given, a file that `sentei train` wrote")
+    loaded = None if config.model.file is None else read_model(config.model.file)
+    scaling = model_standardize(loaded.meta) if loaded is not None else None
+    images = load_images(config.data, config.run.seed, scaling)
+    model = loaded
+    if model is None:
+        model = make_model(config.model, images, config.run.seed)
+    check_fits(model, images)
+    make_optimizer(config.train)
+    make_regularizers(config.train.regularizers)
+    if config.train.batch > len(images.train):
+        raise DataError(
+            f"train: batch must be at most the number of training images, {len(images.train)}, "
+            f"got {config.train.batch}"
+        )
+    look, target = None, None
+    if command in ("prune", "demo"):
+        p = config.prune
+        target = make_target(p)
+        _check_criterion(p.criterion)
+        look = preview(model, target, include=p.include, ignore=p.ignore, floor=p.floor)
+        if not look.reachable:
+            raise TargetUnreachableError(
+                f"prune: the target must be reachable, but {target.describe(look.original)} is below "
+                f"the smallest network that prune.floor and prune.ignore allow, "
+                f"{target.measure(look.smallest):,} of {target.measure(look.original):,} {target.kind}"
+            )
+    return Plan(
+        command,
+        config,
+        RunDir.place(config, command, network_name(model)),
+        images,
+        model,
+        look,
+        target,
+    )
+
+
+def prune_config(
+    file: str | os.PathLike[str] | None = None,
+    pairs: Iterable[str] = (),
+    flags: Mapping[str, Any] | None = None,
+) -> Config:
+    """Settings for work on a model file: what is not given is taken from the file's own notes.
+
+    Arguments as settings.load_config; the file is that of model.file.
+    """
+    pairs = tuple(pairs)
+    given = load_config(file, pairs, flags)
+    if given.model.file is None:
+        return given
+    meta = read_model(given.model.file).meta
+    base: dict[str, Any] = {}
+    if settings := data_settings(meta):
+        base["data"] = settings
+        if given.data.name != settings.get("name") and "name" in given.data.model_fields_set:
+            # other images than those of the file: only how they are prepared is kept
+            base["data"] = {k: settings[k] for k in ("size",) if k in settings}
+    if isinstance(train := meta.get("train"), Mapping):
+        base["train"] = {k: v for k, v in train.items() if k != "schedule"}
+    return load_config(file, pairs, flags, base)
+
+
+def _use_machine(config: Config) -> None:
+    device.require(config.run.device)
+    if config.run.threads is not None:
+        device.set_threads(config.run.threads)
+
+
+def _check_criterion(name: str) -> None:
+    from sentei.prune.importance import criterion
+
+    criterion(name)
+
+
+def train(config: Config, watch: Watch | None = None, words: str = "") -> RunResult:
+    """Train a network and write its run folder.
+
+    Args:
+        config: what to do. watch: shows progress. words: the command line, for the report.
+    Raises:
+        SenteiError, ValueError: before any work, something is wrong with the settings or the data.
+        NonFiniteError: numbers blew up. InterruptedRunError: Ctrl-C.
+    """
+    return start(plan(config, "train"), watch, words)
+
+
+def prune(config: Config, watch: Watch | None = None, words: str = "") -> RunResult:
+    """Prune the network in config.model.file and write a run folder; arguments as `train`.
+
+    Raises:
+        As `train`; and TargetUnreachableError, VerificationError.
+    """
+    return start(plan(config, "prune"), watch, words)
+
+
+def start(made: Plan, watch: Watch | None = None, words: str = "") -> RunResult:
+    """Carry out a plan."""
+    run = RunDir.create(made.run_dir, made.command, made.config, words)
+    if made.command == "prune":
+        io.save(made.model, run.model)  # the folder is complete, whatever becomes of the file
+    return _go(Session(run, made.config, made.images, watch or Watch(), made.command))
+
+
+def resume(run_dir: str | os.PathLike[str], watch: Watch | None = None) -> RunResult:
+    """Go on with a run that was stopped; the result is bit for bit that of a run that was not.
+
+    Raises:
+        RunDirError: no run lies there, or it is finished. Others as `train`.
+    """
+    run = RunDir.reopen(run_dir)
+    what = run.read_plan()
+    command = what["command"]
+    if command not in ("train", "prune", "demo"):
+        raise RunDirError(
+            f"run folder: {run.plan} must be of train, prune or demo, got {command!r}"
+        )
+    if what.get("finished"):
+        raise RunDirError(
+            f"run folder: {run.path} must hold an unfinished run, this one is finished"
+        )
+    config = make_config(read_toml(run.config))
+    _use_machine(config)
+    scaling = None
+    if run.model.is_file():
+        scaling = model_standardize(io.load(run.model).meta)
+    elif config.model.file is not None:
+        scaling = model_standardize(io.load(config.model.file).meta)
+    images = load_images(config.data, config.run.seed, scaling)
+    return _go(Session(run, config, images, watch or Watch(), command, resumed=True))
+
+
+def _go(session: Session) -> RunResult:
+    run = session.run
+    try:
+        with session.interrupt:
+            return _stages(session)
+    except KeyboardInterrupt:
+        run.event("interrupted")
+        raise InterruptedRunError(run.path, session.stored()) from None
+    except Exception as e:
+        run.event("failed", error=str(e))
+        raise
+    finally:
+        session.watch.close()
+
+
+def _stages(session: Session) -> RunResult:
+    run = session.run
+    session.start = time.perf_counter()
+    run.event("session", resumed=session.resumed, command=session.command)
+    model = io.load(run.model) if session.command == "prune" else train_stage(session)
+    pruned, result = None, None
+    if session.command in ("prune", "demo"):
+        pruned, result = prune_stage(session, model)
+    report = dict(build_report(session, model, pruned, result))
+    write_report(run.path, report)
+    run.write_metrics()
+    session.drop_checkpoint()
+    run.event("finished")
+    run.write_plan({**run.read_plan(), "finished": True})
+    return RunResult(run.path, _from_json(run), model, pruned, tuple(failures(report)))
+
+
+def _from_json(run: RunDir) -> dict[str, Any]:
+    import json
+
+    found: Mapping[str, Any] = json.loads((run.path / "report.json").read_text(encoding="utf-8"))
+    return dict(found)

@@ -1,0 +1,250 @@
+"""The stages of a run: fit, prune, fine-tune; each goes on from its own checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sentei import io
+from sentei.errors import DataError
+from sentei.model import Model
+from sentei.optim import Cosine, Optimizer, Schedule
+from sentei.passes import Costs, costs
+from sentei.prune.iterative import IterativePruner, PruneResult, PruneStep
+from sentei.prune.target import Target
+from sentei.train import BestWeights, Callback, EarlyStopping, Trainer, recalibrate_bn
+from sentei.workflow import config as c
+from sentei.workflow.factory import (
+    make_loss,
+    make_model,
+    make_optimizer,
+    make_regularizers,
+    make_schedule,
+)
+from sentei.workflow.session import PHASE, Keeper, Session
+
+__all__ = ["make_pruner", "make_target", "prune_stage", "train_stage"]
+
+
+def make_target(settings: c.Prune) -> Target:
+    """The target of the settings; DataError unless exactly one is given."""
+    given = settings.targets
+    if len(given) != 1:
+        raise DataError(
+            "prune: exactly one of prune.flops, prune.macs, prune.params must be given, "
+            f"got {', '.join(given) or 'none'}"
+        )
+    return Target(**given)
+
+
+def train_stage(session: Session) -> Model:
+    """Train from the initial weights, or go on; the result is in model.safetensors too."""
+    s, run = session.config.train, session.run
+    if session.resumed and run.model.is_file():
+        return io.load(run.model)
+    model = make_model(session.config.model, session.images, session.config.run.seed)
+    session.watch.stage(
+        f"training {model.meta.get('network', {}).get('name', 'the network')} on "
+        f"{len(session.images.train):,} images for {s.epochs} epochs"
+    )
+    steps = len(session.images.training(s.batch, session.config.run.seed))
+    fitted = _fit(
+        session,
+        model,
+        "train",
+        s.epochs,
+        make_optimizer(s),
+        make_schedule(s, s.epochs * steps),
+        patience=s.patience,
+        best=s.best_weights,
+    )
+    fitted.meta = session.about(fitted)
+    io.save(fitted, run.model)
+    session.drop_checkpoint()
+    session.heed()
+    return fitted
+
+
+def _fit(
+    session: Session,
+    model: Model,
+    phase: str,
+    epochs: int,
+    optimizer: Optimizer,
+    schedule: Schedule,
+    *,
+    patience: int | None = None,
+    best: bool = False,
+) -> Model:
+    seed, s = session.config.run.seed, session.config.train
+    keeper = Keeper(session, phase, epochs)
+    keep_best = BestWeights("val_accuracy") if best and patience is None else None
+    callbacks: list[Callback] = [keep_best] if keep_best is not None else []
+    if patience is not None:
+        stopping = EarlyStopping(patience, monitor="val_accuracy", restore_best_weights=best)
+        callbacks.append(stopping)
+    callbacks.append(keeper)
+    if session.saved_phase() == phase:
+        trainer = Trainer.resume(session.run.checkpoint, callbacks=callbacks)
+        trainer.model.meta.pop(PHASE, None)
+    else:
+        trainer = Trainer(
+            model,
+            optimizer,
+            make_loss(s),
+            batch=s.batch,
+            seed=seed,
+            schedule=schedule,
+            regularizers=make_regularizers(s.regularizers),
+            callbacks=callbacks,
+        )
+    train, val = session.images.training(s.batch, seed), session.images.plain(session.images.val)
+    session.watch.fit_start(epochs, epochs * len(train), trainer.step)
+    try:
+        trainer.fit(train, val, epochs=epochs, progress="none")
+    finally:
+        session.watch.fit_end()
+    if keep_best is not None:
+        keep_best.restore_best(trainer.model)
+    if trainer.stopped is not None:
+        session.watch.note(f"stopped after epoch {trainer.epoch}: {trainer.stopped}")
+    return trainer.model
+
+
+def make_pruner(
+    session: Session,
+    model: Model,
+    trainer: Trainer | None,
+    original: Costs | None = None,
+    history: Sequence[PruneStep] = (),
+) -> IterativePruner:
+    """The pruner of the settings."""
+    p, seed = session.config.prune, session.config.run.seed
+    images = session.images
+    pixels, labels = images.sample(p.score_images, seed)
+    return IterativePruner(
+        model,
+        make_target(p),
+        criterion=p.criterion,
+        normalize=p.normalize or None,
+        trainer=trainer,
+        train=images.training(session.config.train.batch, seed),
+        val=images.plain(images.val),
+        score_images=pixels,
+        score_labels=labels,
+        retrain_steps=p.retrain_steps,
+        per_round=p.per_round,
+        evaluate_every=p.evaluate_every,
+        include=p.include,
+        ignore=p.ignore,
+        floor=p.floor,
+        score_batch=min(100, len(pixels)),
+        history=history,
+        original=original,
+    )
+
+
+def prune_stage(session: Session, model: Model) -> tuple[Model, PruneResult | None]:
+    """Prune, fine-tune and recalibrate, or go on; the result is in pruned.safetensors too.
+
+    Returns:
+        The pruned model, and the pruner's result when this process did a part of the pruning.
+    """
+    p, s, run = session.config.prune, session.config.train, session.run
+    if session.resumed and run.pruned.is_file():
+        return io.load(run.pruned), None
+    phase = session.saved_phase()
+    result: PruneResult | None = None
+    if phase == "finetune":
+        smaller = io.load(run.checkpoint)
+    else:
+        result = _remove(session, model, resumed=phase == "prune")
+        smaller = result.model
+        session.heed()
+    if p.finetune_epochs:
+        session.watch.stage(f"fine-tuning for {p.finetune_epochs} epoch(s)")
+        steps = len(session.images.training(s.batch, session.config.run.seed))
+        lr = p.finetune_lr or p.lr or s.lr
+        schedule = Cosine(p.finetune_epochs * steps, per="step")
+        smaller = _fit(
+            session, smaller, "finetune", p.finetune_epochs, make_optimizer(s, lr), schedule
+        )
+    if p.recalibrate_bn:
+        seed = session.config.run.seed
+        loader = session.images.training(s.batch, seed)
+        recalibrate_bn(smaller, loader, p.recalibrate_bn, s.batch, seed)
+    smaller.meta = session.about(smaller)
+    smaller.meta["prune"] = {
+        **p.model_dump(exclude_none=True),
+        "target": make_target(p).describe(costs(model.graph)),
+    }
+    io.save(smaller, run.pruned)
+    session.drop_checkpoint()
+    session.heed()
+    return smaller, result
+
+
+def _remove(session: Session, model: Model, resumed: bool) -> PruneResult:
+    p, s, run = session.config.prune, session.config.train, session.run
+    original = costs(model.graph)
+    history: list[PruneStep] = []
+    if resumed:
+        trainer = Trainer.resume(run.checkpoint)
+        trainer.model.meta.pop(PHASE, None)
+        history = [step_of(d) for d in trainer.model.meta.get("history", [])]
+        _log_missing(session, history)
+    else:
+        model = _afresh(model)
+        trainer = Trainer(
+            model,
+            make_optimizer(s, p.lr),
+            make_loss(s),
+            batch=s.batch,
+            seed=session.config.run.seed,
+            regularizers=make_regularizers(s.regularizers),
+        )
+    pruner = make_pruner(session, trainer.model, trainer, original, history)
+    words = pruner.target.describe(original)
+    session.watch.stage(f"pruning by {p.criterion}: {words}")
+    session.watch.prune_start(pruner.target, original, costs(trainer.model.graph))
+
+    def on_step(step: PruneStep, now: Model, current: Any) -> None:
+        run.event("prune_step", **step.to_json())
+        session.watch.prune_step(step, costs(now.graph))
+        if step.step % p.checkpoint_every == 0 or session.interrupt.asked:
+            session.save(current, "prune")
+        session.heed()
+
+    pruner.on_step = on_step
+    try:
+        result = pruner.run()
+    finally:
+        session.watch.prune_end()
+    run.write_metrics()
+    return result
+
+
+def _afresh(model: Model) -> Model:
+    """A copy whose history of pruning is empty; that of an earlier pruning is kept apart."""
+    model = model.copy()
+    if "history" in model.meta:
+        before = {k: model.meta.pop(k) for k in ("history", "prune") if k in model.meta}
+        model.meta["earlier"] = [*model.meta.get("earlier", []), before]
+    return model
+
+
+def _log_missing(session: Session, history: Sequence[PruneStep]) -> None:
+    """Events of steps that the checkpoint holds and the stopped process had not written yet."""
+    logged = {e.get("step") for e in session.run.read() if e.get("event") == "prune_step"}
+    for step in history:
+        if step.step not in logged:
+            session.run.event("prune_step", **step.to_json())
+
+
+def step_of(data: Mapping[str, Any]) -> PruneStep:
+    """A step as a checkpoint keeps it."""
+    try:
+        members = tuple((str(layer), int(channel)) for layer, channel in data["members"])
+        return PruneStep(**{**data, "members": members})
+    except (KeyError, TypeError, ValueError) as e:
+        raise DataError(f"resume: the history of pruning must be whole, got {e!r}") from None

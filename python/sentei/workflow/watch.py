@@ -1,0 +1,46 @@
+"""What a person sees of a run; the base shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sentei.passes import Costs
+from sentei.prune.iterative import PruneStep
+from sentei.prune.target import Target
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """Hooks of a run, in the order in which they are called. Override what is to be shown."""
+
+    def stage(self, text: str) -> None:
+        """A part of the run begins."""
+
+    def fit_start(self, epochs: int, steps: int, done: int) -> None:
+        """Training begins: epochs and steps in all, steps done before."""
+
+    def fit_step(self, done: int, loss: float, accuracy: float | None, rate: float) -> None:
+        """A training step is done; running means of the epoch, images per second."""
+
+    def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
+        """An epoch is done."""
+
+    def fit_end(self) -> None:
+        """Training is over."""
+
+    def prune_start(self, target: Target, original: Costs, now: Costs) -> None:
+        """Pruning begins (or goes on, from `now`)."""
+
+    def prune_step(self, step: PruneStep, now: Costs) -> None:
+        """A channel is gone and its retraining done."""
+
+    def prune_end(self) -> None:
+        """Pruning is over."""
+
+    def note(self, text: str) -> None:
+        """Say something in one line."""
+
+    def close(self) -> None:
+        """The end, whatever it is."""

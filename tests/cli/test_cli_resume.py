@@ -1,0 +1,160 @@
+"""A run that was stopped anywhere and resumed ends with the bits of one that was not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command import sentei
+from sentei import io
+from sentei.report import read_events
+from sentei.workflow import InterruptedRunError, Watch, resume, start
+from sentei.workflow.demonstration import demo_plan
+from sentei.workflow.run_dir import RunDir
+
+
+def demo_of(small: list[str], folder: Path):
+    flags = {"run.run_dir": str(folder)}
+    return demo_plan(quick=True, pairs=tuple(small[1::2]), flags=flags)
+
+
+@pytest.fixture(scope="module")
+def whole(small, tmp_path_factory) -> Path:
+    """The run that was not stopped."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    assert start(demo_of(small, folder)).ok
+    return folder
+
+
+def same(a: Path, b: Path) -> None:
+    for name in ("model", "pruned"):
+        x, y = (io.load(d / f"{name}.safetensors") for d in (a, b))
+        assert x.arrays().keys() == y.arrays().keys()
+        for key, array in x.arrays().items():
+            assert np.array_equal(array, y.arrays()[key]), key
+    steps = [
+        [
+            (s["layer"], s["channel"], s["score"])
+            for s in io.load(d / "pruned.safetensors").meta["history"]
+        ]
+        for d in (a, b)
+    ]
+    assert steps[0] == steps[1]
+    epochs = [
+        {
+            (e["phase"], e["epoch"]): e["loss"]
+            for e in read_events(d / "events.jsonl")
+            if e["event"] == "epoch"
+        }
+        for d in (a, b)
+    ]
+    assert epochs[0] == epochs[1]
+
+
+class Stop(Watch):
+    """Presses Ctrl-C at one moment of a run."""
+
+    def __init__(self, hook: str, count: int) -> None:
+        self.hook, self.left = hook, count
+
+    def _seen(self, hook: str) -> None:
+        if hook == self.hook:
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def stage(self, text):
+        self._seen(f"stage {text.split()[0]}")
+        self._phase = text.split()[0]
+
+    def fit_step(self, done, loss, accuracy, rate):
+        self._seen(f"step of {self._phase}")
+
+    def epoch(self, row, epochs):
+        self._seen(f"epoch of {self._phase}")
+
+    def prune_step(self, step, now):
+        self._seen("prune_step")
+
+
+MOMENTS = [
+    ("step of training", 3),
+    ("step of training", 10),  # the last step of an epoch
+    ("epoch of training", 1),
+    ("stage pruning", 1),
+    ("prune_step", 1),
+    ("prune_step", 5),
+    ("step of fine-tuning", 4),
+    ("stage measuring", 1),
+]
+
+
+@pytest.mark.parametrize(("hook", "count"), MOMENTS)
+def test_stopped_and_resumed_is_never_stopped(hook, count, whole, small, tmp_path):
+    folder = tmp_path / "run"
+    stop = Stop(hook, count)
+    with pytest.raises(InterruptedRunError) as e:
+        start(demo_of(small, folder), stop)
+    assert stop.left <= 0 and e.value.run_dir == folder
+    assert not (folder / "report.json").exists()
+    result = resume(folder)
+    assert result.ok
+    same(whole, folder)
+    assert not (folder / "checkpoint.safetensors").exists()
+
+
+def test_stopped_twice(whole, small, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(InterruptedRunError):
+        start(demo_of(small, folder), Stop("step of training", 5))
+    with pytest.raises(InterruptedRunError):
+        resume(folder, Stop("prune_step", 4))
+    assert resume(folder).ok
+    same(whole, folder)
+
+
+def test_ctrl_c_in_a_process_then_resume(whole, small, tmp_path):
+    folder = tmp_path / "run"
+    words = [sys.executable, "-m", "sentei", "demo", "--quick", *small, "--run-dir", str(folder)]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    events = folder / "events.jsonl"
+    while time.monotonic() < end and process.poll() is None:
+        if events.exists() and b"prune_step" in events.read_bytes():
+            break
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "sentei: stopped; checkpoint: " in err and f"sentei resume {folder}" in err
+    assert out == ""
+    result = sentei("resume", folder, "--quiet")
+    assert result.code == 0, result.err
+    same(whole, folder)
+
+
+def test_a_killed_run_goes_on(whole, small, tmp_path):
+    """No chance to say goodbye: an older checkpoint and half a line in events.jsonl."""
+    folder = tmp_path / "run"
+    with pytest.raises(InterruptedRunError):
+        start(demo_of(small, folder), Stop("prune_step", 4))
+    with (folder / "events.jsonl").open("a") as file:
+        file.write('{"event": "prune_step", "step": 999, "la')
+    assert resume(folder).ok
+    same(whole, folder)
+    steps = [e["step"] for e in read_events(folder / "events.jsonl") if e["event"] == "prune_step"]
+    assert 999 not in steps
+
+
+def test_nothing_but_the_plan_is_needed(whole, small, tmp_path):
+    plan = demo_of(small, tmp_path / "run")
+    RunDir.create(plan.run_dir, plan.command, plan.config)
+    assert resume(plan.run_dir).ok
+    same(whole, plan.run_dir)
