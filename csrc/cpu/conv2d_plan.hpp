@@ -61,13 +61,13 @@ constexpr std::int64_t kPackedChannels = 48;
 // sums.
 struct Conv2dWeightSplit {
   WeightMode mode;
-  std::int64_t slots;       // private copies of dw, summed in order at the end
-  std::int64_t panels;      // groups x panels of filters (channels, when depthwise)
-  std::int64_t row_parts;   // 1, or R: one task per row of the filter
+  std::int64_t slots;      // private copies of dw, summed in order at the end
+  std::int64_t panels;     // groups x panels of filters (channels, when depthwise)
+  std::int64_t row_parts;  // 1, or R: one task per row of the filter
   std::int64_t slot_floats;
-  std::int64_t scratch_floats;               // per task
-  std::int64_t patch_pixels, patch_stride;   // patches
-  std::int64_t x_floats;                     // filters_in_lanes: packed x comes first, then dy
+  std::int64_t scratch_floats;              // per task
+  std::int64_t patch_pixels, patch_stride;  // patches
+  std::int64_t x_floats;                    // filters_in_lanes: packed x comes first, then dy
 };
 Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g);
 
