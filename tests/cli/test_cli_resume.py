@@ -71,8 +71,8 @@ class Stop(Watch):
                 os.kill(os.getpid(), signal.SIGINT)
 
     def stage(self, text):
-        self._seen(f"stage {text.split()[0]}")
-        self._phase = text.split()[0]
+        self._phase = text.split()[0].rstrip(",")
+        self._seen(f"stage {self._phase}")
 
     def fit_step(self, done, loss, accuracy, rate):
         self._seen(f"step of {self._phase}")
