@@ -43,7 +43,10 @@ def train_stage(session: Session) -> Model:
     s, run = session.config.train, session.run
     if session.resumed and run.model.is_file():
         return io.load(run.model)
-    model = make_model(session.config.model, session.images, session.config.run.seed)
+    if session.saved_phase() == "train":
+        model = io.load(run.checkpoint)
+    else:
+        model = make_model(session.config.model, session.images, session.config.run.seed)
     session.watch.stage(
         f"training {network_name(model)} on "
         f"{len(session.images.train):,} images, epochs: {s.epochs}"
