@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import string
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -121,3 +123,11 @@ def test_a_file_of_settings_runs(tmp_path, digits):
     plan = result.json()
     assert plan["config"]["train"]["epochs"] == 4 and plan["config"]["train"]["batch"] == 20
     assert plan["images"] == {"train": 216, "val": 24, "test": 60}
+
+
+def test_the_settings_that_the_documentation_shows_are_valid():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.S)
+    assert blocks
+    for block in blocks:
+        make_config(tomllib.loads(block))

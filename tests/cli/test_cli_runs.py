@@ -141,7 +141,7 @@ def test_bench_compares_two(pruned):
     assert text.code == 0 and "batch 2: the second is" in text.out
 
 
-def test_the_same_seed_gives_the_same_bits(trained, small, tmp_path):
+def test_the_same_seed_gives_the_same_bits(trained, small, tmp_path, threads):
     result = sentei("train", *small, "--run-dir", tmp_path / "again", "--quiet", "--threads", 1)
     assert result.code == 0
     a, b = (io.load(d / "model.safetensors").arrays() for d in (trained, tmp_path / "again"))
@@ -187,3 +187,33 @@ def test_early_stopping_and_best_weights(small, tmp_path):
     result = sentei("train", *words, "--run-dir", tmp_path / "o", "--json")
     assert result.code == 0, result.err
     assert len(result.json()["training"]) < 9
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--criterion", "l1_std", "--retrain-steps", 0, "--finetune-epochs", 0],
+        ["--criterion", "trace", "--normalize", 0.5, "--ignore", "conv1"],
+        ["--set", "prune.include=['conv2d', 'linear']", "--floor", 3],
+    ],
+)
+def test_ways_of_pruning(options, trained, small, tmp_path):
+    words = [trained / "model.safetensors", "--params", "70%", *small, *options]
+    result = sentei("prune", *words, "--run-dir", tmp_path / "o", "--json")
+    assert result.code == 0, result.err
+    report = result.json()
+    assert report["params"]["after"] <= 0.7 * report["params"]["before"]
+    assert report["target"]["kind"] == "params" and report["verified"] is True
+    layers = {r["name"]: r for r in report["layers"]}
+    if "--ignore" in options:
+        assert layers["conv1"]["after"] == layers["conv1"]["before"]
+        assert {"layer": "conv1", "reason": "ignored on request"} in report["skipped"]
+    if "--floor" in options:
+        assert min(r["after"] for r in report["layers"]) >= 3
+        assert layers["fc1"]["after"] < layers["fc1"]["before"]
+
+
+def test_nothing_to_remove_is_said(trained, small, tmp_path):
+    words = [trained / "model.safetensors", "--flops", "100%", *small]
+    result = sentei("prune", *words, "--run-dir", tmp_path / "o")
+    assert "Nothing was removed" in result.out

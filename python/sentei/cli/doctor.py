@@ -19,7 +19,7 @@ def doctor(as_json: o.Json = False) -> int:
         print(json.dumps(found, indent=2, default=str))
     else:
         for name, text in _lines(found):
-            print(f"{name:<14}{text}")
+            print(f"{name:<20}{text}")
     return 0 if found["ok"] else 1
 
 
@@ -58,7 +58,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     for name, e in extras.items() if isinstance(extras, dict) else ():
         if isinstance(e, dict):
             word = "present" if e["present"] else f'missing (pip install "sentei[{name}]")'
-            lines.append((f"extra {name}"[:13], word))
+            lines.append((f"extra {name}", word))
     lines.append(("self-test", part("self_test", str)))
     lines += [("PROBLEM", p) for p in found["problems"]]
     return lines

@@ -50,7 +50,8 @@ class _Way:
 
     def left(self, now: Costs) -> str:
         kind = {"flops": "FLOPs", "macs": "MACs", "params": "parameters"}[self.target.kind]
-        return f"{self.target.measure(now) / self.whole:.1%} of {kind} left"
+        goal = f"{self.budget / self.whole:.1%}"
+        return f"{self.target.measure(now) / self.whole:.1%} of {kind} left (target {goal})"
 
 
 def _step_line(step: PruneStep, now: Costs, way: _Way) -> str:

@@ -12,9 +12,7 @@ import numpy as np
 from sentei import _core, io
 from sentei.model import Model
 from sentei.passes import Costs, costs
-from sentei.prune.iterative import PruneResult
 from sentei.prune.preview import preview
-from sentei.prune.scores import LayerScores
 from sentei.prune.target import Target
 from sentei.report import Report, summarise_events
 from sentei.report.schema import Latency
@@ -52,14 +50,11 @@ def latencies(config: Config, models: Sequence[Model]) -> list[dict[str, Latency
     return measure(models, config.run.batches, config.run.latency_seconds)
 
 
-def build_report(
-    session: Session, model: Model, pruned: Model | None, result: PruneResult | None
-) -> Report:
+def build_report(session: Session, model: Model, pruned: Model | None) -> Report:
     """Evaluate, time and gather.
 
     Args:
         model: before pruning (or the trained one). pruned: after; None: nothing was pruned.
-        result: of the pruner, when this process pruned.
     """
     config, run, images = session.config, session.run, session.images
     session.watch.stage("measuring accuracy and latency")
@@ -94,8 +89,10 @@ def build_report(
         report["latency_ms"] = _pair(timed)
     report["layers"] = _layers(before, after, model, pruned)
     if pruned is not None:
-        report.update(_pruning(session, model, pruned, before, result))
+        report.update(_pruning(session, model, pruned, before))
     spent = dict(gathered.get("seconds", {}))
+    tuned = [e for e in events if e.get("event") == "epoch" and e.get("phase") == "finetune"]
+    spent["prune"] += sum(e["seconds"] for e in {e["epoch"]: e for e in tuned}.values())
     now = time.perf_counter() - session.start
     earlier = sum(e["seconds"] for e in events if e.get("event") == "session_end")
     total = now + earlier
@@ -147,9 +144,7 @@ def _layers(
     return rows
 
 
-def _pruning(
-    session: Session, model: Model, pruned: Model, original: Costs, result: PruneResult | None
-) -> dict[str, Any]:
+def _pruning(session: Session, model: Model, pruned: Model, original: Costs) -> dict[str, Any]:
     p = session.config.prune
     target = make_target(p)
     reached = target.reached(costs(pruned.graph), original)
@@ -165,7 +160,7 @@ def _pruning(
             "name": p.criterion,
             "normalize": f"L{p.normalize:g}" if p.normalize else None,
         },
-        "scores": _scores(result.scores if result is not None else ()),
+        "scores": pruned.meta.get("scores", []),
         "skipped": [{"layer": x.name, "reason": x.reason} for x in look.layers if x.reason],
     }
 
@@ -185,10 +180,6 @@ def _target(target: Target, original: Costs, reached: bool) -> dict[str, Any]:
         "remaining": target.budget(original) / whole,
         "reached": reached,
     }
-
-
-def _scores(scores: Sequence[LayerScores]) -> list[dict[str, Any]]:
-    return [{"layer": s.layer, "values": [float(v) for v in s.values]} for s in scores]
 
 
 def failures(report: Mapping[str, Any]) -> list[str]:

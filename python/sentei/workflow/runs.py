@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -237,10 +238,12 @@ def _go(session: Session) -> RunResult:
         with session.interrupt:
             return _stages(session)
     except KeyboardInterrupt:
-        run.event("interrupted")
+        with suppress(OSError):
+            run.event("interrupted")
         raise InterruptedRunError(run.path, session.stored()) from None
     except Exception as e:
-        run.event("failed", error=str(e))
+        with suppress(OSError):  # a full disk must not hide what went wrong
+            run.event("failed", error=str(e))
         raise
     finally:
         session.watch.close()
@@ -251,10 +254,10 @@ def _stages(session: Session) -> RunResult:
     session.start = time.perf_counter()
     run.event("session", resumed=session.resumed, command=session.command)
     model = io.load(run.model) if session.command == "prune" else train_stage(session)
-    pruned, result = None, None
+    pruned: Model | None = None
     if session.command in ("prune", "demo"):
-        pruned, result = prune_stage(session, model)
-    report = dict(build_report(session, model, pruned, result))
+        pruned = prune_stage(session, model)
+    report = dict(build_report(session, model, pruned))
     write_report(run.path, report)
     run.write_metrics()
     session.drop_checkpoint()

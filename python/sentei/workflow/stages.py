@@ -144,22 +144,16 @@ def make_pruner(
     )
 
 
-def prune_stage(session: Session, model: Model) -> tuple[Model, PruneResult | None]:
-    """Prune, fine-tune and recalibrate, or go on; the result is in pruned.safetensors too.
-
-    Returns:
-        The pruned model, and the pruner's result when this process did a part of the pruning.
-    """
+def prune_stage(session: Session, model: Model) -> Model:
+    """Prune, fine-tune and recalibrate, or go on; the result is in pruned.safetensors too."""
     p, s, run = session.config.prune, session.config.train, session.run
     if session.resumed and run.pruned.is_file():
-        return io.load(run.pruned), None
+        return io.load(run.pruned)
     phase = session.saved_phase()
-    result: PruneResult | None = None
     if phase == "finetune":
         smaller = io.load(run.checkpoint)
     else:
-        result = _remove(session, model, resumed=phase == "prune")
-        smaller = result.model
+        smaller = _remove(session, model, resumed=phase == "prune").model
         session.heed()
     if p.finetune_epochs:
         session.watch.stage(f"fine-tuning for {p.finetune_epochs} epoch(s)")
@@ -181,7 +175,7 @@ def prune_stage(session: Session, model: Model) -> tuple[Model, PruneResult | No
     io.save(smaller, run.pruned)
     session.drop_checkpoint()
     session.heed()
-    return smaller, result
+    return smaller
 
 
 def _remove(session: Session, model: Model, resumed: bool) -> PruneResult:
@@ -221,6 +215,9 @@ def _remove(session: Session, model: Model, resumed: bool) -> PruneResult:
     finally:
         session.watch.prune_end()
     run.write_metrics()
+    result.model.meta["scores"] = [
+        {"layer": x.layer, "values": [float(v) for v in x.values]} for x in result.scores
+    ]
     return result
 
 
