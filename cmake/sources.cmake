@@ -38,6 +38,7 @@ set(sentei_kernel_sources
 )
 set(sentei_ops_sources
   csrc/ops/activations.cpp
+  csrc/ops/vmath.cpp
   csrc/ops/add.cpp
   csrc/ops/avg_pool2d.cpp
   csrc/ops/batch_norm.cpp

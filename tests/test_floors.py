@@ -13,9 +13,9 @@ PACKAGE = ROOT / "python" / "sentei"
 
 # A module may use the floors below its own; modules of one floor never use each other.
 FLOORS: list[set[str]] = [
-    {"errors", "suggest"},
+    {"errors", "suggest", "describe"},
     {"_core", "_cuda"},
-    {"tensor", "device"},
+    {"tensor", "device", "describe"},
     {"graph"},
     {"ops"},
     {"passes"},

@@ -272,19 +272,41 @@ NUMBERS = np.array(
 
 # -- the probe ---------------------------------------------------------------------------------
 def test_probe_finds_the_signal_kept(rng):
-    """[I]'s claim: with its rule the signal's variance stays near 1 through padding and pools."""
-    layers = []
-    for _ in range(3):
-        layers += [nn.Conv2d(32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 3, padding=1), nn.ReLU()]
-        layers += [nn.AvgPool2d(2)]
+    """[I]'s claim: its rule keeps the signal's variance near 1 where padding makes Kaiming's shrink.
+
+    On 6 x 6 images a 3 x 3 window with padding 1 sees (16/18)^2 of its taps, so that Kaiming loses a
+    factor 0.79 in every layer.
+    """
+    depth = 8
+    layers = [part for _ in range(depth) for part in (nn.Conv2d(96, 3, padding=1), nn.ReLU())]
     net = nn.Sequential(*layers, nn.Flatten(), nn.Linear(10))
-    images = normal(rng, (32, 16, 16, 3))
-    kept = init.probe(net.build((16, 16, 3), init="henmi_kato"), images)
-    lost = init.probe(net.build((16, 16, 3), init="xavier"), images)
-    assert [r.name for r in kept] == [f"conv{k}" for k in range(1, 7)] + ["fc1"]
-    assert all(0.3 < r.signal < 3 for r in kept), [r.signal for r in kept]
-    assert lost[-1].signal < 0.05
-    assert all(r.gradient is None for r in kept)
+    images = normal(rng, (32, 6, 6, 3))
+    kept = init.probe(net.build((6, 6, 3), init="henmi_kato"), images)
+    lost = init.probe(net.build((6, 6, 3), init="kaiming"), images)
+    assert [r.name for r in kept] == [f"conv{k + 1}" for k in range(depth)] + ["fc1"]
+    assert all(r.op == "conv2d" and r.gradient is None for r in kept[:-1])
+    assert all(0.6 < r.signal < 1.7 for r in kept[:-1]), [r.signal for r in kept]
+    for k in range(depth):
+        share = (16 / 18) ** (
+            2 * k
+        )  # the first layer differs by a factor 2: no ReLU stands before it
+        ratio = lost[k].signal / kept[k].signal / 2 / (16 / 18) ** 2
+        assert ratio == pytest.approx(share, rel=0.02)
+
+
+def test_probe_through_a_pool(rng):
+    """Max pooling of independent values: tau is what it does to the next layer's signal."""
+    net = nn.Sequential(
+        nn.Conv2d(64, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(64, 1), nn.Flatten(), nn.Linear(2)
+    )
+    images = normal(rng, (32, 16, 16, 64))
+    kept = init.probe(net.build((16, 16, 64), init="henmi_kato"), images)
+    lost = init.probe(net.build((16, 16, 64), init="kaiming"), images)
+    assert kept[0].signal == pytest.approx(1, rel=0.1)
+    assert kept[1].signal == pytest.approx(1, rel=0.25)
+    assert lost[1].signal / lost[0].signal == pytest.approx(
+        2 * init.tau_max(4) * kept[1].signal / kept[0].signal, rel=1e-3
+    )
 
 
 def test_probe_of_gradients(rng):

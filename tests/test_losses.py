@@ -22,14 +22,14 @@ TOL = 1e-5
 def loss_of(case: str) -> losses.Loss:
     kind = case.rstrip("_0123456789")
     return {
-        "squared": lambda: losses.Squared(),
+        "squared": losses.Squared,
         "binary_ce": lambda: losses.BinaryCrossEntropy(from_logits=False),
-        "binary_ce_logits": lambda: losses.BinaryCrossEntropy(),
-        "categorical_ce": lambda: losses.CategoricalCrossEntropy(),
-        "softmax_ce": lambda: losses.CrossEntropy(),
-        "logistic": lambda: losses.Logistic(),
-        "exponential": lambda: losses.Exponential(),
-        "hinge": lambda: losses.Hinge(),
+        "binary_ce_logits": losses.BinaryCrossEntropy,
+        "categorical_ce": losses.CategoricalCrossEntropy,
+        "softmax_ce": losses.CrossEntropy,
+        "logistic": losses.Logistic,
+        "exponential": losses.Exponential,
+        "hinge": losses.Hinge,
         "quantile": lambda: losses.Quantile(float(V[f"{case}.tau"])),
         "huber": lambda: losses.Huber(float(V[f"{case}.delta"])),
         "eps_insensitive": lambda: losses.EpsInsensitive(float(V[f"{case}.epsilon"])),
@@ -61,7 +61,8 @@ def test_vectors(case):
 
 @pytest.mark.parametrize("case", [c for c in cases("dense") if c.startswith("cross_entropy")])
 @pytest.mark.parametrize(
-    ("name", "loss"), [("softmax", losses.CrossEntropy()), ("sigmoid", losses.SigmoidCrossEntropy())]
+    ("name", "loss"),
+    [("softmax", losses.CrossEntropy()), ("sigmoid", losses.SigmoidCrossEntropy())],
 )
 def test_labels(case, name, loss):
     y, t = D[f"{case}.logits"], D[f"{case}.labels"]
@@ -95,17 +96,29 @@ def test_truth():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: losses.CrossEntropy().truth(np.array([0, 3]), 3), ShapeError, r"\[0, 3\), the outputs of the network, got 3"),
+        (
+            lambda: losses.CrossEntropy().truth(np.array([0, 3]), 3),
+            ShapeError,
+            r"\[0, 3\), the outputs of the network, got 3",
+        ),
         (lambda: losses.CrossEntropy().truth(np.array([-1]), 3), ShapeError, "got -1"),
-        (lambda: losses.CrossEntropy().truth(np.zeros((2, 3), np.float32), 3), DTypeError, "classes"),
+        (
+            lambda: losses.CrossEntropy().truth(np.zeros((2, 3), np.float32), 3),
+            DTypeError,
+            "classes",
+        ),
         (lambda: losses.Squared().truth(np.zeros((2, 3)), 3), DTypeError, "float32"),
-        (lambda: losses.Squared().truth(np.zeros((2, 4), np.float32), 3), ShapeError, r"\(N, 3\), got \(2, 4\)"),
+        (
+            lambda: losses.Squared().truth(np.zeros((2, 4), np.float32), 3),
+            ShapeError,
+            r"\(N, 3\), got \(2, 4\)",
+        ),
         (lambda: losses.Squared().truth(np.zeros((2, 3), int), 3), ShapeError, r"\(N,\)"),
         (lambda: losses.Quantile(1.0), ValueError, "tau"),
         (lambda: losses.Huber(0.0), ValueError, "delta"),
         (lambda: losses.EpsInsensitive(-1.0), ValueError, "eps"),
     ],
-)  # fmt: skip
+)
 def test_refuses(call, error, message):
     with pytest.raises(error, match=message):
         call()

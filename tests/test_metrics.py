@@ -62,18 +62,38 @@ def test_constant_that_rounds():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: metrics.confusion_matrix(np.zeros(3), np.zeros(3, int)), DTypeError, "actual must be integers"),
-        (lambda: metrics.confusion_matrix(np.zeros(3, int), np.zeros(2, int)), ShapeError, r"\(3,\), got \(2,\)"),
-        (lambda: metrics.confusion_matrix(np.zeros((3, 1), int), np.zeros(3, int)), ShapeError, r"shape \(N,\)"),
-        (lambda: metrics.confusion_matrix(np.array([0, 5]), np.array([0, 1]), 3), ValueError, r"\[0, 3\), got 5"),
-        (lambda: metrics.confusion_matrix(np.array([0, -1]), np.array([0, 1])), ValueError, "got -1"),
+        (
+            lambda: metrics.confusion_matrix(np.zeros(3), np.zeros(3, int)),
+            DTypeError,
+            "actual must be integers",
+        ),
+        (
+            lambda: metrics.confusion_matrix(np.zeros(3, int), np.zeros(2, int)),
+            ShapeError,
+            r"\(3,\), got \(2,\)",
+        ),
+        (
+            lambda: metrics.confusion_matrix(np.zeros((3, 1), int), np.zeros(3, int)),
+            ShapeError,
+            r"shape \(N,\)",
+        ),
+        (
+            lambda: metrics.confusion_matrix(np.array([0, 5]), np.array([0, 1]), 3),
+            ValueError,
+            r"\[0, 3\), got 5",
+        ),
+        (
+            lambda: metrics.confusion_matrix(np.array([0, -1]), np.array([0, 1])),
+            ValueError,
+            "got -1",
+        ),
         (lambda: metrics.accuracy(np.zeros((2, 3))), ShapeError, r"\(K, K\), got \(2, 3\)"),
         (lambda: metrics.binary_precision_recall(np.zeros((3, 3))), ShapeError, r"\(2, 2\)"),
         (lambda: metrics.binary_precision_recall(np.eye(2), 2), ValueError, "positive"),
         (lambda: metrics.mse(np.zeros(3), np.zeros(4)), ShapeError, "mse: y must have shape"),
         (lambda: metrics.r2(np.zeros(0), np.zeros(0)), ShapeError, "at least one value"),
     ],
-)  # fmt: skip
+)
 def test_refuses(call, error, message):
     with pytest.raises(error, match=message):
         call()

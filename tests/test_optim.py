@@ -10,7 +10,7 @@ import pytest
 from helpers import assert_vector, cases, vectors
 from sentei import losses, optim
 from sentei.describe import described, from_description
-from sentei.errors import DataError, GraphError
+from sentei.errors import DataError, GraphError, ShapeError
 from sentei.graph import BATCH, Graph, Spec, op_named
 from sentei.model import Model
 from sentei.ops import LINEAR, LINEAR_BACKWARD_WEIGHT
@@ -117,6 +117,18 @@ def test_schedules():
     assert optim.Constant()(0.3, 7, 7) == 0.3
 
 
+def test_perceptron_vectors():
+    x, t, mu = O["perceptron.x"], O["perceptron.target"], float(O["perceptron.mu"])
+    for n in range(1, len(x) + 1):
+        w, b = optim.perceptron(x[:n], t[:n], mu)
+        assert_vector(w, O["perceptron.w"][n - 1], 1e-6)
+        assert_vector(b, O["perceptron.b"][n - 1], 1e-6)
+    with pytest.raises(ValueError, match="only 0 and 1"):
+        optim.perceptron(x, t * 2)
+    with pytest.raises(ShapeError, match="target must have shape"):
+        optim.perceptron(x, t[:-1])
+
+
 # -- groups -----------------------------------------------------------------------------------
 
 
@@ -169,9 +181,11 @@ def test_given_gradients(case, monkeypatch):
     for t in range(len(v("dW"))):
         before = w.numpy()
         r.run(
-            x=np.eye(d, dtype=np.float32), dy=np.ascontiguousarray(v("dW")[t].T), db=v("db")[t],
+            x=np.eye(d, dtype=np.float32),
+            dy=np.ascontiguousarray(v("dW")[t].T),
+            db=v("db")[t],
             lr=v("lr")[t : t + 1],
-        )  # fmt: skip
+        )
         assert_vector(w.numpy(), v("W")[t], 1e-5)
         assert_vector(b.numpy(), v("b")[t], 1e-5)
         rest = v("group_of_row") != t % (v("group_of_row").max() + 1)
@@ -191,8 +205,13 @@ def network(case: str) -> tuple[Model, optim.SemiSync]:
     hidden, out = v("b1_0").size, v("b2_0").size
     model = mlp([v("X").shape[-1], hidden, out])
     model.load_arrays(
-        {"fc1.weight": v("W1_0"), "fc1.bias": v("b1_0"), "fc2.weight": v("W2_0"), "fc2.bias": v("b2_0")}
-    )  # fmt: skip
+        {
+            "fc1.weight": v("W1_0"),
+            "fc1.bias": v("b1_0"),
+            "fc2.weight": v("W2_0"),
+            "fc2.bias": v("b2_0"),
+        }
+    )
     both = v("group_of_row_2").max() > 0
     opt = optim.SemiSync(
         optim.SGD(float(v("lr")), momentum=float(v("alpha"))), layers="fc*" if both else None
@@ -217,7 +236,12 @@ def test_network_trajectory(case):
             feeds["mask"] = v("dropout_mask")[t].astype(np.float32)
         assert r.step(feeds)
         assert_vector(r.number(step.loss), v("loss")[t], 1e-5)
-        for k, name in (("W1", "fc1.weight"), ("b1", "fc1.bias"), ("W2", "fc2.weight"), ("b2", "fc2.bias")):  # fmt: skip
+        for k, name in (
+            ("W1", "fc1.weight"),
+            ("b1", "fc1.bias"),
+            ("W2", "fc2.weight"),
+            ("b2", "fc2.bias"),
+        ):
             assert_vector(model.tensors[name].numpy(), v(k)[t], 1e-5)
     if not dropout:
         assert_vector(model.predict(v("X_test")), v("logits_test"), 1e-5)
@@ -246,8 +270,8 @@ def test_only_active_rows_are_computed():
     assert ops.count("linear_backward_weight") == 1
     assert ops.count("counter_advance") == 2
     r = StepRunner(step, {**mlp([6, 10, 9, 4]).tensors, **step.states}, 5)
-    rows = next(n for n in step.graph.nodes if n.op.name == "linear_backward_weight_rows")
-    assert r.plan.specs[rows.outputs[0]].shape[0] == 3 + (rows.name != "grad.fc1")  # ceil(10 / 3)
+    rows = [n.outputs[0] for n in step.graph.nodes if n.op.name == "linear_backward_weight_rows"]
+    assert [r.plan.specs[v].shape for v in rows] == [(3, 10), (4, 6)]  # groups 3 3 3 and 4 3 3
 
 
 def test_synchronous_when_everything_is_one_group():
@@ -277,7 +301,10 @@ def test_semi_sync_states_are_checked():
     states = build_step(mlp([4, 10, 3]), losses.CrossEntropy(), (), opt).states
     opt.check_states(states)
     for name, array in itertools.chain(
-        [("fc1.weight.group", np.array([3], np.int32)), ("fc1.weight.group", np.array([-1], np.int32))],
+        [
+            ("fc1.weight.group", np.array([3], np.int32)),
+            ("fc1.weight.group", np.array([-1], np.int32)),
+        ],
         [("fc1.weight.rows", np.arange(10, dtype=np.int32)[::-1].copy())],
         [("fc1.weight.offsets", np.array([0, 4, 7, 99], np.int32))],
     ):

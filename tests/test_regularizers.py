@@ -57,7 +57,10 @@ def test_discriminant():
 
 
 def test_descriptions():
-    for r in (regularizers.LogActivity(0.1, ["a", "b*"], "channel", "output"), regularizers.Discriminant(2.0)):
+    for r in (
+        regularizers.LogActivity(0.1, ["a", "b*"], "channel", "output"),
+        regularizers.Discriminant(2.0),
+    ):
         assert from_description(described(r), regularizers.KINDS) == r
 
 
@@ -77,7 +80,7 @@ def test_refuses(make, message):
 
 def test_refuses_graphs():
     ce = losses.CrossEntropy()
-    with pytest.raises(GraphError, match="layers must name some of .*got 'nowhere'"):
+    with pytest.raises(GraphError, match=r"layers must name some of .*got 'nowhere'"):
         build_step(mlp([4, 3]), ce, [regularizers.LogActivity(1.0, "nowhere")], optim.SGD(0.1))
     with pytest.raises(GraphError, match="network without ReLU"):
         build_step(mlp([4, 3]), ce, [regularizers.LogActivity(1.0)], optim.SGD(0.1))

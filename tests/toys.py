@@ -46,7 +46,7 @@ def mlp(sizes: list[int], seed: int = 0) -> Model:
 def same_bits(a: dict, b: dict) -> None:
     """The same names and the same bits."""
     assert set(a) == set(b)
-    for k in a:
-        x, y = np.asarray(a[k]), np.asarray(b[k])
+    for k, value in a.items():
+        x, y = np.asarray(value), np.asarray(b[k])
         assert x.dtype == y.dtype and x.shape == y.shape, k
         assert x.tobytes() == y.tobytes(), k

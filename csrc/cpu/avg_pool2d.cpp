@@ -46,8 +46,8 @@ void backward(const Pool2d& g, const float* dy, float* dx) {
     const std::int64_t n = row / g.H, h = row % g.H;
     const float* d = dy + n * g.P * g.Q * g.C;
     const Cover p = cover(h, g.sh, 0, g.kh, g.P);
-    for (std::int64_t w = 0; w < g.W; ++w) {
-      const Cover q = cover(w, g.sw, 0, g.kw, g.Q);
+    Cover q = cover(0, g.sw, 0, g.kw, g.Q);
+    for (std::int64_t w = 0; w < g.W; ++w, advance(q, w - 1, g.sw, 0, g.kw, g.Q)) {
       float* out = dx + (row * g.W + w) * g.C;
       over_channels(g.C, [&](std::int64_t c, auto tag) {
         vf sum{};

@@ -27,8 +27,7 @@ struct Conv2dSumPlan {
   std::int64_t segments;  // the sum is cut so that a panel of packed rows stays in the L2 cache
   std::int64_t class_count;
   const Conv2dClass* classes;
-  const std::int32_t*
-      tap_order;  // [R S]: which tap r S + s stands at this place of the packed filter
+  const std::int32_t* tap_order;  // [R S]: the tap r S + s at each place of the packed filter
 };
 
 // The weight gradient: for row r of the filter and for groups of columns s, the list of pixel pairs

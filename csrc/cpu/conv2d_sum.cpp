@@ -39,22 +39,21 @@ SENTEI_NOINLINE void pack(const Problem& p, int64_t group, int64_t panel, int64_
   const Conv2dGeometry& g = *p.args->g;
   const int64_t rows = p.plan->rows, taps = g.R * g.S;
   float* group_packed = p.packed + group * rows * p.out_padded;
-  for_blocks(
-      panel * kPanel, imin(p.out_group, (panel + 1) * kPanel), [&](int64_t k, auto v, int last) {
-        constexpr int V = decltype(v)::value, L = V * kLanes;
-        float* dst = group_packed + k * rows;
-        if (!p.args->backward) {
-          const float* src = p.args->filter + (group * p.out_group + k) * rows;
-          pack_transposed(src + begin, rows, L - kLanes + last, end - begin, dst + begin * L, L);
-          return;
-        }
-        for (int64_t row = begin; row < end; ++row) {
-          const int64_t tap = p.plan->tap_order[row / p.in_group], c = row % p.in_group;
-          pack_vectors<V>(
-              p.args->filter + ((group * p.in_group + c) * taps + tap) * p.out_group + k, 0, 1,
-              last, dst + row * L);
-        }
-      });
+  const int64_t k_end = imin(p.out_group, (panel + 1) * kPanel);
+  for_blocks(panel * kPanel, k_end, [&](int64_t k, auto v, int last) {
+    constexpr int V = decltype(v)::value, L = V * kLanes;
+    float* dst = group_packed + k * rows;
+    if (!p.args->backward) {
+      const float* src = p.args->filter + (group * p.out_group + k) * rows;
+      pack_transposed(src + begin, rows, L - kLanes + last, end - begin, dst + begin * L, L);
+      return;
+    }
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t tap = p.plan->tap_order[row / p.in_group], c = row % p.in_group;
+      pack_vectors<V>(p.args->filter + ((group * p.in_group + c) * taps + tap) * p.out_group + k, 0,
+                      1, last, dst + row * L);
+    }
+  });
 }
 
 // One block of V vectors of k for the images [n0, n1): part `band` of every class.

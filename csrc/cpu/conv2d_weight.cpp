@@ -56,7 +56,7 @@ SENTEI_NOINLINE void add_packed(const Conv2dWeightArgs& a, const Conv2dChunk& ch
   const int64_t pixels = chunk.images * (chunk.p1 - chunk.p0) * g.Q;
   const float* dy = a.dy + (chunk.n0 * g.P + chunk.p0) * g.Q * g.K + at.group * Kg + k_begin;
   float *x_packed = at.scratch, *dy_packed = x_packed + a.split.x_floats;
-  const bool packed = g.K == L;  // dy already is one panel
+  const bool packed = g.G == 1 && g.K == L;  // dy already is one panel
   if (!packed) {
     for_blocks(k_begin, k_end, [&](int64_t k, auto v, int last) {
       pack_vectors<decltype(v)::value>(dy + k - k_begin, g.K, pixels, last,

@@ -7,46 +7,12 @@
 #include "cpu/cross_entropy.hpp"
 
 #include "core/parallel.hpp"
-#include "cpu/simd.hpp"
+#include "cpu/vmath.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
 namespace {
 
 constexpr std::int64_t kTasks = 64, kBlock = 4096;
-
-// exp(x) for x <= 0 to about 1 ulp, 0 below -87.3, NaN where x is NaN.
-SENTEI_INLINE vf exp_negative(vf x) {
-  constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number
-  const vf low = splat(-87.3f);
-  const vf a = x < low ? low : x;  // a NaN stays
-  const vf shifted = fma(a, splat(1.44269504f), splat(kMagic));
-  const vf k = shifted - splat(kMagic);
-  vf r = fma(k, splat(-0.693359375f), a);  // ln 2 in two parts
-  r = fma(k, splat(2.12194440e-4f), r);
-  vf p = splat(1.0f / 5040);
-  p = fma(p, r, splat(1.0f / 720));
-  p = fma(p, r, splat(1.0f / 120));
-  p = fma(p, r, splat(1.0f / 24));
-  p = fma(p, r, splat(1.0f / 6));
-  p = fma(p, r, splat(0.5f));
-  p = fma(p, r, splat(1.0f));
-  p = fma(p, r, splat(1.0f));
-  const vi bits = ((vi)shifted - (vi)splat(kMagic) + 127) << 23;
-  return x < low ? vf{} : p * (vf)bits;
-}
-
-// log(1 + u) for 0 <= u <= 1: 2 atanh(u / (2 + u)), eight terms.
-SENTEI_INLINE vf log1p_unit(vf u) {
-  const vf s = u / (splat(2.0f) + u), q = s * s;
-  vf p = splat(1.0f / 15);
-  p = fma(p, q, splat(1.0f / 13));
-  p = fma(p, q, splat(1.0f / 11));
-  p = fma(p, q, splat(1.0f / 9));
-  p = fma(p, q, splat(1.0f / 7));
-  p = fma(p, q, splat(1.0f / 5));
-  p = fma(p, q, splat(1.0f / 3));
-  return splat(2.0f) * fma(s * q, p, s);
-}
 
 // Index of the largest value, the first of equals; 0 if there is a NaN that hides it.
 SENTEI_INLINE std::int64_t argmax(std::int64_t n, const float* z) {
@@ -109,7 +75,7 @@ std::int64_t softmax(std::int64_t n, std::int64_t k, const float* logits,
     float* d = dlogits + i * k;
     const std::int64_t best = argmax(k, z), label = labels[i];
     const float most = z[best];
-    map_row(k, z, d, [=](vf v) { return exp_negative(v - splat(most)); });
+    map_row(k, z, d, [=](vf v) { return vexp(v - splat(most)); });
     const float one = d[best];  // 1, or NaN
     d[best] = 0;
     const float others = row_sum(k, d), total = one + others;
@@ -137,8 +103,8 @@ std::int64_t sigmoid(std::int64_t n, std::int64_t k, const float* logits,
     d[label] = -d[label];
     vf total{};
     const auto slope = [&](vf u, vf mask) {
-      const vf e = exp_negative(u > vf{} ? -u : u), inverse = splat(1.0f) / (splat(1.0f) + e);
-      total += mask * ((u > vf{} ? u : vf{}) + log1p_unit(e));
+      const vf e = vexp(-vabs(u)), inverse = splat(1.0f) / (splat(1.0f) + e);
+      total += mask * ((u > vf{} ? u : vf{}) + vlog1p(e));
       return (u > vf{} ? splat(1.0f) : e) * inverse;
     };
     std::int64_t j = 0;

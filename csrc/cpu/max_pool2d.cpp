@@ -7,30 +7,69 @@
 #include "core/parallel.hpp"
 #include "cpu/pool2d_loops.hpp"
 #include "cpu/simd.hpp"
+#if defined(__SSE4_1__)
+#include <immintrin.h>
+#endif
 
 namespace sentei::cpu::SENTEI_ISA {
 namespace {
 
-typedef std::uint8_t vb __attribute__((vector_size(kLanes)));
-
+// Indices between bytes and lanes, by hand: GCC 12 converts such vectors one element at a time.
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
 SENTEI_INLINE vi load_index(const std::uint8_t* p, Full) {
-  vb b;
-  std::memcpy(&b, p, kLanes);
-  return __builtin_convertvector(b, vi);
+  return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 SENTEI_INLINE vi load_index(const std::uint8_t* p, Part t) {
-  vb b{};
-  for (int i = 0; i < t.n; ++i) b[i] = p[i];
-  return __builtin_convertvector(b, vi);
+  return (vi)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(tail_mask(t.n), p));
 }
 SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Full) {
-  const vb b = __builtin_convertvector(v, vb);
-  std::memcpy(p, &b, kLanes);
+  _mm512_mask_cvtepi32_storeu_epi8(p, 0xFFFF, (__m512i)v);
 }
 SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Part t) {
-  const vb b = __builtin_convertvector(v, vb);
-  for (int i = 0; i < t.n; ++i) p[i] = b[i];
+  _mm512_mask_cvtepi32_storeu_epi8(p, tail_mask(t.n), (__m512i)v);
 }
+#else
+#if defined(__AVX2__)
+SENTEI_INLINE vi load_index(const std::uint8_t* p, Full) {
+  return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+}
+SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Full) {
+  const __m256i u = (__m256i)v;
+  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(u), _mm256_extracti128_si256(u, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(words, words));
+}
+#elif defined(__SSE4_1__)
+SENTEI_INLINE vi load_index(const std::uint8_t* p, Full) {
+  std::int32_t bytes;
+  std::memcpy(&bytes, p, sizeof bytes);
+  return (vi)_mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes));
+}
+SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Full) {
+  const __m128i words = _mm_packus_epi32((__m128i)v, (__m128i)v);
+  const std::int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+  std::memcpy(p, &bytes, sizeof bytes);
+}
+#else
+SENTEI_INLINE vi load_index(const std::uint8_t* p, Full) {
+  vi v{};
+  for (int i = 0; i < kLanes; ++i) v[i] = p[i];
+  return v;
+}
+SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Full) {
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::uint8_t>(v[i]);
+}
+#endif
+SENTEI_INLINE vi load_index(const std::uint8_t* p, Part t) {
+  std::uint8_t bytes[kLanes] = {};
+  for (int i = 0; i < t.n; ++i) bytes[i] = p[i];
+  return load_index(bytes, Full{});
+}
+SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Part t) {
+  std::uint8_t bytes[kLanes];
+  store_index(bytes, v, Full{});
+  for (int i = 0; i < t.n; ++i) p[i] = bytes[i];
+}
+#endif
 
 struct Best {
   vf value;
@@ -95,25 +134,54 @@ void forward(const Pool2d& g, const float* x, float* y, std::uint8_t* index) {
   });
 }
 
-SENTEI_INLINE void backward_pixel(const Pool2d& g, const float* dy, const std::uint8_t* index,
-                                  std::int64_t h, std::int64_t w, float* dx) {
-  const Cover p = cover(h, g.sh, g.ph, g.kh, g.P), q = cover(w, g.sw, g.pw, g.kw, g.Q);
-  over_channels(g.C, [&](std::int64_t c, auto tag) {
+// A window over the pixel: where its dy is, and which of its taps the pixel is.
+struct Visit {
+  std::int64_t at;
+  int tap;
+};
+
+// n windows, or `many` when n is 0: small counts are unrolled, with the order of the sum the same.
+template <int n>
+SENTEI_INLINE void gather(std::int64_t C, const Visit* visits, int many, const float* dy,
+                          const std::uint8_t* index, float* dx) {
+  over_channels(C, [&](std::int64_t c, auto tag) {
     vf sum{};
-    for (std::int64_t i = p.begin; i < p.end; ++i)
-      for (std::int64_t j = q.begin; j < q.end; ++j) {
-        const std::int64_t at = (i * g.Q + j) * g.C + c;
-        const auto tap = static_cast<int>((h + g.ph - i * g.sh) * g.kw + w + g.pw - j * g.sw);
-        sum += load_index(index + at, tag) == tap ? ld(dy + at, tag) : vf{};
-      }
+#pragma GCC unroll 4
+    for (int k = 0; k < (n ? n : many); ++k) {
+      const std::int64_t at = visits[k].at + c;
+      sum += load_index(index + at, tag) == visits[k].tap ? ld(dy + at, tag) : vf{};
+    }
     st(dx + c, sum, tag);
   });
 }
 
 void backward_row(const Pool2d& g, const float* dy, const std::uint8_t* index, std::int64_t h,
                   std::int64_t from, float* dx) {
-  for (std::int64_t w = from; w < g.W; ++w)
-    backward_pixel(g, dy, index, h, w, dx + (h * g.W + w) * g.C);
+  if (from == g.W) return;
+  const Cover p = cover(h, g.sh, g.ph, g.kh, g.P);
+  Cover q = cover(from, g.sw, g.pw, g.kw, g.Q);
+  for (std::int64_t w = from; w < g.W; ++w, advance(q, w - 1, g.sw, g.pw, g.kw, g.Q)) {
+    Visit visits[256];  // a kernel covers at most 255 elements, and as many windows an element
+    int n = 0;
+    for (std::int64_t i = p.begin; i < p.end; ++i)
+      for (std::int64_t j = q.begin; j < q.end; ++j)
+        visits[n++] = {(i * g.Q + j) * g.C,
+                       static_cast<int>((h + g.ph - i * g.sh) * g.kw + w + g.pw - j * g.sw)};
+    float* out = dx + (h * g.W + w) * g.C;
+    switch (n) {
+      case 1:
+        gather<1>(g.C, visits, n, dy, index, out);
+        break;
+      case 2:
+        gather<2>(g.C, visits, n, dy, index, out);
+        break;
+      case 4:
+        gather<4>(g.C, visits, n, dy, index, out);
+        break;
+      default:
+        gather<0>(g.C, visits, n, dy, index, out);
+    }
+  }
 }
 
 void backward_any(const Pool2d& g, const float* dy, const std::uint8_t* index, float* dx) {

@@ -26,6 +26,14 @@ SENTEI_INLINE Cover cover(std::int64_t i, std::int64_t stride, std::int64_t padd
   return {at < kernel ? 0 : (at - kernel) / stride + 1, imin(at / stride + 1, windows)};
 }
 
+// The same for i + 1, without a division.
+SENTEI_INLINE void advance(Cover& c, std::int64_t i, std::int64_t stride, std::int64_t padding,
+                           std::int64_t kernel, std::int64_t windows) {
+  const std::int64_t at = i + 1 + padding;
+  while (c.begin * stride + kernel <= at) ++c.begin;
+  while (c.end < windows && c.end * stride <= at) ++c.end;
+}
+
 // Vectors over C channels; the last one overlaps the one before rather than be masked, so f must
 // write what it writes from its inputs alone.
 template <class F>

@@ -34,7 +34,8 @@ def test_training_writes_its_folder(trained):
     report = report_of(trained)
     assert report["command"] == "train" and len(report["training"]) == 2
     assert report["accuracy"]["before"] > 0.9 and report["accuracy"]["after"] is None
-    rows = list(csv.DictReader((trained / "metrics.csv").open()))
+    with (trained / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
     assert [r["epoch"] for r in rows] == ["1", "2"]
     model = io.load(trained / "model.safetensors")
     assert model.meta["data"]["classes"] == ["0", "1", "2", "3"]

@@ -49,9 +49,12 @@ class Draw:
         """Numbers of this distribution, float32."""
         if self.kind == "normal":
             x = rng.standard_normal(shape, dtype=np.float32)
-            return x * np.float32(self.scale)
-        u = rng.random(shape, dtype=np.float32)
-        return (2 * u - 1) * np.float32(self.scale)
+        else:
+            x = rng.random(shape, dtype=np.float32)
+            x *= 2
+            x -= 1
+        x *= np.float32(self.scale)
+        return x
 
 
 @dataclass(frozen=True)

@@ -82,13 +82,14 @@ def save(
     head = json.dumps(header, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
     if len(head) > _LONGEST_HEADER:
-        raise DataError(f"save: the header must be at most {_LONGEST_HEADER} bytes, got {len(head)}")
+        raise DataError(
+            f"save: the header must be at most {_LONGEST_HEADER} bytes, got {len(head)}"
+        )
     with replacing(path) as file:
         file.write(struct.pack("<Q", len(head)) + head)
         for name in order:
             array = np.asarray(every[name])
-            if array.size:
-                file.write(memoryview(array).cast("B"))
+            file.write(array.reshape(-1).view(np.uint8).data)
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -157,7 +158,8 @@ def _build(path: Path, file: Any, extras: bool) -> Checkpoint:
     rest = {}
     if extras:
         rest = {
-            n.removeprefix(EXTRA): Tensor.from_numpy(file.get_tensor(n)) for n in names - set(wanted)
+            n.removeprefix(EXTRA): Tensor.from_numpy(file.get_tensor(n))
+            for n in names - set(wanted)
         }
     return Model(graph, tensors, about["meta"]), about["train"], rest
 

@@ -60,12 +60,7 @@ from sentei.ops.channel_scale import (
     channel_scale_backward,
     channel_scale_forward,
 )
-from sentei.ops.concat import (
-    CHANNEL_SPLIT,
-    CONCAT,
-    channel_split_forward,
-    concat_forward,
-)
+from sentei.ops.concat import CHANNEL_SPLIT, CONCAT, channel_split_forward, concat_forward
 from sentei.ops.conv2d import (
     CONV2D,
     CONV2D_BACKWARD_INPUT,
@@ -98,11 +93,7 @@ from sentei.ops.dropout import (
     scale_forward,
 )
 from sentei.ops.fill import FILL, fill_forward
-from sentei.ops.flatten import (
-    FLATTEN,
-    RESHAPE_LIKE,
-    flatten_forward,
-)
+from sentei.ops.flatten import FLATTEN, RESHAPE_LIKE, flatten_forward
 from sentei.ops.linear import (
     LINEAR,
     LINEAR_BACKWARD_INPUT,
@@ -118,7 +109,6 @@ from sentei.ops.losses import (
     LOSS_BACKWARD,
     LossKind,
     elementwise_loss_forward,
-    is_mean,
     loss_backward,
 )
 from sentei.ops.max_pool2d import (
@@ -127,12 +117,7 @@ from sentei.ops.max_pool2d import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
-from sentei.ops.maxout import (
-    MAXOUT,
-    MAXOUT_BACKWARD,
-    maxout_backward,
-    maxout_forward,
-)
+from sentei.ops.maxout import MAXOUT, MAXOUT_BACKWARD, maxout_backward, maxout_forward
 from sentei.ops.optimizers import (
     ADAGRAD_UPDATE,
     ADAM_UPDATE,
@@ -143,30 +128,15 @@ from sentei.ops.optimizers import (
     rmsprop_update,
     sgd_update,
 )
-from sentei.ops.prelu import (
-    PRELU,
-    PRELU_BACKWARD,
-    prelu_backward,
-    prelu_forward,
-)
-from sentei.ops.scores import (
-    SCORE_ACCUMULATE,
-    TRACE_ACCUMULATE,
-    score_accumulate,
-    trace_accumulate,
-)
+from sentei.ops.prelu import PRELU, PRELU_BACKWARD, prelu_backward, prelu_forward
+from sentei.ops.scores import SCORE_ACCUMULATE, TRACE_ACCUMULATE, score_accumulate, trace_accumulate
 from sentei.ops.semi_sync import (
     COUNTER_ADVANCE,
     SEMI_SYNC_UPDATE,
     counter_advance,
     semi_sync_update,
 )
-from sentei.ops.softmax import (
-    SOFTMAX,
-    SOFTMAX_BACKWARD,
-    softmax_backward,
-    softmax_forward,
-)
+from sentei.ops.softmax import SOFTMAX, SOFTMAX_BACKWARD, softmax_backward, softmax_forward
 from sentei.ops.sparse_penalty import (
     SPARSE_PENALTY,
     SPARSE_PENALTY_BACKWARD,
@@ -214,6 +184,7 @@ __all__ = [
     "LOGISTIC",
     "LOGISTIC_BACKWARD",
     "LOSS_BACKWARD",
+    "LossKind",
     "MASK_MULTIPLY",
     "MAXOUT",
     "MAXOUT_BACKWARD",
@@ -241,7 +212,6 @@ __all__ = [
     "TANH",
     "TANH_BACKWARD",
     "TRACE_ACCUMULATE",
-    "LossKind",
     "adagrad_update",
     "adam_update",
     "add_forward",
@@ -273,7 +243,6 @@ __all__ = [
     "flatten_forward",
     "global_avg_pool_backward",
     "global_avg_pool_forward",
-    "is_mean",
     "leaky_relu_backward",
     "leaky_relu_forward",
     "linear_backward_input",

@@ -5,11 +5,11 @@ Gradients are computed from the output y where it tells the slope, so that x nee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sentei import _core
 from sentei._core import Tensor
-from sentei.graph import GradContext, Node, Op, register
+from sentei.graph import Op, register
 from sentei.ops.eager import eager
 from sentei.ops.elementwise import backward_through, like_first, runs, tie_channels
 from sentei.tensor import ArrayLike
@@ -115,10 +115,7 @@ SOFTPLUS = _forward_op(
 )
 
 
-def _step_backward(ctx: GradContext, node: Node, dy: Sequence[str | None]) -> Sequence[str | None]:
-    return (None,)  # the derivative is 0 everywhere: nothing flows through a step
-
-
+# No backward: the derivative is 0 everywhere, so nothing flows through a step.
 STEP = register(
     Op(
         name="step",
@@ -126,7 +123,6 @@ STEP = register(
         outputs=("y",),
         infer=like_first("step_forward"),
         run=runs(_core.step_forward),
-        backward=_step_backward,
         ties=tie_channels,
     )
 )

@@ -2,6 +2,7 @@
 
 from sentei.optim.adaptive import AdaGrad, Adam, RMSprop
 from sentei.optim.base import Optimizer
+from sentei.optim.perceptron import perceptron
 from sentei.optim.schedules import Bengio, Constant, Cosine, Inverse, Schedule, Step
 from sentei.optim.semi_sync import SemiSync, groups
 from sentei.optim.sgd import SGD
@@ -23,4 +24,5 @@ __all__ = [
     "SemiSync",
     "Step",
     "groups",
+    "perceptron",
 ]

@@ -123,7 +123,7 @@ class SemiSync(Optimizer):
             add_number(graph, states, f"{w}.offsets", offsets),
             add_number(graph, states, f"{w}.group", np.zeros(1, np.int32)),
         )
-        _only_active_rows(graph, grads[w], cut, largest=int(np.diff(offsets).max()))
+        _only_active_rows(graph, grads[w], cut)
         done = [p for p in (w, b) if p is not None and p in grads]
         for param in done:
             v = self.opt.slot(graph, states, param)
@@ -156,12 +156,10 @@ class SemiSync(Optimizer):
                 raise DataError(f"SemiSync: {name} must be in [0, {len(cut) - 1})")
 
 
-def _only_active_rows(graph: Graph, dw: str, cut: tuple[str, str, str], largest: int) -> None:
+def _only_active_rows(graph: Graph, dw: str, cut: tuple[str, str, str]) -> None:
     """Put linear_backward_weight_rows in the place of the node that makes `dw`."""
-    for i, node in enumerate(graph.nodes):
-        if dw in node.outputs:
-            break
-    else:
+    node = graph.producers().get(dw)
+    if node is None:
         raise GraphError(f"SemiSync: the gradient {dw!r} must be made in the graph")
     if node.op.name != "linear_backward_weight":
         raise GraphError(
@@ -170,4 +168,5 @@ def _only_active_rows(graph: Graph, dw: str, cut: tuple[str, str, str], largest:
     if any(dw in n.inputs for n in graph.nodes):
         raise GraphError(f"SemiSync: nothing else may read the weight gradient {dw!r}")
     op = LINEAR_BACKWARD_WEIGHT_ROWS
-    graph.nodes[i] = Node(node.name, op, (*node.inputs[:2], *cut), node.outputs, {"rows": largest})
+    at = graph.nodes.index(node)
+    graph.nodes[at] = Node(node.name, op, (*node.inputs[:2], *cut), node.outputs)

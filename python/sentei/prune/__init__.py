@@ -1,16 +1,10 @@
-"""Prune channels by scores: targets, preview, surgery, proof, the iterative pruner."""
+"""Find, score and remove channels; prove that the result equals the masked network."""
 
-from sentei.prune.importance import CRITERIA, Criterion
-from sentei.prune.iterative import (
-    IterativePruner,
-    PruneResult,
-    PruneStep,
-    TargetUnreachableError,
-    Trains,
-)
+from sentei.prune.importance import CRITERIA, Criterion, criterion
+from sentei.prune.iterative import IterativePruner, PruneResult, PruneStep, TargetUnreachableError
 from sentei.prune.preview import Preview, preview
 from sentei.prune.scores import LayerScores, score_layers
-from sentei.prune.surgery import Keep, remove
+from sentei.prune.surgery import remove
 from sentei.prune.target import Target
 from sentei.prune.units import LayerUnits, PruningMap, Unit, pruning_map
 from sentei.prune.verify import Verification, VerificationError, verify
@@ -19,7 +13,6 @@ __all__ = [
     "CRITERIA",
     "Criterion",
     "IterativePruner",
-    "Keep",
     "LayerScores",
     "LayerUnits",
     "Preview",
@@ -28,19 +21,13 @@ __all__ = [
     "PruningMap",
     "Target",
     "TargetUnreachableError",
-    "Trains",
     "Unit",
     "Verification",
     "VerificationError",
-    "criteria",
+    "criterion",
     "preview",
     "pruning_map",
     "remove",
     "score_layers",
     "verify",
 ]
-
-
-def criteria() -> list[str]:
-    """Names of all scores."""
-    return list(CRITERIA)

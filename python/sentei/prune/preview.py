@@ -60,8 +60,8 @@ def preview(
     """Look at a model without changing it. Arguments as IterativePruner."""
     pruning = pruning_map(model.graph, include=include, ignore=ignore, floor=floor)
     original = costs(model.graph)
-    gone = keep_first(pruning)
-    smallest = original
-    if gone:
-        smallest = costs(shrunk_graph(model.graph, pruning.groups, [u.label for u in gone])[0])
-    return Preview(original, smallest, pruning.layers, target)
+    graph, left = model.graph, pruning
+    while gone := keep_first(left):  # a grouped layer may become depthwise, and then shrink further
+        graph, _ = shrunk_graph(graph, left.groups, [u.label for u in gone])
+        left = pruning_map(graph, include=include, ignore=ignore, floor=floor)
+    return Preview(original, costs(graph), pruning.layers, target)

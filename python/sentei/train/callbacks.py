@@ -94,7 +94,7 @@ class BestWeights(Callback):
             return False
         if self.best is None:
             return True
-        gain = self.best - value if self.mode == "min" else value - self.best
+        gain = float(self.best - value if self.mode == "min" else value - self.best)
         return gain > self.min_delta
 
     def on_epoch_end(self, trainer: Trainer, row: Row) -> None:

@@ -52,7 +52,9 @@ def evaluate(
 def scores(loss: Loss, y: NDArray[np.float32], labels: NDArray[Any]) -> dict[str, float]:
     """As `evaluate`, from outputs (N, K) and labels (N,) or targets (N, K)."""
     t = loss.truth(labels, y.shape[1])
-    with np.errstate(invalid="ignore", over="ignore"):  # outputs may be anything; the number says so
+    with np.errstate(
+        invalid="ignore", over="ignore"
+    ):  # outputs may be anything; the number says so
         found = {"loss": float(loss.per_sample(y, t).mean())}
         if labels.dtype.kind in "iu":
             found["accuracy"] = float(np.mean(y.argmax(1) == labels))

@@ -54,7 +54,8 @@ class CsvLog:
     def rewrite(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write all rows anew."""
         self._columns = list(dict.fromkeys(k for row in rows for k in row))
-        lines = [self._columns, *([row.get(k) for k in self._columns] for row in rows)]
+        lines: list[list[Any]] = [list(self._columns)]
+        lines += [[row.get(k) for k in self._columns] for row in rows]
         self.path.write_bytes(_csv(lines if self._columns else []))
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -38,9 +38,7 @@ def line(row: Mapping[str, Any], epochs: int) -> str:
     for key in ("loss", "accuracy", "val_loss", "val_accuracy", "val_rmse"):
         value = row.get(key)
         if value is not None:
-            parts.append(
-                f"{key} {value:.2%}" if key.endswith("accuracy") else f"{key} {value:.4g}"
-            )
+            parts.append(f"{key} {value:.2%}" if key.endswith("accuracy") else f"{key} {value:.4g}")
     parts.append(f"{row['images_per_s']:,.0f} images/s")
     parts.append(f"{row['seconds']:.1f} s")
     return "  ".join(parts)

@@ -60,7 +60,9 @@ def recalibrate_bn(
     means = {name: (s / used).astype(np.float32) for name, s in sums.items()}
     for name, array in means.items():
         if not np.isfinite(array).all():
-            raise DataError(f"recalibrate_bn: the statistics must be finite, got {name} that is not")
+            raise DataError(
+                f"recalibrate_bn: the statistics must be finite, got {name} that is not"
+            )
     for name, array in means.items():
         model.tensors[name].copy_from(array)
     return used

@@ -105,7 +105,9 @@ def restore(trainer: Trainer, state: Mapping[str, Any], tensors: Mapping[str, Te
     own = {k: t for k, t in tensors.items() if not k.startswith("callback.")}
     if set(own) != set(trainer.state_tensors):
         odd = sorted(set(own) ^ set(trainer.state_tensors))
-        raise DataError(f"resume: the checkpoint must hold the optimizer's states, {odd[0]!r} differs")
+        raise DataError(
+            f"resume: the checkpoint must hold the optimizer's states, {odd[0]!r} differs"
+        )
     for name, t in trainer.state_tensors.items():
         if own[name].shape != t.shape or own[name].dtype != t.dtype:
             raise DataError(
@@ -150,14 +152,13 @@ def sliced(
 ) -> dict[str, Tensor]:
     """States "<parameter>.<slot>" of the parameter's shape, cut as the parameter was."""
     known = set(params)
-    out = {}
+    out = dict(states)
     for name, t in states.items():
         param = name.rpartition(".")[0]
-        array = np.asarray(t)
-        if param in known and array.dtype == np.float32:
-            for axis in range(array.ndim):
-                kept = keep.get((param, axis))
-                if kept is not None:
-                    array = np.take(array, kept, axis)
-        out[name] = Tensor.from_numpy(np.ascontiguousarray(array))
+        cuts = {a: keep[(param, a)] for a in range(len(t.shape)) if (param, a) in keep}
+        if param in known and t.dtype == "float32" and cuts:
+            array = np.asarray(t)
+            for axis, kept in cuts.items():
+                array = np.take(array, kept, axis)
+            out[name] = Tensor.from_numpy(np.ascontiguousarray(array))
     return out

@@ -77,8 +77,10 @@ class Trainer:
         self.callbacks: list[Callback] = list(callbacks)
         if self.run_dir is not None and not any(isinstance(c, Checkpoint) for c in self.callbacks):
             self.callbacks.append(Checkpoint())
-        self.step = self.epoch = self.cursor = 0  # steps done; epochs done; steps of this epoch done
-        self.sums = {"loss": 0.0, "objective": 0.0, "correct": 0, "steps": 0, "seconds": 0.0}
+        self.step, self.epoch, self.cursor = 0, 0, 0  # steps, epochs, steps of this epoch done
+        self.sums: dict[str, float] = dict.fromkeys(
+            ("loss", "objective", "correct", "steps", "seconds"), 0
+        )  # of this epoch so far
         self.history: list[dict[str, Any]] = []
         self.stopped: str | None = None
         self.last_checkpoint: Path | None = None
@@ -145,22 +147,17 @@ class Trainer:
         if n < 0:
             raise ValueError(f"steps: n must not be negative, got {n}")
         feed = self._feed_of(dataset)
-        kept = dict(self.sums)
-        self.sums.update(dict.fromkeys(self.sums, 0))
+        window: dict[str, float] = dict.fromkeys(self.sums, 0)
         with Interrupt() as interrupt:
             for _ in range(n):
                 if self.cursor >= feed.steps(self.epoch):
-                    self.epoch, self.cursor = self.epoch + 1, 0
-                    kept = dict.fromkeys(kept, 0)
-                self._one(feed.batch(self.epoch, self.cursor))
+                    self._turn()
+                for k, value in self._one(feed.batch(self.epoch, self.cursor)).items():
+                    window[k] += value
+                if self.cursor >= feed.steps(self.epoch):
+                    self._turn()
                 self._heed(interrupt)
-            if self.cursor >= feed.steps(self.epoch):
-                self.epoch, self.cursor = self.epoch + 1, 0
-                kept = dict.fromkeys(kept, 0)
-        means = self._means() if n else {}
-        for k in self.sums:
-            self.sums[k] = kept[k] + (self.sums[k] if self.cursor else 0)
-        return means
+        return self._means(window)
 
     def stop(self, reason: str) -> None:
         """End `fit` after this epoch (for callbacks)."""
@@ -175,7 +172,7 @@ class Trainer:
             self._one(made)
             spent = time.perf_counter() - start
             rate = (self.sums["steps"] - before) * self.batch / max(spent, 1e-9)
-            show.step(self.step, self._means(), rate)
+            show.step(self.step, self._means(self.sums), rate)
             for c in self.callbacks:
                 c.on_step_end(self)
             if interrupt.asked:
@@ -184,8 +181,13 @@ class Trainer:
         self.sums["seconds"] += time.perf_counter() - start
         self.epoch, self.cursor = self.epoch + 1, 0
 
-    def _one(self, made: Batch) -> None:
-        """One step."""
+    def _turn(self) -> None:
+        """The next epoch begins."""
+        self.epoch, self.cursor = self.epoch + 1, 0
+        self.sums.update(dict.fromkeys(self.sums, 0))
+
+    def _one(self, made: Batch) -> dict[str, float]:
+        """One step; what it adds to the sums."""
         x, labels = made
         lr = self.schedule(self.optimizer.lr, self.step, self.epoch)
         feeds: dict[str, NDArray[Any]] = {
@@ -197,29 +199,39 @@ class Trainer:
             feeds["rng"] = np.array([self.seed, self.step], np.int64)
         if not self._runner.step(feeds):
             self._not_finite()
-        self.sums["loss"] += self._runner.number(self._step.loss)
-        self.sums["objective"] += self._runner.number(self._step.total)
-        if self._step.correct is not None:
-            self.sums["correct"] += int(self._runner.number(self._step.correct))
-        self.sums["steps"] += 1
+        number, correct = self._runner.number, self._step.correct
+        gained = {
+            "loss": number(self._step.loss),
+            "objective": number(self._step.total),
+            "correct": 0 if correct is None else int(number(correct)),
+            "steps": 1,
+        }
+        for k, value in gained.items():
+            self.sums[k] += value
         self.step += 1
         self.cursor += 1
+        return gained
 
-    def _means(self) -> dict[str, float]:
-        n = self.sums["steps"]
+    def _means(self, sums: Mapping[str, float]) -> dict[str, float]:
+        n = sums["steps"]
         if not n:
             return {}
-        means = {"loss": self.sums["loss"] / n}
+        means = {"loss": sums["loss"] / n}
         if self._step.correct is not None:
-            means["accuracy"] = self.sums["correct"] / (n * self.batch)
+            means["accuracy"] = sums["correct"] / (n * self.batch)
         if self.regularizers:
-            means["objective"] = self.sums["objective"] / n
+            means["objective"] = sums["objective"] / n
         return means
 
     def _end_epoch(self, val: Data | None) -> dict[str, Any]:
         seconds, steps = self.sums["seconds"], self.sums["steps"]
         lr = self.schedule(self.optimizer.lr, max(self.step - 1, 0), self.epoch - 1)
-        row: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "lr": lr, **self._means()}
+        row: dict[str, Any] = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "lr": lr,
+            **self._means(self.sums),
+        }
         self.sums.update(dict.fromkeys(self.sums, 0))
         if val is not None:
             row.update({f"val_{k}": v for k, v in self.evaluate(val).items()})
@@ -306,7 +318,9 @@ class Trainer:
         cut = state_of.sliced(self.state_tensors, keep, model.tensors)
         for name, fresh in new.state_tensors.items():
             if name in cut:
-                fresh.copy_from(np.asarray(self.optimizer.carried(name, cut[name], new.state_tensors)))
+                fresh.copy_from(
+                    np.asarray(self.optimizer.carried(name, cut[name], new.state_tensors))
+                )
         new.step, new.epoch, new.cursor = self.step, self.epoch, self.cursor
         new.sums, new.history, new._feed = dict(self.sums), list(self.history), self._feed
         new.last_checkpoint, new.events = self.last_checkpoint, self.events
@@ -347,4 +361,3 @@ class Trainer:
         )
         error.step, error.where, error.checkpoint = self.step, where, last
         raise error
-
