@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import networks, random_images
 
+from networks import networks, random_images
 from sentei.graph import Spec
 from sentei.ops import SOFTMAX_CROSS_ENTROPY
 from sentei.ops.eager import eager
@@ -26,7 +26,6 @@ def lifetimes(graph, plan, keep):
     """First and last step of every block, from the graph alone."""
     life = {}
     for i, node in enumerate(graph.nodes):
-        used = [v for k, v in enumerate(node.inputs) if v is not None]
         used = [
             v
             for k, v in zip(range(len(node.inputs)), node.inputs, strict=True)

@@ -95,8 +95,8 @@ def channel_groups(graph: Graph, specs: Mapping[str, Spec]) -> ChannelGroups:
                 if np.array_equal(xa, xb):
                     continue
                 changed = True
-                np.minimum.at(la, slice(None) if ia is None else ia, low)
-                np.minimum.at(lb, slice(None) if ib is None else ib, low)
+                for lab, index in ((la, ia), (lb, ib)):
+                    np.minimum.at(lab, np.arange(lab.size) if index is None else index, low)
 
     locked: dict[int, str] = {}
     ends = [(v, f"it is the network's input {v!r}") for v in graph.by_role("input")]
