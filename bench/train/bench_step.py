@@ -21,7 +21,6 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness import interleaved, record
 from peers.torch_models import CASES
-
 from sentei import _core, losses, optim, train
 from sentei.nn import models
 

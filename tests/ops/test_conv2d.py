@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from helpers import (
     assert_close,
     assert_exact,
@@ -14,10 +17,7 @@ from helpers import (
     normal,
     vectors,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from reference import conv2d as ref
-
 from sentei import _core
 from sentei.errors import DTypeError, ShapeError
 from sentei.ops import bias_backward, conv2d_backward_input, conv2d_backward_weight, conv2d_forward
@@ -159,23 +159,83 @@ def zeros(*shape):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: conv2d_forward(zeros(2, 3, 3), zeros(1, 3, 3, 1)), ShapeError, r"x must have shape \(N, H, W, C\)"),
-        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(3, 3)), ShapeError, r"w must have shape \(K, R, S, C\)"),
-        (lambda: conv2d_forward(zeros(8, 9, 9, 64), zeros(12, 3, 3, 31)), ShapeError, r"C = 64 to match x \(8, 9, 9, 64\)"),
-        (lambda: conv2d_forward(zeros(1, 9, 9, 6), zeros(4, 3, 3, 2)), ShapeError, "divide evenly among 3 groups"),
-        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 5, 5, 1)), ShapeError, "window 5 x 5 must fit"),
-        (lambda: conv2d_forward(zeros(1, 2, 2, 1), zeros(1, 3, 3, 1), stride=2), ShapeError, "window 3 x 3 must fit"),
-        (lambda: conv2d_forward(zeros(1, 0, 3, 1), zeros(1, 1, 1, 1)), ShapeError, "no empty axis but N"),
-        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(0, 1, 1, 1)), ShapeError, "w must have no empty axis"),
-        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 1, 1, 1), stride=0), ValueError, "stride must be at least 1"),
-        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 1, 1, 1), padding=-1), ValueError, "padding must be at least 0"),
-        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 1, 1, 1), dilation=0), ValueError, "dilation must be at least 1"),
-        (lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(4, 1, 1, 1), zeros(3)), ShapeError, r"b must have shape \(4,\)"),
-        (lambda: conv2d_forward(np.zeros((1, 3, 3, 1)), zeros(1, 1, 1, 1)), DTypeError, "x must be float32, got float64"),
-        (lambda: conv2d_backward_input(zeros(1, 2, 3, 1), zeros(1, 1, 1, 1), zeros(1, 3, 3, 1)), ShapeError, r"dy must have shape \(1, 3, 3, 1\)"),
-        (lambda: conv2d_backward_weight(zeros(1, 3, 3, 1), zeros(1, 2, 3, 1), zeros(1, 1, 1, 1)), ShapeError, r"dy must have shape \(1, 3, 3, 1\)"),
+        (
+            lambda: conv2d_forward(zeros(2, 3, 3), zeros(1, 3, 3, 1)),
+            ShapeError,
+            r"x must have shape \(N, H, W, C\)",
+        ),
+        (
+            lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(3, 3)),
+            ShapeError,
+            r"w must have shape \(K, R, S, C\)",
+        ),
+        (
+            lambda: conv2d_forward(zeros(8, 9, 9, 64), zeros(12, 3, 3, 31)),
+            ShapeError,
+            r"C = 64 to match x \(8, 9, 9, 64\)",
+        ),
+        (
+            lambda: conv2d_forward(zeros(1, 9, 9, 6), zeros(4, 3, 3, 2)),
+            ShapeError,
+            "divide evenly among 3 groups",
+        ),
+        (
+            lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 5, 5, 1)),
+            ShapeError,
+            "window 5 x 5 must fit",
+        ),
+        (
+            lambda: conv2d_forward(zeros(1, 2, 2, 1), zeros(1, 3, 3, 1), stride=2),
+            ShapeError,
+            "window 3 x 3 must fit",
+        ),
+        (
+            lambda: conv2d_forward(zeros(1, 0, 3, 1), zeros(1, 1, 1, 1)),
+            ShapeError,
+            "no empty axis but N",
+        ),
+        (
+            lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(0, 1, 1, 1)),
+            ShapeError,
+            "w must have no empty axis",
+        ),
+        (
+            lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 1, 1, 1), stride=0),
+            ValueError,
+            "stride must be at least 1",
+        ),
+        (
+            lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 1, 1, 1), padding=-1),
+            ValueError,
+            "padding must be at least 0",
+        ),
+        (
+            lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(1, 1, 1, 1), dilation=0),
+            ValueError,
+            "dilation must be at least 1",
+        ),
+        (
+            lambda: conv2d_forward(zeros(1, 3, 3, 1), zeros(4, 1, 1, 1), zeros(3)),
+            ShapeError,
+            r"b must have shape \(4,\)",
+        ),
+        (
+            lambda: conv2d_forward(np.zeros((1, 3, 3, 1)), zeros(1, 1, 1, 1)),
+            DTypeError,
+            "x must be float32, got float64",
+        ),
+        (
+            lambda: conv2d_backward_input(zeros(1, 2, 3, 1), zeros(1, 1, 1, 1), zeros(1, 3, 3, 1)),
+            ShapeError,
+            r"dy must have shape \(1, 3, 3, 1\)",
+        ),
+        (
+            lambda: conv2d_backward_weight(zeros(1, 3, 3, 1), zeros(1, 2, 3, 1), zeros(1, 1, 1, 1)),
+            ShapeError,
+            r"dy must have shape \(1, 3, 3, 1\)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_refuses(call, error, message):
     with pytest.raises(error, match=message):
         call()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from helpers import (
     assert_close,
     assert_exact,
@@ -13,10 +16,7 @@ from helpers import (
     normal,
     vectors,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from reference import linear as ref
-
 from sentei import _core
 from sentei.errors import DTypeError, ShapeError
 from sentei.ops import (
@@ -134,14 +134,38 @@ def zeros(*shape):
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: linear_forward(zeros(2, 3, 4), zeros(5, 4)), ShapeError, r"x must have shape \(N, I\)"),
-        (lambda: linear_forward(zeros(2, 3), zeros(5, 4)), ShapeError, r"w must have shape \(O, 3\) to match x, got \(5, 4\)"),
-        (lambda: linear_forward(zeros(2, 3), zeros(5, 3), zeros(4)), ShapeError, r"b must have shape \(5,\)"),
-        (lambda: linear_forward(np.zeros((2, 3)), zeros(5, 3)), DTypeError, "x must be float32, got float64"),
-        (lambda: linear_backward_input(zeros(2, 4), zeros(5, 3)), ShapeError, r"dy must have shape \(N, 5\)"),
-        (lambda: linear_backward_weight(zeros(2, 4), zeros(3, 5)), ShapeError, r"dy must have shape \(2, O\)"),
+        (
+            lambda: linear_forward(zeros(2, 3, 4), zeros(5, 4)),
+            ShapeError,
+            r"x must have shape \(N, I\)",
+        ),
+        (
+            lambda: linear_forward(zeros(2, 3), zeros(5, 4)),
+            ShapeError,
+            r"w must have shape \(O, 3\) to match x, got \(5, 4\)",
+        ),
+        (
+            lambda: linear_forward(zeros(2, 3), zeros(5, 3), zeros(4)),
+            ShapeError,
+            r"b must have shape \(5,\)",
+        ),
+        (
+            lambda: linear_forward(np.zeros((2, 3)), zeros(5, 3)),
+            DTypeError,
+            "x must be float32, got float64",
+        ),
+        (
+            lambda: linear_backward_input(zeros(2, 4), zeros(5, 3)),
+            ShapeError,
+            r"dy must have shape \(N, 5\)",
+        ),
+        (
+            lambda: linear_backward_weight(zeros(2, 4), zeros(3, 5)),
+            ShapeError,
+            r"dy must have shape \(2, O\)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_refuses(call, error, message):
     with pytest.raises(error, match=message):
         call()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import networks, random_images
 
+from networks import networks, random_images
 from sentei.graph import Spec
 from sentei.ops import SOFTMAX_CROSS_ENTROPY
 from sentei.ops.eager import eager

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from networks import networks, random_images, shake
 
+from networks import networks, random_images, shake
 from sentei import nn
 from sentei.errors import GraphError
 from sentei.nn import models

@@ -94,7 +94,8 @@ def _dx_shapes(inputs: Specs) -> tuple[int, int, int]:
     assert dy is not None and w is not None
     if len(dy.shape) != 2 or len(w.shape) != 2 or dy.shape[1] != w.shape[0]:
         raise ShapeError(
-            f"linear_backward_input: dy must have shape (N, {w.shape[0]}) to match w {w.shape}, got {dy.shape}"
+            f"linear_backward_input: dy must have shape (N, {w.shape[0]}) to match w {w.shape}, "
+            f"got {dy.shape}"
         )
     return dy.shape[0], w.shape[1], w.shape[0]
 
@@ -126,7 +127,8 @@ def _dw_shapes(inputs: Specs) -> tuple[int, int, int]:
     assert x is not None and dy is not None
     if len(x.shape) != 2 or len(dy.shape) != 2 or x.shape[0] != dy.shape[0]:
         raise ShapeError(
-            f"linear_backward_weight: dy must have shape ({x.shape[0]}, O) to match x {x.shape}, got {dy.shape}"
+            f"linear_backward_weight: dy must have shape ({x.shape[0]}, O) to match x {x.shape}, "
+            f"got {dy.shape}"
         )
     return x.shape[0], x.shape[1], dy.shape[1]
 
@@ -172,7 +174,8 @@ def _rows_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 
 def _rows_run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
-    _core.linear_backward_weight_rows(*inputs, outputs[0], ws)
+    x, dy, rows, offsets, group = inputs
+    _core.linear_backward_weight_rows(x, dy, rows, offsets, group, outputs[0], ws)
 
 
 LINEAR_BACKWARD_WEIGHT_ROWS = register(

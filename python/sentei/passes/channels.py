@@ -66,6 +66,14 @@ def _node_ties(
     return found
 
 
+def _lower(labels: Labels, index: NDArray[np.int64] | None, low: Labels) -> None:
+    """labels[index] = min(labels[index], low), where an index may come twice."""
+    if index is None:
+        np.minimum(labels, low, out=labels)
+    else:
+        np.minimum.at(labels, index, low)
+
+
 def channel_groups(graph: Graph, specs: Mapping[str, Spec]) -> ChannelGroups:
     """Label the elements of all tied axes; lock what touches the network's inputs or outputs."""
     labels: dict[Axis, Labels] = {}
@@ -95,8 +103,8 @@ def channel_groups(graph: Graph, specs: Mapping[str, Spec]) -> ChannelGroups:
                 if np.array_equal(xa, xb):
                     continue
                 changed = True
-                np.minimum.at(la, slice(None) if ia is None else ia, low)
-                np.minimum.at(lb, slice(None) if ib is None else ib, low)
+                _lower(la, ia, low)
+                _lower(lb, ib, low)
 
     locked: dict[int, str] = {}
     ends = [(v, f"it is the network's input {v!r}") for v in graph.by_role("input")]

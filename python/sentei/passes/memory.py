@@ -70,7 +70,7 @@ def plan_memory(graph: Graph, specs: Mapping[str, Spec], keep: Iterable[str] = (
     for v, start in first.items():
         if graph.values[v].role == "temp":
             wanted.append((_room(specs[v].nbytes), start, last[v], v))
-    sharers = {}
+    sharers: dict[str, int] = {}
     for v, r in root.items():
         if graph.values[v].role == "temp" and v in specs:
             sharers[r] = max(sharers.get(r, 0), _room(specs[v].nbytes))

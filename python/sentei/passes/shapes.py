@@ -28,9 +28,9 @@ def infer_specs(graph: Graph, batch: int = 1) -> dict[str, Spec]:
             shape = tuple(batch if d == BATCH else d for d in v.spec.shape)
             specs[v.name] = Spec(shape, v.spec.dtype)
     for node in graph.nodes:
-        for v in node.inputs:
-            if v is not None and v not in specs:
-                raise GraphError(f"{node.name}: its input {v!r} must be computed before it")
+        for name in node.inputs:
+            if name is not None and name not in specs:
+                raise GraphError(f"{node.name}: its input {name!r} must be computed before it")
         outs = infer_node(node, specs)
         specs.update(zip(node.outputs, outs, strict=True))
     return specs

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sentei.prune.scores import LayerScores, score_layers
 
 from sentei.errors import GraphError, SenteiError
 from sentei.model import Model
 from sentei.passes import Costs, costs
 from sentei.prune.preview import preview
+from sentei.prune.scores import LayerScores, score_layers
 from sentei.prune.surgery import Keep, remove
 from sentei.prune.target import Target
 from sentei.prune.units import PruningMap, Unit, pruning_map

@@ -27,7 +27,7 @@ def shrunk_graph(graph: Graph, groups: ChannelGroups, labels: Iterable[int]) -> 
     """
     stored = {v.name for v in graph.values.values() if v.role in ("param", "state")}
     keep = {k: i for k, i in groups.removal(labels).items() if k[0] in stored}
-    specs = {}
+    specs: dict[str, Spec] = {}
     for (name, axis), indices in keep.items():
         if indices.size == 0:
             raise GraphError(f"surgery: {name} must keep at least one element of axis {axis}")

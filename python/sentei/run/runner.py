@@ -40,15 +40,15 @@ class Runner:
                 self.inputs[v.name] = self._values[v.name] = Tensor.zeros(spec.shape, spec.dtype)
             elif v.role in ("param", "state"):
                 self._values[v.name] = self._given(v.name, tensors)
-        for v, root in self.plan.memory.root.items():
-            spec = self.plan.specs.get(v)
-            if spec is None or v in self._values:
+        for name, root in self.plan.memory.root.items():
+            spec = self.plan.specs.get(name)
+            if spec is None or name in self._values:
                 continue
             if root in self._values:  # an alias of an input or a parameter
-                self._values[v] = self._values[root].view(spec.shape, 0, spec.dtype)
+                self._values[name] = self._values[root].view(spec.shape, 0, spec.dtype)
             else:
-                at = self.plan.memory.offset(v)
-                self._values[v] = self._arena.view(spec.shape, at, spec.dtype)
+                at = self.plan.memory.offset(name)
+                self._values[name] = self._arena.view(spec.shape, at, spec.dtype)
         self._calls = [self._bind(i) for i in range(len(self.plan.steps))]
 
     def _given(self, name: str, tensors: Mapping[str, Tensor]) -> Tensor:
