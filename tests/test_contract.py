@@ -32,7 +32,7 @@ def test_facts(name):
 
 @pytest.mark.parametrize("name", FORWARD)
 def test_forward_ops_have_gradients(name):
-    assert OPS[name].backward is not None
+    assert (OPS[name].backward is None) == (name == "step")  # whose slope is 0 everywhere
 
 
 @pytest.mark.parametrize("name", EAGER)

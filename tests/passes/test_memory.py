@@ -26,7 +26,6 @@ def lifetimes(graph, plan, keep):
     """First and last step of every block, from the graph alone."""
     life = {}
     for i, node in enumerate(graph.nodes):
-        used = [v for k, v in enumerate(node.inputs) if v is not None]
         used = [
             v
             for k, v in zip(range(len(node.inputs)), node.inputs, strict=True)

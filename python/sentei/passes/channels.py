@@ -66,14 +66,6 @@ def _node_ties(
     return found
 
 
-def _lower(labels: Labels, index: NDArray[np.int64] | None, low: Labels) -> None:
-    """labels[index] = min(labels[index], low), where an index may come twice."""
-    if index is None:
-        np.minimum(labels, low, out=labels)
-    else:
-        np.minimum.at(labels, index, low)
-
-
 def channel_groups(graph: Graph, specs: Mapping[str, Spec]) -> ChannelGroups:
     """Label the elements of all tied axes; lock what touches the network's inputs or outputs."""
     labels: dict[Axis, Labels] = {}
@@ -103,8 +95,8 @@ def channel_groups(graph: Graph, specs: Mapping[str, Spec]) -> ChannelGroups:
                 if np.array_equal(xa, xb):
                     continue
                 changed = True
-                _lower(la, ia, low)
-                _lower(lb, ib, low)
+                for lab, index in ((la, ia), (lb, ib)):
+                    np.minimum.at(lab, np.arange(lab.size) if index is None else index, low)
 
     locked: dict[int, str] = {}
     ends = [(v, f"it is the network's input {v!r}") for v in graph.by_role("input")]

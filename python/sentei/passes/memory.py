@@ -67,14 +67,13 @@ def plan_memory(graph: Graph, specs: Mapping[str, Spec], keep: Iterable[str] = (
         last[root[v]] = end
 
     wanted: list[tuple[int, int, int, str | int]] = []  # size, first, last, key
+    rooms: dict[str, int] = {}  # an alias may be no larger than its root, but need not be as large
+    for v, r in root.items():
+        if graph.values[r].role == "temp":
+            rooms[r] = max(rooms.get(r, 0), _room(specs[v].nbytes))
     for v, start in first.items():
         if graph.values[v].role == "temp":
-            wanted.append((_room(specs[v].nbytes), start, last[v], v))
-    sharers: dict[str, int] = {}
-    for v, r in root.items():
-        if graph.values[v].role == "temp" and v in specs:
-            sharers[r] = max(sharers.get(r, 0), _room(specs[v].nbytes))
-    wanted = [(sharers.get(k, s) if isinstance(k, str) else s, a, b, k) for s, a, b, k in wanted]
+            wanted.append((rooms[v], start, last[v], v))
     for i, node in enumerate(graph.nodes):
         if node.op.workspace is None:
             continue
