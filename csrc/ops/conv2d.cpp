@@ -59,10 +59,12 @@ Conv2dGeometry conv2d_check(const Shape& x, const Shape& w, const Conv2dAttrs& a
                    g.W + 2 * a.padding_w > a.dilation_w * (g.S - 1),
                "conv2d: the window ", w[1], " x ", w[2], " must fit into x ", x, " with padding (",
                a.padding_h, ", ", a.padding_w, ")");
-  constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // kernels count within an image in 32 bits
-  SENTEI_CHECK(ShapeError, g.H * g.W * g.C < kLargest && g.P * g.Q * g.K < kLargest,
-               "conv2d: one image of x and of the output must have fewer than 2^31 elements, got x ", x,
-               " and w ", w);
+  // Kernels count within an image in 32 bits.
+  constexpr std::int64_t kLargest = std::int64_t{1} << 31;
+  SENTEI_CHECK(
+      ShapeError, g.H * g.W * g.C < kLargest && g.P * g.Q * g.K < kLargest,
+      "conv2d: one image of x and of the output must have fewer than 2^31 elements, got x ", x,
+      " and w ", w);
   return g;
 }
 
