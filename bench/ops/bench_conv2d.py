@@ -18,7 +18,6 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness import interleaved, record
-
 from sentei import _core
 from sentei.tensor import Tensor
 

@@ -16,7 +16,6 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness import interleaved, record
-
 from sentei import _core, ops
 from sentei.graph import Spec
 from sentei.tensor import Tensor
@@ -64,7 +63,9 @@ def main() -> None:
     for shape in SHAPES:
         source, target = np.ones(shape, np.float32), np.empty(shape, np.float32)
         for name, call, moved in cases(shape):
-            got = interleaved({"copy": lambda: np.copyto(target, source), name: call}, args.samples)
+            got = interleaved(
+                {"copy": lambda a=target, b=source: np.copyto(a, b), name: call}, args.samples
+            )
             copy = 2 * source.nbytes / got["copy"]["median"] / 1e6
             rate = moved / got[name]["median"] / 1e6
             text = f"{got[name]['median']:7.3f} ms  {rate:6.1f} GB/s  {rate / copy:5.2f} of a copy"
