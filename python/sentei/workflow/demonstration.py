@@ -18,7 +18,7 @@ DEMO: dict[str, Any] = {
     "train": {
         "epochs": 5,
         "batch": 100,
-        "lr": 0.05,
+        "lr": 0.01,
         "momentum": 0.9,
         "schedule": {"kind": "cosine", "per": "step", "floor": 0.02},
     },
