@@ -21,8 +21,9 @@ import torch.nn.functional as F
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness import interleaved, record
 from peers.torch_models import CASES
-from sentei import _core, losses, optim, train
+from sentei import _core, losses, optim
 from sentei.nn import models
+from sentei.train.step import StepRunner, build_step
 
 Arm = Callable[[], object]
 
@@ -59,11 +60,15 @@ def sentei_arms(name: str, x: np.ndarray, labels: np.ndarray) -> dict[str, Arm]:
     model = models.build(name, x.shape[1:], classes=10, seed=0)
     frozen = model.predictor(len(x))
     frozen.runner(len(x)).set("x", x)
-    trainer = train.Trainer(
-        model, optim.SGD(0.01, momentum=0.9), losses.CrossEntropy(), batch=len(x), quiet=True
-    )
-    step = trainer.step_function(x, labels)
-    return {"train": step, "infer": frozen.runner(len(x)).run}
+    step = build_step(model, losses.CrossEntropy(), (), optim.SGD(0.01, momentum=0.9))
+    runner = StepRunner(step, {**model.tensors, **step.states}, len(x))
+    feeds = {"x": x, "labels": labels, "lr": np.array([0.01], np.float32)}
+    if "rng" in runner.inputs:
+        feeds["rng"] = np.zeros(2, np.int64)
+    return {
+        "train": lambda: runner.step(feeds),
+        "infer": frozen.runner(len(x)).run,
+    }
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ _MODULES = (
     "run",
     "tensor",
     "train",
+    "workflow",
 )
 _NAMES = {
     "Tensor": "tensor",

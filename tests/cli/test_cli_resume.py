@@ -15,7 +15,7 @@ import pytest
 from command import sentei
 from sentei import io
 from sentei.report import read_events
-from sentei.workflow import InterruptedRunError, Watch, resume, start
+from sentei.workflow import InterruptedRunError, Watch, load_config, resume, start, train
 from sentei.workflow.demonstration import demo_plan
 from sentei.workflow.run_dir import RunDir
 
@@ -71,8 +71,8 @@ class Stop(Watch):
                 os.kill(os.getpid(), signal.SIGINT)
 
     def stage(self, text):
-        self._seen(f"stage {text.split()[0]}")
-        self._phase = text.split()[0]
+        self._phase = text.split()[0].rstrip(",")
+        self._seen(f"stage {self._phase}")
 
     def fit_step(self, done, loss, accuracy, rate):
         self._seen(f"step of {self._phase}")
@@ -158,3 +158,26 @@ def test_nothing_but_the_plan_is_needed(whole, small, tmp_path):
     RunDir.create(plan.run_dir, plan.command, plan.config)
     assert resume(plan.run_dir).ok
     same(whole, plan.run_dir)
+
+
+def test_training_on_from_a_file_needs_it_only_once(trained, small, tmp_path):
+    """A checkpoint is enough: the file it began with may be gone."""
+    ends = []
+    for stop in (None, Stop("step of training", 5)):
+        file = tmp_path / "start.safetensors"
+        file.write_bytes((trained / "model.safetensors").read_bytes())
+        folder = tmp_path / f"run{len(ends)}"
+        flags = {"model.file": str(file), "run.run_dir": str(folder), "train.lr": 0.01}
+        config = load_config(pairs=small[1::2], flags=flags)
+        if stop is None:
+            train(config)
+        else:
+            with pytest.raises(InterruptedRunError):
+                train(config, stop)
+            file.unlink()
+            resume(folder)
+        ends.append(io.load(folder / "model.safetensors").arrays())
+    for key, array in ends[0].items():
+        assert np.array_equal(array, ends[1][key])
+    before = io.load(trained / "model.safetensors").arrays()
+    assert not np.array_equal(before["fc2.weight"], ends[0]["fc2.weight"])

@@ -113,6 +113,16 @@ def test_eval_takes_the_data_from_the_file(pruned):
     assert text.code == 0 and "Evaluated: accuracy" in text.out
 
 
+def test_eval_cuts_the_data_as_training_did(small, tmp_path):
+    """With another seed, training images would be among the test images."""
+    words = ["--set", "data.split=[4, 1, 1]", "--seed", 3, "--run-dir", tmp_path / "t"]
+    result = sentei("train", *small, *words, "--quiet")
+    assert result.code == 0, result.err
+    found = sentei("eval", tmp_path / "t" / "model.safetensors", "--json").json()
+    assert found["seed"] == 3 and found["images"] == 50
+    assert found["loss"]["before"] == report_of(tmp_path / "t")["loss"]["before"]
+
+
 def test_eval_writes_a_report_on_request(trained, tmp_path):
     result = sentei("eval", trained / "model.safetensors", "--run-dir", tmp_path / "e")
     assert result.code == 0, result.err

@@ -15,7 +15,7 @@ from sentei.model import Model
 from sentei.passes import Costs, costs
 from sentei.prune.preview import preview
 from sentei.prune.scores import LayerScores, score_layers
-from sentei.prune.surgery import Keep, remove
+from sentei.prune.surgery import Keep, remove, shrunk_graph
 from sentei.prune.target import Target
 from sentei.prune.units import PruningMap, Unit, pruning_map
 from sentei.prune.verify import Verification, verify
@@ -212,8 +212,8 @@ class IterativePruner:
             chosen.append((unit, value))
             if len(chosen) == self.per_round:
                 break
-            smaller = remove(model, pruning, [u for u, _ in chosen])[0]
-            if self.target.reached(costs(smaller.graph), original):
+            smaller = shrunk_graph(model.graph, pruning.groups, (u.label for u, _ in chosen))[0]
+            if self.target.reached(costs(smaller), original):
                 break
         if not chosen:
             raise GraphError(

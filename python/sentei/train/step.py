@@ -17,7 +17,7 @@ from sentei.losses import Loss
 from sentei.model import Model
 from sentei.ops import ADD
 from sentei.optim import Optimizer
-from sentei.passes import grad
+from sentei.passes import grad, training
 from sentei.regularizers import Regularizer
 from sentei.run import Runner
 
@@ -45,7 +45,8 @@ def build_step(
     Raises:
         GraphError: the loss does not fit the output, or reaches no parameter.
     """
-    g = model.graph.copy()
+    # A regularizer may read the value between batch norm and ReLU, which folding leaves out.
+    g = model.graph.copy() if regularizers else training(model.graph)
     values = loss.emit(g, model.output)
     total = values.loss
     for r in regularizers:

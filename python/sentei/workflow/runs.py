@@ -155,6 +155,8 @@ def prune_config(
     base: dict[str, Any] = {}
     if settings := data_settings(meta):
         base["data"] = settings
+        if isinstance(seed := meta["data"].get("seed"), int):
+            base["run"] = {"seed": seed}  # the same cut: no training image among those for testing
         if given.data.name != settings.get("name") and "name" in given.data.model_fields_set:
             # other images than those of the file: only how they are prepared is kept
             base["data"] = {k: settings[k] for k in ("size",) if k in settings}
@@ -227,7 +229,8 @@ def resume(run_dir: str | os.PathLike[str], watch: Watch | None = None) -> RunRe
     if run.model.is_file():
         scaling = model_standardize(io.load(run.model).meta)
     elif config.model.file is not None:
-        scaling = model_standardize(io.load(config.model.file).meta)
+        start_of = run.checkpoint if run.checkpoint.is_file() else config.model.file
+        scaling = model_standardize(io.load(start_of).meta)
     images = load_images(config.data, config.run.seed, scaling)
     return _go(Session(run, config, images, watch or Watch(), command, resumed=True))
 

@@ -75,7 +75,9 @@ class Session:
     def about(self, model: Model) -> dict[str, Any]:
         """What the model's file keeps about this run."""
         train = self.config.train.model_dump(exclude_none=True)
-        return {**model.meta, "data": self.images.about(), "train": train}
+        # the seed decides which images are for training, validation and test
+        data = {**self.images.about(), "seed": self.config.run.seed}
+        return {**model.meta, "data": data, "train": train}
 
 
 class Keeper(Callback):

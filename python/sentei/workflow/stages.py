@@ -20,6 +20,7 @@ from sentei.workflow.factory import (
     make_optimizer,
     make_regularizers,
     make_schedule,
+    network_name,
 )
 from sentei.workflow.session import PHASE, Keeper, Session
 
@@ -42,10 +43,13 @@ def train_stage(session: Session) -> Model:
     s, run = session.config.train, session.run
     if session.resumed and run.model.is_file():
         return io.load(run.model)
-    model = make_model(session.config.model, session.images, session.config.run.seed)
+    if session.saved_phase() == "train":
+        model = io.load(run.checkpoint)
+    else:
+        model = make_model(session.config.model, session.images, session.config.run.seed)
     session.watch.stage(
-        f"training {model.meta.get('network', {}).get('name', 'the network')} on "
-        f"{len(session.images.train):,} images for {s.epochs} epochs"
+        f"training {network_name(model)} on "
+        f"{len(session.images.train):,} images, epochs: {s.epochs}"
     )
     steps = len(session.images.training(s.batch, session.config.run.seed))
     fitted = _fit(
@@ -156,7 +160,7 @@ def prune_stage(session: Session, model: Model) -> Model:
         smaller = _remove(session, model, resumed=phase == "prune").model
         session.heed()
     if p.finetune_epochs:
-        session.watch.stage(f"fine-tuning for {p.finetune_epochs} epoch(s)")
+        session.watch.stage(f"fine-tuning, epochs: {p.finetune_epochs}")
         steps = len(session.images.training(s.batch, session.config.run.seed))
         lr = p.finetune_lr or p.lr or s.lr
         schedule = Cosine(p.finetune_epochs * steps, per="step")

@@ -1,0 +1,150 @@
+"""Targets, preview and the pruning loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from networks import networks, random_images, tensors_equal
+from sentei import nn, optim, train
+from sentei.data import load
+from sentei.nn import models
+from sentei.prune import IterativePruner, Target, TargetUnreachableError, preview
+
+
+@pytest.fixture(scope="module")
+def lenet():
+    return models.build("lenet5_prune", (28, 28, 1), classes=10, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "words"),
+    [
+        ({"flops": "30%"}, "30 % of FLOPs remain (70 % removed)"),
+        ({"params": "12.5 %"}, "12.5 % of parameters remain (87.5 % removed)"),
+        ({"macs": 4_000_000}, "at most 4,000,000 MACs: 28.8% remain (71.2% removed)"),
+    ],
+)
+def test_targets_say_both_shares(lenet, kwargs, words):
+    assert Target(**kwargs).describe(lenet.costs()) == words
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({}, "exactly one of flops, macs, params must be given, got none"),
+        ({"flops": "30%", "macs": 3}, "exactly one"),
+        ({"flops": "0%"}, "must remain between 0% and 100%, got '0%'"),
+        ({"flops": "130%"}, "must remain between 0% and 100%"),
+        ({"flops": "few"}, "must be a number or a percentage like '30%', got 'few'"),
+        ({"flops": 0.3}, "write '30%' for the share that remains"),
+        ({"params": -1}, "params must be positive, got -1"),
+        ({"params": float("nan")}, "must be positive"),
+    ],
+)
+def test_targets_refuse(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        Target(**kwargs)
+
+
+def test_budget_and_reached(lenet):
+    costs = lenet.costs()
+    assert Target(flops="50%").budget(costs) == costs.flops / 2
+    assert Target(flops=costs.flops).reached(costs, costs)
+    assert not Target(flops=costs.flops - 1).reached(costs, costs)
+
+
+def test_preview_gives_reasons(lenet):
+    text = str(preview(lenet, Target(flops="30%"), ignore=["conv1"]))
+    assert "conv1                    left alone: ignored on request" in text
+    assert "conv2                    64 of 64 channels prunable" in text
+    assert "linear layers are not pruned" in text
+    assert "target: 30 % of FLOPs remain (70 % removed): can be reached" in text
+    assert "can NOT be reached" in str(preview(lenet, Target(flops="1%"), floor=20))
+
+
+def test_unreachable_targets_are_refused_before_any_work(lenet):
+    with pytest.raises(TargetUnreachableError, match="smallest reachable network has"):
+        IterativePruner(lenet, Target(flops="5%"), "l1_std", floor=30).run()
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    networks(), st.sampled_from(["l1_std", "norm", "robust", "fisher", "trace"]), st.integers(1, 3)
+)
+def test_stops_at_the_first_state_below(model, criterion, per_round):
+    look = preview(model)
+    middle = (look.original.macs + look.smallest.macs) // 2
+    images, labels = random_images(model, 6), np.arange(6) % 4
+    result = IterativePruner(
+        model, Target(macs=max(middle, 1)), criterion, score_images=images, score_labels=labels,
+        per_round=per_round,
+    ).run()  # fmt: skip
+    assert result.final.macs <= middle or not result.steps
+    assert result.verified and [s.step for s in result.steps] == list(
+        range(1, len(result.steps) + 1)
+    )
+    if per_round == 1 and len(result.steps) > 1:
+        assert result.steps[-2].macs > middle
+    assert [h["layer"] for h in result.model.meta.get("history", [])] == [
+        s.layer for s in result.steps
+    ]
+
+
+def small_run(per_round=4, steps=2, **kwargs):
+    training, test = load("mnist-mini")
+    training, test = training.subset(range(400)), test.subset(range(200))
+    model = nn.Sequential(
+        nn.Conv2d(8, 5, padding=2), nn.BatchNorm(), nn.ReLU(), nn.MaxPool2d(4),
+        nn.Conv2d(12, 3, padding=1), nn.BatchNorm(), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(32), nn.ReLU(), nn.Dropout(0.2), nn.Linear(10),
+    ).build(training.shape, seed=0)  # fmt: skip
+    trainer = train.Trainer(model, optim.SGD(0.05, momentum=0.9), batch=50, seed=1)
+    trainer.fit(training, epochs=2, progress="none")
+    images = training.as_float().images[:100]
+    pruner = IterativePruner(
+        model, Target(flops="50%"), "robust", trainer=trainer, train=training, val=test,
+        retrain_steps=steps, score_images=images, score_labels=training.labels[:100],
+        per_round=per_round, **kwargs,
+    )  # fmt: skip
+    return model, pruner.run()
+
+
+def test_retraining_loop():
+    model, result = small_run()
+    assert result.target.reached(result.final, result.original)
+    assert all(s.max_abs_diff < 1e-4 for s in result.steps)
+    assert result.steps[-1].accuracy_after_retrain is not None
+    assert result.seconds_retraining > 0 and result.trainer.model is result.model
+    assert result.trainer.evaluate(load("mnist-mini")[1])["accuracy"] > 0.3
+    assert model.costs().macs == result.original.macs, "the given model keeps its size"
+
+
+def test_same_run_twice_same_bits():
+    assert tensors_equal(small_run()[1].model.tensors, small_run()[1].model.tensors)
+
+
+def test_every_removal_is_reported():
+    seen = []
+    _, result = small_run(
+        per_round=1, steps=0, on_step=lambda s, m, t: seen.append((s, m.costs().macs))
+    )
+    assert [s for s, _ in seen] == list(result.steps)
+    assert all(s.macs == macs for s, macs in seen)
+    assert len({(s.layer, s.channel) for s, _ in seen}) == len(seen), (
+        "original numbers never repeat"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"per_round": 0}, "per_round must be at least 1, got 0"),
+        ({"retrain_steps": -1}, "retrain_steps must not be negative, got -1"),
+    ],
+)
+def test_refusals(lenet, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        IterativePruner(lenet, Target(flops="50%"), **kwargs)
