@@ -103,3 +103,22 @@ def test_every_page_is_in_the_index():
         if p.name != "index.md" and f"({p.relative_to(ROOT / 'docs')})" not in index
     ]
     assert not missing, f"docs/index.md does not list {missing}"
+
+
+def test_every_kind_of_error_is_explained():
+    page = (ROOT / "docs" / "errors.md").read_text()
+    sources = "\n".join(p.read_text() for p in (ROOT / "python" / "sentei").rglob("*.py"))
+    kinds = set(re.findall(r"^class (\w+)\(SenteiError\b", sources, re.M))
+    raised = {k for k in kinds if f"raise {k}(" in sources}
+    assert raised
+    missing = [k for k in raised if not re.search(rf"`(?:\w+\.)?{k}`", page)]
+    assert not missing, f"docs/errors.md does not explain {missing}"
+
+
+def test_every_criterion_and_initialiser_is_documented():
+    from sentei import init, prune
+
+    scores = (ROOT / "docs" / "methods" / "scores.md").read_text()
+    assert not [n for n in prune.CRITERIA if f"`{n}`" not in scores]
+    page = (ROOT / "docs" / "methods" / "init.md").read_text()
+    assert not [n for n in init.names() if f"`{n}`" not in page]
