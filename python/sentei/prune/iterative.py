@@ -44,7 +44,10 @@ class Trains(Protocol):
 
 @dataclass(frozen=True)
 class PruneStep:
-    """One removal. layer and channel: of the first member, numbered as in the original network."""
+    """One removal. layer and channel: of the first member, numbered as in the original network.
+
+    max_abs_diff, tolerance: masked against pruned network, and the bound it kept.
+    """
 
     step: int
     layer: str
@@ -54,6 +57,7 @@ class PruneStep:
     macs: int
     params: int
     max_abs_diff: float
+    tolerance: float
     accuracy_after_retrain: float | None
     seconds: float
 
@@ -265,6 +269,7 @@ class IterativePruner:
                     now.macs,
                     now.params,
                     proof.max_abs_diff,
+                    proof.tolerance,
                     accuracy if last else None,
                     seconds,
                 )

@@ -150,11 +150,12 @@ def _pruning(session: Session, model: Model, pruned: Model, original: Costs) -> 
     reached = target.reached(costs(pruned.graph), original)
     steps = pruned.meta.get("history", [])
     worst = max((float(s["max_abs_diff"]) for s in steps), default=None)
+    allowed = min((float(s["tolerance"]) for s in steps), default=None)
     look = preview(model, target, include=p.include, ignore=p.ignore, floor=p.floor)
     return {
         # every removal was compared with its masked network; a difference raises
         "verified": _same_from_file(session, pruned) if steps else None,
-        "verify": {"max_abs_diff": worst, "tolerance": None},
+        "verify": {"max_abs_diff": worst, "tolerance": allowed},
         "target": _target(target, original, reached),
         "criterion": {
             "name": p.criterion,
