@@ -67,7 +67,8 @@ SENTEI_INLINE vf vexpm1(vf x) {
 // log(x): -inf at 0, NaN below, inf at inf.
 SENTEI_INLINE vf vlog(vf x) {
   const vi tiny = x < splat(0x1p-126f);
-  const vf scaled = select(tiny, x * splat(0x1p23f), x);
+  // Without the sign, which the last lines see to: the subtraction below must not overflow.
+  const vf scaled = select(tiny, vabs(x) * splat(0x1p23f), x);
   // The exponent that brings the mantissa into [sqrt(1/2), sqrt(2)).
   const vi shifted = bits_of(scaled) - 0x3F3504F3;
   const vi e = (shifted >> 23) - (tiny & 23);
