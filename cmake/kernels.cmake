@@ -18,17 +18,21 @@ set(sentei_flags_v2 -march=x86-64-v2)
 set(sentei_flags_v3 -march=x86-64-v3)
 set(sentei_flags_v4 -march=x86-64-v4 -mprefer-vector-width=512)
 
+# With sanitizers full optimisation takes minutes to compile and shows nothing more.
+set(sentei_optimise -O3)
+if(SENTEI_SANITIZE)
+  set(sentei_optimise -O1)
+endif()
+
 set(sentei_kernel_objects "")
 foreach(tier IN LISTS SENTEI_TIERS)
   add_library(sentei_kernels_${tier} OBJECT ${sentei_kernel_sources})
   target_include_directories(sentei_kernels_${tier} PRIVATE csrc)
   target_compile_definitions(sentei_kernels_${tier} PRIVATE SENTEI_ISA=${tier} ${sentei_tier_definitions})
-  # With sanitizers full optimisation takes minutes to compile and shows nothing more.
-  set(optimise $<IF:$<BOOL:${SENTEI_SANITIZE}>,-O1,-O3>)
   # Wide vectors as arguments of inlined functions change no call between objects. GCC's own AVX-512
   # header (_mm512_max_ps) looks uninitialised to GCC 12.
   target_compile_options(sentei_kernels_${tier} PRIVATE
-    ${optimise} -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi -Wno-maybe-uninitialized
+    ${sentei_optimise} -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi -Wno-maybe-uninitialized
     ${sentei_flags_${tier}})
   list(APPEND sentei_kernel_objects $<TARGET_OBJECTS:sentei_kernels_${tier}>)
 endforeach()
