@@ -129,3 +129,15 @@ def test_devices_give_reasons():
         device.require("cuda")
     with pytest.raises(ValueError, match="device must be auto, cpu or cuda, got 'tpu'"):
         device.require("tpu")
+
+
+def test_pool_loses_and_repeats_no_task(threads):
+    """Short regions one after the other, more threads than cores, the pool remade in between."""
+    from sentei.ops import add_forward
+
+    a = np.arange(100_003, dtype=np.float32)
+    want = a + a
+    for n in (2, 5, 16, 3):
+        device.set_threads(n)
+        for _ in range(150):
+            assert np.array_equal(np.asarray(add_forward(a, a)), want)

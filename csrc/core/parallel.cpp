@@ -33,7 +33,6 @@ struct Job {
   void* ctx = nullptr;
   std::int64_t tasks = 0;
   std::atomic<std::int64_t> next{0};
-  std::atomic<int> working{0};  // workers inside this job
 
   void work() {
     inside_task = true;
@@ -62,14 +61,17 @@ class Pool {
     job_.ctx = ctx;
     job_.tasks = tasks;
     job_.next.store(0);
-    job_.working.store(static_cast<int>(workers_.size()));
+    open_.store(true);
     {
       std::lock_guard<std::mutex> lock(mutex_);
       epoch_.fetch_add(1);
     }
     wake_.notify_all();
     job_.work();
-    for (int spins = 0; job_.working.load() > 0; ++spins) {
+    // A worker that did not wake in time finds the job closed: nobody waits for it. One that is
+    // inside may still run a task, and reads the job's fields.
+    open_.store(false);
+    for (int spins = 0; inside_.load() > 0; ++spins) {
       if (spins < 4000) {
         pause();
       } else {
@@ -89,8 +91,9 @@ class Pool {
       }
       seen = epoch_.load();
       if (stop_) return;
-      job_.work();
-      job_.working.fetch_sub(1);
+      inside_.fetch_add(1);
+      if (open_.load()) job_.work();
+      inside_.fetch_sub(1);
     }
   }
 
@@ -98,6 +101,8 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::atomic<std::uint64_t> epoch_{0};
+  std::atomic<bool> open_{false};  // the job takes workers
+  std::atomic<int> inside_{0};     // workers that may be in the job
   bool stop_ = false;
   Job job_;
 };
