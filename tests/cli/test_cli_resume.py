@@ -17,7 +17,7 @@ from sentei import io
 from sentei.report import read_events
 from sentei.workflow import InterruptedRunError, Watch, load_config, resume, start, train
 from sentei.workflow.demonstration import demo_plan
-from sentei.workflow.run_dir import RunDir
+from sentei.workflow.run_dir import RunDir, RunDirError
 
 
 def demo_of(small: list[str], folder: Path):
@@ -47,6 +47,8 @@ def same(a: Path, b: Path) -> None:
         for d in (a, b)
     ]
     assert steps[0] == steps[1]
+    scores = [io.load(d / "pruned.safetensors").meta["scores"] for d in (a, b)]
+    assert scores[0] and scores[0] == scores[1]
     epochs = [
         {
             (e["phase"], e["epoch"]): e["loss"]
@@ -91,6 +93,7 @@ MOMENTS = [
     ("stage pruning", 1),
     ("prune_step", 1),
     ("prune_step", 5),
+    ("stage fine-tuning", 1),
     ("step of fine-tuning", 4),
     ("stage measuring", 1),
 ]
@@ -108,6 +111,17 @@ def test_stopped_and_resumed_is_never_stopped(hook, count, whole, small, tmp_pat
     assert result.ok
     same(whole, folder)
     assert not (folder / "checkpoint.safetensors").exists()
+    seconds = result.report["seconds"]
+    assert seconds["total"] > seconds["train"] + seconds["prune"], "of both sessions"
+
+
+def test_one_process_at_a_time(small, tmp_path):
+    plan = demo_of(small, tmp_path / "run")
+    run = RunDir.create(plan.run_dir, plan.command, plan.config)
+    with pytest.raises(RunDirError, match="must be new or empty, another process has just begun"):
+        start(plan)
+    with run.claimed(), pytest.raises(RunDirError, match="another process is at work in it"):
+        resume(plan.run_dir)
 
 
 def test_stopped_twice(whole, small, tmp_path):

@@ -227,3 +227,4 @@ def test_nothing_to_remove_is_said(trained, small, tmp_path):
     words = [trained / "model.safetensors", "--flops", "100%", *small]
     result = sentei("prune", *words, "--run-dir", tmp_path / "o")
     assert "Nothing was removed" in result.out
+    assert result.code == 1 and "the target is met already" in result.err

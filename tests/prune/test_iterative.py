@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from networks import networks, random_images, tensors_equal
 from sentei import nn, optim, train
 from sentei.data import load
+from sentei.errors import DataError
 from sentei.nn import models
 from sentei.prune import IterativePruner, Target, TargetUnreachableError, preview
 
@@ -148,3 +149,42 @@ def test_every_removal_is_reported():
 def test_refusals(lenet, kwargs, message):
     with pytest.raises(ValueError, match=message):
         IterativePruner(lenet, Target(flops="50%"), **kwargs)
+
+
+def test_a_target_already_met_changes_nothing(lenet):
+    trainer = train.Trainer(lenet, optim.SGD(0.01), batch=10)
+    result = IterativePruner(
+        lenet, Target(flops="100%"), "l1_std", trainer=trainer, retrain_steps=0
+    ).run()
+    assert result.steps == () and not result.verified, "nothing was compared"
+    assert result.model is not lenet and result.trainer.model is result.model
+    assert "history" not in lenet.meta and tensors_equal(result.model.tensors, lenet.tensors)
+
+
+def test_the_trainer_must_train_the_model(lenet):
+    trainer = train.Trainer(lenet.copy(), optim.SGD(0.01), batch=10)
+    with pytest.raises(ValueError, match=r"model must be trainer\.model, got another one"):
+        IterativePruner(lenet, Target(flops="50%"), trainer=trainer, retrain_steps=0)
+
+
+def test_scores_that_are_not_finite_are_refused(lenet):
+    images = np.zeros((4, 28, 28, 1), np.float32)
+    images[2, 3, 3] = np.nan
+    pruner = IterativePruner(
+        lenet, Target(flops="50%"), score_images=images, score_labels=np.arange(4)
+    )
+    with pytest.raises(DataError, match="scores must be finite, but robust gives conv1"):
+        pruner.run()
+
+
+def test_pruning_again_keeps_its_own_history():
+    _, first = small_run()
+    seen = []
+    again = IterativePruner(
+        first.model,
+        Target(flops="80%"),
+        "l1_std",
+        on_step=lambda s, m, t: seen.append(len(m.meta["history"])),
+    ).run()
+    assert seen == list(range(1, len(again.steps) + 1)), "no step of the first pruning"
+    assert len(again.model.meta["history"]) == len(again.steps)

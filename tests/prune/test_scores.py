@@ -7,9 +7,10 @@ import pytest
 
 from helpers import assert_vector, vectors
 from networks import random_images, shake
-from sentei import nn
-from sentei.errors import DataError
+from sentei import losses, nn
+from sentei.errors import DataError, GraphError
 from sentei.nn import models
+from sentei.ops import ADD
 from sentei.passes import inference
 from sentei.prune import CRITERIA, pruning_map, remove, score_layers
 from sentei.prune.scores import score_points
@@ -120,3 +121,37 @@ def test_refusals(model):
         score_layers(model, pruning, "robust")
     with pytest.raises(DataError, match=r"as many labels as images \(12\), got 3"):
         score_layers(model, pruning, "robust", images=images, labels=labels[:3])
+
+
+@pytest.mark.parametrize("loss", [losses.SigmoidCrossEntropy(), losses.Squared()])
+def test_scores_are_of_the_loss_that_is_given(loss, rng):
+    """x is a conv's map, y = W mean(x) + b: g = W' dL/dy / pixels."""
+    net = nn.Sequential(nn.Conv2d(3, 1), nn.GlobalAvgPool2d(), nn.Flatten(), nn.Linear(4))
+    model = net.build((2, 2, 1), seed=1)
+    images = rng.standard_normal((9, 2, 2, 1), dtype=np.float32)
+    labels = rng.integers(0, 4, 9)
+    truth = labels
+    if loss.takes == "targets":
+        truth = rng.standard_normal((9, 4), dtype=np.float32)
+    found = score_layers(
+        model, pruning_map(model.graph), "first", images=images, labels=truth, batch=4, loss=loss
+    )
+    a = {k: v.astype(np.float64) for k, v in model.arrays().items()}
+    x = images.astype(np.float64) * a["conv1.weight"][:, 0, 0, 0] + a["conv1.bias"]
+    y = x.mean((1, 2)) @ a["fc1.weight"].T + a["fc1.bias"]
+    dy = y - truth if loss.takes == "targets" else 1 / (1 + np.exp(-y)) - np.eye(4)[labels]
+    want = -(x.mean((1, 2)) * (dy @ a["fc1.weight"])).mean(0)
+    np.testing.assert_allclose(found[0].raw, want, rtol=TOL)
+
+
+def test_a_loss_of_several_nodes_is_refused(model):
+    class Twice(losses.Squared):
+        def emit(self, graph, output):
+            values = super().emit(graph, output)
+            return losses.LossValues(graph.add(ADD, (values.loss, values.loss))[0])
+
+    images = np.ascontiguousarray(NET["x"])
+    with pytest.raises(GraphError, match="loss must append one node that can sum over samples"):
+        score_layers(
+            model, pruning_map(model.graph), images=images, labels=NET["labels"], loss=Twice()
+        )

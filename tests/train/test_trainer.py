@@ -227,3 +227,13 @@ def test_resume_refuses(tmp_path):
         save(model, tmp_path / "s", {**state, **other}, spoiled)
         with pytest.raises(DataError, match=message):
             Trainer.resume(tmp_path / "s")
+
+
+def test_evaluation_refuses_samples_that_are_not_finite():
+    model = nn.models.build("lenet5_prune", (28, 28, 1), classes=10, seed=0)
+    images = np.zeros((3, 28, 28, 1), np.float32)
+    images[1, 2, 3] = np.inf
+    with pytest.raises(DataError, match="samples must be finite"):
+        evaluate(model, (images, np.arange(3)))
+    with pytest.raises(DataError, match="at least one sample"):
+        evaluate(model, (images[:0], np.arange(0)))

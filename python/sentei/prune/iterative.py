@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sentei.errors import GraphError, SenteiError
+from sentei.errors import DataError, GraphError, SenteiError
 from sentei.model import Model
 from sentei.passes import Costs, costs
 from sentei.prune.preview import preview
@@ -78,7 +78,7 @@ class PruneResult:
     steps: tuple[PruneStep, ...]
     scores: tuple[LayerScores, ...]  # of the last round
     max_abs_diff: float  # largest masked-versus-pruned difference of all removals
-    verified: bool
+    verified: bool  # every removal was compared; False: there was none
     seconds: float
     seconds_scoring: float
     seconds_surgery: float
@@ -90,13 +90,14 @@ class PruneResult:
 class IterativePruner:
     """Remove the channel of least score in the whole network, retrain, and again.
 
-    model: stays as it is; the result holds a new one.
+    model: stays as it is; the result holds a new one. With a trainer it must be the trainer's.
     target: prune.Target. criterion: a name of prune.criteria(). normalize: p of the Lp normalisation
     over each layer's channels (None: raw scores).
     trainer: retrains between removals (sentei.train.Trainer); None: no retraining. train: data set
     for scores and retraining. val: data set for the accuracy in the record, every `evaluate_every` steps.
     retrain_steps: training steps after each round. per_round: channels removed before scoring again.
-    score_images, score_labels: the samples to score on. include, ignore, floor: see prune.preview.
+    score_images, score_labels: the samples to score on, by the trainer's loss (softmax cross-entropy
+    without one). include, ignore, floor: see prune.preview.
     check_images: samples for the masked = pruned proof after every removal.
     on_step: called with (PruneStep, model, trainer) after each removal and its retraining.
     history: steps already done, when an interrupted run goes on; original: costs before those.
@@ -112,7 +113,7 @@ class IterativePruner:
     train: Any = None
     val: Any = None
     score_images: NDArray[np.float32] | None = None
-    score_labels: NDArray[np.int64] | None = None
+    score_labels: NDArray[Any] | None = None
     retrain_steps: int = 20
     per_round: int = 1
     evaluate_every: int = 1
@@ -133,13 +134,16 @@ class IterativePruner:
             )
         if self.trainer is not None and self.retrain_steps and self.train is None:
             raise ValueError("IterativePruner: train must be given when a trainer retrains")
+        if self.trainer is not None and self.trainer.model is not self.model:
+            raise ValueError("IterativePruner: model must be trainer.model, got another one")
 
     def run(self) -> PruneResult:
         """Prune until the target is met.
 
         Raises:
             TargetUnreachableError: before any work, when floors and ignored layers forbid the target.
-            VerificationError: a pruned network differed from its masked one.
+            DataError: a score is not finite. VerificationError: a pruned network differed from its
+            masked one.
         """
         start = time.perf_counter()
         original = self.original or costs(self.model.graph)
@@ -152,10 +156,10 @@ class IterativePruner:
                 f"{measure(look.smallest):,} of {measure(original):,} {self.target.kind} "
                 f"(floor {self.floor}, ignored {list(self.ignore)})"
             )
-        state = _State(self.model.copy(), self.trainer)
-        if state.trainer is not None:
-            state.model = state.trainer.model
         steps = list(self.history)
+        state = _State(self.model.copy(), self.trainer)
+        state.worst = max((s.max_abs_diff for s in steps), default=0.0)
+        state.history = [s.to_json() for s in steps]
         scores: tuple[LayerScores, ...] = ()
         while not self.target.reached(now := costs(state.model.graph), original):
             pruning = pruning_map(
@@ -165,8 +169,11 @@ class IterativePruner:
             scores = self._score(state.model, pruning)
             state.scoring += time.perf_counter() - t
             chosen = self._choose(pruning, scores, state.model, original)
-            steps.extend(self._remove(state, pruning, chosen, len(steps)))
-        state.model.meta["history"] = [s.to_json() for s in steps]
+            steps.extend(self._remove(state, pruning, scores, chosen))
+        if state.trainer is not None and state.trainer is self.trainer:  # nothing to remove
+            state.trainer = state.trainer.replaced(state.model, {})
+            state.model = state.trainer.model
+        state.model.meta["history"] = state.history
         return PruneResult(
             state.model,
             original,
@@ -175,7 +182,7 @@ class IterativePruner:
             tuple(steps),
             scores,
             state.worst,
-            True,
+            bool(steps),
             time.perf_counter() - start,
             state.scoring,
             state.surgery,
@@ -184,7 +191,7 @@ class IterativePruner:
         )
 
     def _score(self, model: Model, pruning: PruningMap) -> tuple[LayerScores, ...]:
-        return score_layers(
+        scores = score_layers(
             model,
             pruning,
             self.criterion,
@@ -192,7 +199,15 @@ class IterativePruner:
             images=self.score_images,
             labels=self.score_labels,
             batch=self.score_batch,
+            loss=getattr(self.trainer, "loss", None),
         )
+        for s in scores:  # NaN has no place in an order
+            if not np.isfinite(s.values).all():
+                raise DataError(
+                    f"prune: scores must be finite, but {self.criterion} gives {s.layer} some that "
+                    "are not: the network or the images hold NaN or infinity"
+                )
+        return scores
 
     def _choose(
         self, pruning: PruningMap, scores: Sequence[LayerScores], model: Model, original: Costs
@@ -226,10 +241,14 @@ class IterativePruner:
         return chosen
 
     def _remove(
-        self, state: _State, pruning: PruningMap, chosen: list[tuple[Unit, float]], done: int
+        self,
+        state: _State,
+        pruning: PruningMap,
+        scores: Sequence[LayerScores],
+        chosen: list[tuple[Unit, float]],
     ) -> list[PruneStep]:
         t0 = time.perf_counter()
-        before = state.model
+        before, done = state.model, len(state.history)
         units = [u for u, _ in chosen]
         model, keep = remove(before, pruning, units)
         proof = self._prove(before, model, pruning, units)
@@ -274,9 +293,10 @@ class IterativePruner:
                     seconds,
                 )
             )
-        state.model.meta["history"] = [
-            *state.model.meta.get("history", []),
-            *(s.to_json() for s in steps),
+        state.history = [*state.history, *(s.to_json() for s in steps)]
+        state.model.meta["history"] = state.history
+        state.model.meta["scores"] = [
+            {"layer": s.layer, "values": s.values.tolist()} for s in scores
         ]
         if self.on_step is not None:
             for s in steps:
@@ -295,6 +315,7 @@ class IterativePruner:
 class _State:
     model: Model
     trainer: Trains | None
+    history: list[dict[str, Any]] = field(default_factory=list)
     worst: float = 0.0
     scoring: float = 0.0
     surgery: float = 0.0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentei._core import Tensor
-from sentei.errors import DataError
-from sentei.graph import Graph, Op, Spec
+from sentei.errors import DataError, GraphError
+from sentei.graph import Graph, Node, Spec
 from sentei.model import Model
 from sentei.ops import SCORE_ACCUMULATE, SOFTMAX_CROSS_ENTROPY, TRACE_ACCUMULATE
 from sentei.passes import grad, infer_specs, inference
@@ -18,10 +19,25 @@ from sentei.prune import importance
 from sentei.prune.units import PruningMap, weight_of
 from sentei.run import Runner
 
-__all__ = ["LayerScores", "score_layers", "score_points"]
+__all__ = ["LayerScores", "ScoreLoss", "score_layers", "score_points"]
 
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "logistic", "tanh", "softplus", "step", "prelu")
-_TARGET = "score.labels"
+_LABELS = "score.labels"
+_LOSS_OPS = ("softmax_cross_entropy", "sigmoid_cross_entropy", "elementwise_loss")
+
+
+class ScoreLoss(Protocol):
+    """What is asked of a loss (those of sentei.losses have it): one node with a reduction."""
+
+    @property
+    def takes(self) -> str:
+        """Name of the input that carries the truth."""
+
+    def emit(self, graph: Graph, output: str) -> Any:
+        """Append the loss of `output`; `.loss` of what is returned names the scalar."""
+
+    def truth(self, labels: NDArray[Any], outputs: int) -> NDArray[Any]:
+        """What to feed for these labels or targets."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +81,9 @@ def score_layers(
     *,
     normalize: float | None = 1.0,
     images: NDArray[np.float32] | None = None,
-    labels: NDArray[np.int64] | None = None,
+    labels: NDArray[Any] | None = None,
     batch: int = 100,
-    loss: Op = SOFTMAX_CROSS_ENTROPY,
+    loss: ScoreLoss | None = None,
     l1_std_a: float = 0.5,
 ) -> tuple[LayerScores, ...]:
     """Score every layer that has prunable channels.
@@ -77,8 +93,9 @@ def score_layers(
 
     Args:
         criterion: name in importance.CRITERIA. normalize: p of the Lp normalisation, None for none.
-        images ((N, H, W, C), float32), labels ((N,), int64): samples; not needed for `l1_std`.
-        loss: op whose per-sample loss is differentiated.
+        images ((N, H, W, C), float32), labels ((N,), int64, or what `loss` takes): samples; not
+        needed for `l1_std`.
+        loss: the one the network was trained with; None: softmax cross-entropy.
     Raises:
         ValueError: unknown criterion. DataError: samples missing, or not as many labels as images.
     Source: methods section 5 [T eq. 4.5 to 4.13, 4.30 to 4.33].
@@ -121,14 +138,22 @@ class _ScorePass:
     """Graphs, accumulators and runners of one scoring."""
 
     def __init__(
-        self, model: Model, layers: Sequence[str], kind: importance.Criterion, batch: int, loss: Op
+        self,
+        model: Model,
+        layers: Sequence[str],
+        kind: importance.Criterion,
+        batch: int,
+        loss: ScoreLoss | None,
     ) -> None:
         self.model, self.layers, self.kind, self.batch = model, list(layers), kind, batch
+        self._truth = _LABELS if loss is None else loss.takes
+        self._loss = loss
         forward = inference(model.graph)
         self.points = score_points(forward, layers)
         specs = infer_specs(forward, 1)
         self.sums: dict[str, Tensor] = {}
-        self._graph = self._first_pass(forward, specs, loss)
+        self._outputs = specs[forward.outputs[0]].shape[-1]
+        self._graph = self._first_pass(forward, specs)
         self._second = self._trace_pass(forward, specs) if kind.needs == "two_pass" else None
         self._tensors = {k: t for k, t in model.tensors.items() if k in self._graph.values}
 
@@ -137,13 +162,27 @@ class _ScorePass:
             self.sums[name] = Tensor.zeros(shape, "float64")
         return g.add_state(name, Spec(shape, "float64"))
 
-    def _first_pass(self, forward: Graph, specs: Mapping[str, Spec], loss: Op) -> Graph:
+    def _add_loss(self, g: Graph) -> str:
+        """Append the sum over samples of each one's own loss."""
+        if self._loss is None:
+            labels = g.add_input(_LABELS, Spec((-1,), "int64"))
+            attrs = {"reduction": "sum"}
+            return g.add(SOFTMAX_CROSS_ENTROPY, (g.outputs[0], labels), attrs, "score.loss")[0]
+        total = str(self._loss.emit(g, g.outputs[0]).loss)
+        node = g.nodes[-1]
+        if total not in node.outputs or node.op.name not in _LOSS_OPS:
+            raise GraphError(
+                f"score: loss must append one node that can sum over samples, got {self._loss!r}"
+            )
+        attrs = {**node.attrs, "reduction": "sum"}
+        g.nodes[-1] = Node(node.name, node.op, node.inputs, node.outputs, attrs)
+        return total
+
+    def _first_pass(self, forward: Graph, specs: Mapping[str, Spec]) -> Graph:
         g = forward.copy()
         grads: dict[str, str] = {}
         if self.kind.needs != "norm":
-            labels = g.add_input(_TARGET, Spec((-1,), "int64"))
-            out = g.add(loss, (g.outputs[0], labels), {"reduction": "sum"}, "score.loss")
-            g, grads = grad(g, out[0], dict.fromkeys(self.points.values()))
+            g, grads = grad(g, self._add_loss(g), dict.fromkeys(self.points.values()))
         for layer, point in self.points.items():
             shape = specs[point].shape[1:]
             maps: tuple[str | None, ...] = (None, None)
@@ -164,7 +203,9 @@ class _ScorePass:
             g.add(TRACE_ACCUMULATE, (point, mean, stats), name=f"score.{layer}.trace_sums")
         return g
 
-    def run(self, images: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+    def run(self, images: NDArray[np.float32], labels: NDArray[Any]) -> None:
+        if self._loss is not None and self.kind.needs != "norm":
+            labels = self._loss.truth(labels, self._outputs)
         self._all_batches(self._graph, images, labels)
         if self._second is not None:
             for layer in self.layers:
@@ -172,16 +213,14 @@ class _ScorePass:
                 self.sums[f"score.{layer}.mean_g"].copy_from(total / len(images))
             self._all_batches(self._second, images, labels)
 
-    def _all_batches(
-        self, graph: Graph, images: NDArray[np.float32], labels: NDArray[np.int64]
-    ) -> None:
+    def _all_batches(self, graph: Graph, images: NDArray[np.float32], labels: NDArray[Any]) -> None:
         runner_for = self._runners(graph)
         for start in range(0, len(images), self.batch):
             part = slice(start, start + self.batch)
             runner = runner_for(len(images[part]))
             feeds = {self.model.input: np.ascontiguousarray(images[part])}
-            if _TARGET in runner.inputs:
-                feeds[_TARGET] = np.ascontiguousarray(labels[part])
+            if self._truth in runner.inputs:
+                feeds[self._truth] = np.ascontiguousarray(labels[part])
             runner.run(**feeds)
 
     def _runners(self, graph: Graph) -> Callable[[int], Runner]:

@@ -29,6 +29,8 @@ def outputs_of(
     predictor = model.predictor(batch)
     ys, ts = [], []
     for x, t in in_order(data, batch):
+        if not np.isfinite(x).all():
+            raise DataError("evaluate: samples must be finite, got NaN or infinity")
         ys.append(predictor(x))
         ts.append(t)
     if not ys:

@@ -36,7 +36,9 @@ class _Arrays:
     """Mini-batches of two arrays, for samples that are not images."""
 
     def __init__(self, x: NDArray[Any], y: NDArray[Any], batch: int, seed: int | None) -> None:
-        if len(x) != len(y) or not len(x):
+        if not len(x):
+            raise DataError("train: data must hold at least one sample")
+        if len(x) != len(y):
             raise DataError(
                 f"train: data must have as many labels as samples, got {len(y)} and {len(x)}"
             )

@@ -46,6 +46,8 @@ def evaluate(config: Config, model: Model | None = None) -> Report:
     if config.run.threads is not None:
         device.set_threads(config.run.threads)
     start = time.perf_counter()
+    if config.run.run_dir is not None:
+        RunDir.place(config, "eval", "")  # refused now, not after the work
     if model is None:
         model = read_model(config.model.file or "")
     images = load_images(config.data, config.run.seed, model_standardize(model.meta))
@@ -67,7 +69,7 @@ def evaluate(config: Config, model: Model | None = None) -> Report:
         "config": config.model_dump(exclude_none=True),
     }
     if config.run.run_dir is not None:
-        run = RunDir.create(RunDir.place(config, "eval", network_name(model)), "eval", config)
+        run = RunDir.create(RunDir.place(config, "eval", ""), "eval", config)
         write_report(run.path, report)
     return report  # type: ignore[return-value]
 

@@ -93,12 +93,20 @@ def build_report(session: Session, model: Model, pruned: Model | None) -> Report
     spent = dict(gathered.get("seconds", {}))
     tuned = [e for e in events if e.get("event") == "epoch" and e.get("phase") == "finetune"]
     spent["prune"] += sum(e["seconds"] for e in {e["epoch"]: e for e in tuned}.values())
-    now = time.perf_counter() - session.start
-    earlier = sum(e["seconds"] for e in events if e.get("event") == "session_end")
-    total = now + earlier
-    run.event("session_end", seconds=now)
+    total = time.perf_counter() - session.start + _earlier(events)
     report["seconds"] = {**spent, "bench": bench if timed is not None else None, "total": total}
     return report  # type: ignore[return-value]
+
+
+def _earlier(events: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds of the sessions before this one, each up to its last event, however it ended."""
+    total, begun, last = 0.0, None, 0.0
+    for e in events:
+        if e.get("event") == "session":
+            total += 0.0 if begun is None else max(last - begun, 0.0)
+            begun = e["time"]
+        last = e["time"]
+    return total
 
 
 def _judge(model: Model, loader: Any, config: Config) -> dict[str, float]:
@@ -149,8 +157,9 @@ def _pruning(session: Session, model: Model, pruned: Model, original: Costs) -> 
     target = make_target(p)
     reached = target.reached(costs(pruned.graph), original)
     steps = pruned.meta.get("history", [])
-    worst = max((float(s["max_abs_diff"]) for s in steps), default=None)
-    allowed = min((float(s["tolerance"]) for s in steps), default=None)
+    # the removal that came nearest to its bound; each has its own
+    pairs = [(float(s["max_abs_diff"]), float(s["tolerance"])) for s in steps]
+    worst, allowed = max(pairs, key=lambda p: p[0] / max(p[1], 1e-300), default=(None, None))
     look = preview(model, target, include=p.include, ignore=p.ignore, floor=p.floor)
     return {
         # every removal was compared with its masked network; a difference raises
@@ -187,6 +196,10 @@ def failures(report: Mapping[str, Any]) -> list[str]:
     """Why a run is no success: a missed target, a failed or missing proof. Empty: all is well."""
     found = []
     if report.get("target"):
+        if report["verified"] is None:
+            found.append(
+                f"nothing was removed: the target is met already: {report['target']['text']}"
+            )
         if not report["target"]["reached"]:
             found.append(f"the target was missed: {report['target']['text']}")
         if report.get("verified") is False:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,12 @@ class RunDir:
         """Make the folder and write what is about to run."""
         run = cls(path)
         path.mkdir(parents=True, exist_ok=True)
+        try:
+            run.plan.open("x").close()  # of two processes that began together, one has the folder
+        except FileExistsError:
+            raise RunDirError(
+                f"run folder: {path} must be new or empty, another process has just begun a run in it"
+            ) from None
         with atomic_path(run.config) as beside:
             beside.write_text(dump_toml(config), encoding="utf-8")
         now = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -86,14 +93,39 @@ class RunDir:
 
     @classmethod
     def reopen(cls, path: str | os.PathLike[str]) -> RunDir:
-        """Open the folder of an earlier run; a last event that was cut off is taken away."""
+        """Open the folder of an earlier run."""
         run = cls(path)
         if not run.plan.is_file() or not run.config.is_file():
             raise RunDirError(
                 f"run folder: {path} must hold run.json and config.resolved.toml of a run, got none"
             )
-        run.mend()
         return run
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other processes from going on with this run; ends with the process at the latest.
+
+        Raises:
+            RunDirError: another process is at it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # no such locks on this system
+            yield
+            return
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunDirError(
+                    f"run folder: {self.path} must be free, another process is at work in it"
+                ) from None
+            except OSError:  # a file system without locks
+                pass
+            yield
+        finally:
+            os.close(folder)
 
     # -- what is running -----------------------------------------------------------------------
     def read_plan(self) -> dict[str, Any]:

@@ -201,9 +201,10 @@ def prune(config: Config, watch: Watch | None = None, words: str = "") -> RunRes
 def start(made: Plan, watch: Watch | None = None, words: str = "") -> RunResult:
     """Carry out a plan."""
     run = RunDir.create(made.run_dir, made.command, made.config, words)
-    if made.command == "prune":
-        io.save(made.model, run.model)  # the folder is complete, whatever becomes of the file
-    return _go(Session(run, made.config, made.images, watch or Watch(), made.command))
+    with run.claimed():
+        if made.command == "prune":
+            io.save(made.model, run.model)  # the folder is complete, whatever becomes of the file
+        return _go(Session(run, made.config, made.images, watch or Watch(), made.command))
 
 
 def resume(run_dir: str | os.PathLike[str], watch: Watch | None = None) -> RunResult:
@@ -213,6 +214,12 @@ def resume(run_dir: str | os.PathLike[str], watch: Watch | None = None) -> RunRe
         RunDirError: no run lies there, or it is finished. Others as `train`.
     """
     run = RunDir.reopen(run_dir)
+    with run.claimed():
+        return _resume(run, watch)
+
+
+def _resume(run: RunDir, watch: Watch | None) -> RunResult:
+    run.mend()
     what = run.read_plan()
     command = what["command"]
     if command not in ("train", "prune", "demo"):

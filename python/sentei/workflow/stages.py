@@ -219,9 +219,6 @@ def _remove(session: Session, model: Model, resumed: bool) -> PruneResult:
     finally:
         session.watch.prune_end()
     run.write_metrics()
-    result.model.meta["scores"] = [
-        {"layer": x.layer, "values": [float(v) for v in x.values]} for x in result.scores
-    ]
     return result
 
 
@@ -229,6 +226,7 @@ def _afresh(model: Model) -> Model:
     """A copy whose history of pruning is empty; that of an earlier pruning is kept apart."""
     model = model.copy()
     if "history" in model.meta:
+        model.meta.pop("scores", None)
         before = {k: model.meta.pop(k) for k in ("history", "prune") if k in model.meta}
         model.meta["earlier"] = [*model.meta.get("earlier", []), before]
     return model
