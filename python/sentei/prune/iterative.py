@@ -270,7 +270,6 @@ class IterativePruner:
             and (done + 1) % self.evaluate_every == 0
         ):
             accuracy = state.trainer.evaluate(self.val).get("accuracy")
-        now = costs(state.model.graph)
         seconds = (time.perf_counter() - t0) / len(chosen)
         steps = []
         for k, (unit, value) in enumerate(chosen):
@@ -278,6 +277,8 @@ class IterativePruner:
                 (layer, int(kept.get(layer, range(1 << 30))[i])) for layer, i in unit.members
             )
             last = k == len(chosen) - 1
+            labels = [u.label for u in units[: k + 1]]
+            now = costs(shrunk_graph(before.graph, pruning.groups, labels)[0])
             steps.append(
                 PruneStep(
                     done + k + 1,
