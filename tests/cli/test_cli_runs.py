@@ -121,6 +121,19 @@ def test_eval_cuts_the_data_as_training_did(small, tmp_path):
     found = sentei("eval", tmp_path / "t" / "model.safetensors", "--json").json()
     assert found["seed"] == 3 and found["images"] == 50
     assert found["loss"]["before"] == report_of(tmp_path / "t")["loss"]["before"]
+    again = sentei("eval", tmp_path / "t" / "model.safetensors", "--seed", 4, "--json").json()
+    assert again["loss"] == found["loss"], "a seed that is given does not cut anew"
+
+
+def test_the_scaling_of_the_images_is_never_guessed(trained, digits, tmp_path):
+    model = io.load(trained / "model.safetensors")
+    model.meta = {}
+    io.save(model, tmp_path / "bare.safetensors")
+    words = ["eval", tmp_path / "bare.safetensors", "--data", digits]
+    result = sentei(*words)
+    assert result.code == 2 and "the file must say how its images were scaled" in result.err
+    given = sentei(*words, "--set", "data.standardize=fit", "--json")
+    assert given.code == 0, given.err
 
 
 def test_eval_writes_a_report_on_request(trained, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from networks import networks, random_images, shake
 from sentei import nn
-from sentei.errors import GraphError
+from sentei.errors import DataError, GraphError
 from sentei.nn import models
 from sentei.passes import infer_specs
 from sentei.prune import preview
@@ -130,3 +130,12 @@ def test_refusals():
         pruning_map(model.graph, floor=0)
     with pytest.raises(ValueError, match="include must name ops"):
         pruning_map(model.graph, include=("pool",))
+
+
+@pytest.mark.parametrize("kept", [5, {"conv1": [1, 2]}, {"conv1": "abc"}, {"none": []}])
+def test_notes_that_do_not_fit_are_refused(kept):
+    model = models.build("lenet5_prune", (28, 28, 1), classes=10)
+    model.meta["kept"] = kept
+    pruning = pruning_map(model.graph)
+    with pytest.raises(DataError, match=r"meta\['kept'\] must give every channel"):
+        remove(model, pruning, pruning.units[:1])

@@ -15,7 +15,7 @@ from sentei.model import Model
 from sentei.passes import Costs, costs
 from sentei.prune.preview import preview
 from sentei.prune.scores import LayerScores, score_layers
-from sentei.prune.surgery import Keep, remove, shrunk_graph
+from sentei.prune.surgery import Keep, original_channels, remove, shrunk_graph
 from sentei.prune.target import Target
 from sentei.prune.units import PruningMap, Unit, pruning_map
 from sentei.prune.verify import Verification, verify
@@ -253,7 +253,7 @@ class IterativePruner:
         model, keep = remove(before, pruning, units)
         proof = self._prove(before, model, pruning, units)
         state.worst = max(state.worst, proof.max_abs_diff)
-        kept = before.meta.get("kept") or {}
+        kept = original_channels(before)
         state.model = model
         if state.trainer is not None:
             state.trainer = state.trainer.replaced(model, keep)

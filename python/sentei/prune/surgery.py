@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentei._core import Tensor
-from sentei.errors import GraphError
+from sentei.errors import DataError, GraphError
 from sentei.graph import Graph, Spec
 from sentei.model import Model
 from sentei.passes import ChannelGroups, infer_specs
 from sentei.prune.units import PruningMap, Unit
 
-__all__ = ["Keep", "keep_first", "remove", "shrunk_graph"]
+__all__ = ["Keep", "keep_first", "original_channels", "remove", "shrunk_graph"]
 
 Keep = dict[tuple[str, int], NDArray[np.int64]]  # (value, axis) -> indices that stay
 
@@ -52,6 +52,29 @@ def slice_array(
     return np.ascontiguousarray(array)
 
 
+def original_channels(model: Model) -> dict[str, list[int]]:
+    """Numbers in the unpruned network of what is left, per layer; empty for one never pruned.
+
+    Raises:
+        DataError: the model's notes do not fit its layers.
+    """
+    kept = model.meta.get("kept") or {}
+    widths = {
+        n.name: model.tensors[str(n.inputs[1])].shape[0]
+        for n in model.graph.nodes
+        if n.op.name in ("conv2d", "linear")
+    }
+    fits = isinstance(kept, Mapping) and all(
+        isinstance(v, list | tuple)
+        and len(v) == widths.get(k)
+        and all(isinstance(i, int) for i in v)
+        for k, v in kept.items()
+    )
+    if not fits:
+        raise DataError("prune: meta['kept'] must give every channel of a layer its first number")
+    return {k: list(v) for k, v in kept.items()}
+
+
 def remove(model: Model, pruning: PruningMap, units: Iterable[Unit]) -> tuple[Model, Keep]:
     """A new, smaller model without these units; the given model stays as it is.
 
@@ -72,7 +95,7 @@ def remove(model: Model, pruning: PruningMap, units: Iterable[Unit]) -> tuple[Mo
             slice_array(name, array, keep) if name in touched else array
         )
     smaller = Model(graph, tensors, model.meta)
-    kept = {k: list(v) for k, v in (model.meta.get("kept") or {}).items()}
+    kept = original_channels(model)
     for node in graph.nodes:
         w = node.inputs[1] if node.op.name in ("conv2d", "linear") else None
         if w is not None and (w, 0) in keep:

@@ -17,7 +17,7 @@ from sentei.report.schema import Latency
 from sentei.run import make_plan
 from sentei.train import evaluate as evaluate_model
 from sentei.workflow.config import Config
-from sentei.workflow.datasets import load_images, model_standardize
+from sentei.workflow.datasets import images_for
 from sentei.workflow.factory import check_fits, make_loss, network_name, read_model
 from sentei.workflow.latency import compare, measure
 from sentei.workflow.reporting import basics
@@ -50,7 +50,7 @@ def evaluate(config: Config, model: Model | None = None) -> Report:
         RunDir.place(config, "eval", "")  # refused now, not after the work
     if model is None:
         model = read_model(config.model.file or "")
-    images = load_images(config.data, config.run.seed, model_standardize(model.meta))
+    images = images_for(model.meta, config.data, config.run.seed)
     check_fits(model, images)
     loader = images.plain(images.test)
     found = evaluate_model(model, loader, make_loss(config.train), loader.batch_size)
@@ -77,7 +77,7 @@ def evaluate(config: Config, model: Model | None = None) -> Report:
 def check_evaluation(config: Config) -> dict[str, Any]:
     """Check what `evaluate` needs and say what it would do."""
     model = read_model(config.model.file or "")
-    images = load_images(config.data, config.run.seed, model_standardize(model.meta))
+    images = images_for(model.meta, config.data, config.run.seed)
     check_fits(model, images)
     return {
         "command": "eval",

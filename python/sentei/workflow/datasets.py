@@ -22,7 +22,7 @@ from sentei.data import (
 from sentei.errors import DataError
 from sentei.workflow.config import Data
 
-__all__ = ["Images", "data_settings", "load_images"]
+__all__ = ["Images", "data_settings", "images_for", "load_images"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Images:
     test: Dataset
     standardize: Standardize
     settings: Data
+    seed: int  # of the cut
 
     @property
     def classes(self) -> int:
@@ -83,6 +84,8 @@ class Images:
             "name": self.train.name,
             "train_images": len(self.train),
             "test_images": len(self.test),
+            # it decides which images are for training, validation and test
+            "seed": self.seed,
         }
 
 
@@ -122,7 +125,7 @@ def load_images(settings: Data, seed: int, standardize: Standardize | None = Non
         train, val, test = whole.split(settings.split, seed=seed)
     else:
         train, val = train.split(settings.split, seed=seed)
-    return Images(train, val, test, standardize or _standardize(settings, train), settings)
+    return Images(train, val, test, standardize or _standardize(settings, train), settings, seed)
 
 
 def _first(part: Dataset, limit: int) -> Dataset:
@@ -141,6 +144,31 @@ def data_settings(meta: Mapping[str, Any]) -> dict[str, Any]:
     about = meta.get("data")
     settings = about.get("settings") if isinstance(about, Mapping) else None
     return dict(settings) if isinstance(settings, Mapping) else {}
+
+
+def images_for(
+    meta: Mapping[str, Any], settings: Data, seed: int, *, scaled: bool = True
+) -> Images:
+    """The images for a model of a file: scaled and cut as in its training.
+
+    Args:
+        meta: of the model. settings, seed: where the file says nothing, or of other data.
+        scaled: the scaling must be known, by the file or the settings.
+    Raises:
+        DataError: as load_images; neither the file nor the settings give the scaling.
+    """
+    scaling = model_standardize(meta)
+    if scaled and scaling is None and "standardize" not in settings.model_fields_set:
+        raise DataError(
+            "data: the file must say how its images were scaled, or data.standardize must be given "
+            "(fit, unit or signed)"
+        )
+    about = meta.get("data")
+    cut = about.get("seed") if isinstance(about, Mapping) else None
+    same = data_settings(meta).get("name") == settings.name
+    if same and isinstance(cut, int) and not isinstance(cut, bool) and cut >= 0:
+        seed = cut  # another would put training images among those for testing
+    return load_images(settings, seed, scaling)
 
 
 def model_standardize(meta: Mapping[str, Any]) -> Standardize | None:

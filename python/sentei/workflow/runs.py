@@ -18,7 +18,7 @@ from sentei.prune.preview import Preview, preview
 from sentei.prune.target import Target
 from sentei.report import write_report
 from sentei.workflow.config import Config
-from sentei.workflow.datasets import Images, data_settings, load_images, model_standardize
+from sentei.workflow.datasets import Images, data_settings, images_for
 from sentei.workflow.factory import (
     check_fits,
     make_model,
@@ -102,8 +102,8 @@ def plan(config: Config, command: str) -> Plan:
     if command == "prune" and config.model.file is None:
         raise DataError("prune: model.file must be given, a file that `sentei train` wrote")
     loaded = None if config.model.file is None else read_model(config.model.file)
-    scaling = model_standardize(loaded.meta) if loaded is not None else None
-    images = load_images(config.data, config.run.seed, scaling)
+    meta = {} if loaded is None else loaded.meta
+    images = images_for(meta, config.data, config.run.seed, scaled=command == "prune")
     model = loaded
     if model is None:
         model = make_model(config.model, images, config.run.seed)
@@ -232,13 +232,13 @@ def _resume(run: RunDir, watch: Watch | None) -> RunResult:
         )
     config = make_config(read_toml(run.config))
     _use_machine(config)
-    scaling = None
+    meta: dict[str, Any] = {}
     if run.model.is_file():
-        scaling = model_standardize(io.load(run.model).meta)
+        meta = io.load(run.model).meta
     elif config.model.file is not None:
         start_of = run.checkpoint if run.checkpoint.is_file() else config.model.file
-        scaling = model_standardize(io.load(start_of).meta)
-    images = load_images(config.data, config.run.seed, scaling)
+        meta = io.load(start_of).meta
+    images = images_for(meta, config.data, config.run.seed, scaled=False)
     return _go(Session(run, config, images, watch or Watch(), command, resumed=True))
 
 

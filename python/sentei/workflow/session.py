@@ -75,9 +75,7 @@ class Session:
     def about(self, model: Model) -> dict[str, Any]:
         """What the model's file keeps about this run."""
         train = self.config.train.model_dump(exclude_none=True)
-        # the seed decides which images are for training, validation and test
-        data = {**self.images.about(), "seed": self.config.run.seed}
-        return {**model.meta, "data": data, "train": train}
+        return {**model.meta, "data": self.images.about(), "train": train}
 
 
 class Keeper(Callback):

@@ -228,7 +228,8 @@ def _afresh(model: Model) -> Model:
     if "history" in model.meta:
         model.meta.pop("scores", None)
         before = {k: model.meta.pop(k) for k in ("history", "prune") if k in model.meta}
-        model.meta["earlier"] = [*model.meta.get("earlier", []), before]
+        earlier = model.meta.get("earlier")
+        model.meta["earlier"] = [*(earlier if isinstance(earlier, list) else []), before]
     return model
 
 
