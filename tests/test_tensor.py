@@ -9,6 +9,7 @@ import pytest
 
 from sentei import _core
 from sentei.errors import DTypeError, ShapeError
+from sentei.ops import sgd_update
 from sentei.tensor import Tensor, as_tensor, from_dlpack, from_nchw, from_numpy, to_nchw
 
 DTYPES = ["float32", "float64", "int32", "int64", "uint8"]
@@ -160,3 +161,17 @@ def test_philox_known_answers():
         0xA20BC7C6,
         0x6D5451FD,
     ]
+
+
+def test_read_only_arrays_are_never_written():
+    a = np.zeros(4, np.float32)
+    a.flags.writeable = False
+    t = Tensor.borrow(a)
+    assert not np.asarray(t).flags.writeable
+    with pytest.raises(ValueError, match="the tensor must be writable"):
+        t.copy_from(np.ones(4, np.float32))
+    with pytest.raises(ValueError, match="w must be writable, got the memory of a read-only array"):
+        sgd_update(a, np.ones(4, np.float32), None, np.ones(1, np.float32))
+    with pytest.raises(BufferError, match="must be writable"):
+        t.__dlpack__()
+    assert (a == 0).all()
