@@ -13,9 +13,11 @@
 #include <cstring>
 #include <mutex>
 #include <new>
-#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
+
+#include "core/check.hpp"
 
 namespace sentei {
 namespace {
@@ -44,17 +46,17 @@ struct Job {
 class Pool {
  public:
   explicit Pool(int threads) {
-    for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { loop(); });
-  }
-  ~Pool() {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      stop_ = true;
-      epoch_.fetch_add(1);
+    workers_.reserve(static_cast<std::size_t>(threads - 1));
+    try {
+      for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { loop(); });
+    } catch (const std::system_error&) {
+      const std::size_t started = workers_.size() + 1;
+      stop();  // else the members go while workers still wait on them
+      fail<DeviceError>("threads: the system must start ", threads, ", got ", started,
+                        "; set_threads or SENTEI_NUM_THREADS asks for fewer");
     }
-    wake_.notify_all();
-    for (auto& w : workers_) w.join();
   }
+  ~Pool() { stop(); }
 
   void run(std::int64_t tasks, TaskFn fn, void* ctx) {
     job_.fn = fn;
@@ -81,6 +83,16 @@ class Pool {
   }
 
  private:
+  void stop() {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      stop_.store(true);
+      epoch_.fetch_add(1);
+    }
+    wake_.notify_all();
+    for (auto& w : workers_) w.join();
+  }
+
   void loop() {
     std::uint64_t seen = 0;
     for (;;) {
@@ -90,7 +102,7 @@ class Pool {
         wake_.wait(lock, [&] { return epoch_.load() != seen; });
       }
       seen = epoch_.load();
-      if (stop_) return;
+      if (stop_.load()) return;
       inside_.fetch_add(1);
       if (open_.load()) job_.work();
       inside_.fetch_sub(1);
@@ -103,15 +115,15 @@ class Pool {
   std::atomic<std::uint64_t> epoch_{0};
   std::atomic<bool> open_{false};  // the job takes workers
   std::atomic<int> inside_{0};     // workers that may be in the job
-  bool stop_ = false;
+  std::atomic<bool> stop_{false};  // read by a worker that woke late, too
   Job job_;
 };
 
 struct State {
   std::mutex mutex;  // one parallel region at a time; others run inline
   Pool* pool = nullptr;
-  int threads = 0;
-  std::string source;
+  std::atomic<int> threads{0};  // read without the lock
+  std::atomic<const char*> source{""};
 };
 
 State* state = nullptr;
@@ -153,7 +165,7 @@ int affinity() {
   return n ? static_cast<int>(n) : 1;
 }
 
-int find_default(std::string* source) {
+int find_default(const char** source) {
   if (const int n = positive_env("SENTEI_NUM_THREADS")) {
     *source = "SENTEI_NUM_THREADS";
     return n;
@@ -176,7 +188,9 @@ State& shared() {
   static std::once_flag once;
   std::call_once(once, [] {
     state = new State;  // never destroyed: workers may outlive static destruction
-    state->threads = find_default(&state->source);
+    const char* source = "";
+    state->threads = find_default(&source);
+    state->source = source;
     pthread_atfork([] { state->mutex.lock(); }, [] { state->mutex.unlock(); },
                    [] {
                      // The child owns no workers: forget the pool (its memory belongs to threads
@@ -218,10 +232,10 @@ void set_thread_count(int n) {
 }
 
 int default_thread_count() {
-  std::string source;
+  const char* source = "";
   return find_default(&source);
 }
 
-const char* thread_count_source() { return shared().source.c_str(); }
+const char* thread_count_source() { return shared().source; }
 
 }  // namespace sentei

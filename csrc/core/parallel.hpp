@@ -8,7 +8,8 @@ namespace sentei {
 using TaskFn = void (*)(void* ctx, std::int64_t task);
 
 // Runs fn(ctx, i) once for every i in [0, tasks), in any order, and returns when all are done.
-// A call from inside a task runs inline. Tasks must not throw.
+// A call from inside a task runs inline. Tasks must not throw; DeviceError before any task runs
+// when the system refuses the threads.
 void parallel_run(std::int64_t tasks, TaskFn fn, void* ctx);
 
 int thread_count();                 // threads that parallel_run uses, the caller included
