@@ -172,7 +172,10 @@ Chunks weight_chunks(const Conv2dGeometry& g) {
     const int64_t bands = std::min(g.P, (pixels + kChunkPixels - 1) / kChunkPixels);
     return {g.N * bands, bands, 1};
   }
-  const int64_t per = std::max<int64_t>(1, kChunkPixels / pixels);
+  // The lists count within a chunk in 32 bits.
+  const int64_t most =
+      (int64_t{1} << 31) / std::max((g.H + 2 * g.padding_h) * g.W * g.C, pixels * g.K);
+  const int64_t per = std::max<int64_t>(1, std::min(kChunkPixels / pixels, most));
   const int64_t count = (g.N + per - 1) / per;
   return {count, 0, count ? g.N / count : 0};
 }

@@ -1,5 +1,7 @@
 #include "ops/conv2d.hpp"
 
+#include <algorithm>
+
 #include "cpu/conv2d.hpp"
 #include "ops/checks.hpp"
 
@@ -12,8 +14,8 @@ Conv2dGeometry conv2d_geometry(const std::int64_t x[4], const std::int64_t w[4],
   g.N = x[0], g.H = x[1], g.W = x[2], g.C = x[3];
   g.K = w[0], g.R = w[1], g.S = w[2];
   g.G = g.C / w[3];
-  g.P = (g.H + 2 * padding_h - dilation_h * (g.R - 1) - 1) / stride_h + 1;
-  g.Q = (g.W + 2 * padding_w - dilation_w * (g.S - 1) - 1) / stride_w + 1;
+  g.P = (g.H + std::int64_t{2} * padding_h - dilation_h * (g.R - 1) - 1) / stride_h + 1;
+  g.Q = (g.W + std::int64_t{2} * padding_w - dilation_w * (g.S - 1) - 1) / stride_w + 1;
   g.stride_h = stride_h, g.stride_w = stride_w;
   g.padding_h = padding_h, g.padding_w = padding_w;
   g.dilation_h = dilation_h, g.dilation_w = dilation_w;
@@ -28,6 +30,17 @@ namespace {
 Conv2dGeometry geometry_of(const Shape& x, const Shape& w, const Conv2dAttrs& a) {
   return conv2d_geometry(x.dims.data(), w.dims.data(), a.stride_h, a.stride_w, a.padding_h,
                          a.padding_w, a.dilation_h, a.dilation_w);
+}
+
+// Whether the product of sizes, each at least 1, stays below 2^31.
+bool fits(std::initializer_list<std::int64_t> sizes) {
+  constexpr std::int64_t largest = (std::int64_t{1} << 31) - 1;
+  std::int64_t product = 1;
+  for (const std::int64_t n : sizes) {
+    if (n > largest / product) return false;
+    product *= n;
+  }
+  return true;
 }
 
 Shape output_shape(const Conv2dGeometry& g) { return {g.N, g.P, g.Q, g.K}; }
@@ -53,18 +66,21 @@ Conv2dGeometry conv2d_check(const Shape& x, const Shape& w, const Conv2dAttrs& a
   const std::int64_t groups = x[3] / w[3];
   SENTEI_CHECK(ShapeError, w[0] % groups == 0, "conv2d: the filters of w must divide evenly among ",
                groups, " groups, got ", w);
+  // Kernels count within an image, its padding included, and within the filters in 32 bits.
+  constexpr std::int64_t too_large = std::int64_t{1} << 31;
+  const std::int64_t padded_h = std::min(x[1], too_large) + std::int64_t{2} * a.padding_h;
+  const std::int64_t padded_w = std::min(x[2], too_large) + std::int64_t{2} * a.padding_w;
+  SENTEI_CHECK(ShapeError, fits({padded_h, padded_w, x[3]}) && fits({w[0], w[1], w[2], w[3]}),
+               "conv2d: one padded image of x, and w, must have fewer than 2^31 elements, got x ",
+               x, " with padding (", a.padding_h, ", ", a.padding_w, ") and w ", w);
   const Conv2dGeometry g = geometry_of(x, w, a);
   SENTEI_CHECK(ShapeError,
-               g.H + 2 * a.padding_h > a.dilation_h * (g.R - 1) &&
-                   g.W + 2 * a.padding_w > a.dilation_w * (g.S - 1),
+               padded_h > a.dilation_h * (g.R - 1) && padded_w > a.dilation_w * (g.S - 1),
                "conv2d: the window ", w[1], " x ", w[2], " must fit into x ", x, " with padding (",
                a.padding_h, ", ", a.padding_w, ")");
-  // Kernels count within an image in 32 bits.
-  constexpr std::int64_t kLargest = std::int64_t{1} << 31;
-  SENTEI_CHECK(
-      ShapeError, g.H * g.W * g.C < kLargest && g.P * g.Q * g.K < kLargest,
-      "conv2d: one image of x and of the output must have fewer than 2^31 elements, got x ", x,
-      " and w ", w);
+  SENTEI_CHECK(ShapeError, fits({g.P, g.Q, g.K}),
+               "conv2d: one image of the output must have fewer than 2^31 elements, got x ", x,
+               " and w ", w);
   return g;
 }
 
@@ -89,6 +105,7 @@ void conv2d_forward(const Tensor& x, const Tensor& w, const Tensor* b, const Ten
   if (b) {
     check_float(op, "b", *b);
     check_shape(op, "b", *b, {g.K});
+    check_apart(op, "y", y, "b", *b);
   }
   cpu::conv2d_forward(g, x.data<float>(), w.data<float>(), b ? b->data<float>() : nullptr, relu,
                       y.data<float>(),
