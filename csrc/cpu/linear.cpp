@@ -21,7 +21,7 @@ constexpr int64_t kFewRows = 8;
 LinearSplit split(int64_t rows, int64_t depth, int64_t columns, int64_t band_rows) {
   constexpr int64_t wanted = 24, most_slots = 32;
   LinearSplit s{};
-  s.panels = (columns + kPanel - 1) / kPanel;
+  s.panels = std::max<int64_t>(1, (columns + kPanel - 1) / kPanel);
   s.bands = std::clamp<int64_t>((wanted + s.panels - 1) / s.panels, 1,
                                 std::max<int64_t>(1, rows / band_rows));
   s.slots = std::min(s.panels * s.bands, most_slots);

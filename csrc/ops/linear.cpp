@@ -43,6 +43,7 @@ void linear_forward(const Tensor& x, const Tensor& w, const Tensor* b, const Ten
   if (b) {
     check_float(op, "b", *b);
     check_shape(op, "b", *b, {s.o});
+    check_apart(op, "y", y, "b", *b);
   }
   cpu::linear_forward(s.n, s.i, s.o, x.data<float>(), w.data<float>(),
                       b ? b->data<float>() : nullptr, relu, y.data<float>(),
