@@ -29,8 +29,9 @@ Geometry geometry(const char* op, const Shape& u, double lam, const std::string&
 std::size_t sparse_penalty_workspace(const std::vector<std::int64_t>& shape,
                                      const std::string& form) {
   Shape u;
-  for (std::size_t i = 0; i < shape.size() && i < 4; ++i)
-    u.dims[static_cast<std::size_t>(u.rank++)] = shape[i];
+  SENTEI_CHECK(ShapeError, shape.size() <= Shape::kMaxRank,
+               "sparse_penalty_forward: u must have 2 to 4 axes (N, ..., C), got ", shape.size());
+  for (const std::int64_t d : shape) u[u.rank++] = d;
   const Geometry g = geometry("sparse_penalty_forward", u, 0.0, form);
   return static_cast<std::size_t>(cpu::sparse_penalty_tasks(g.n, g.pixels, g.c, g.channel)) *
          sizeof(double);
