@@ -110,11 +110,15 @@ py::object to_dlpack(const Tensor& self, const py::object& stream, const py::obj
   const Tensor t = asked || arena ? copy_of(self) : self;
   const bool versioned =
       !max_version.is_none() && max_version.cast<std::pair<int, int>>().first >= 1;
+  if (t.read_only() && !versioned)
+    throw py::buffer_error(
+        "Tensor.__dlpack__: the tensor must be writable for a consumer from before DLPack 1.0, got "
+        "the memory of a read-only array");
   if (versioned) {
     auto* m = make<DLManagedVersioned>(t);
     m->major = 1;
     m->minor = 0;
-    m->flags = asked || arena ? kIsCopied : 0;
+    m->flags = asked || arena ? kIsCopied : t.read_only() ? kReadOnly : 0;
     return py::reinterpret_steal<py::object>(PyCapsule_New(
         m, "dltensor_versioned",
         [](PyObject* c) { drop_capsule<DLManagedVersioned>(c, "dltensor_versioned"); }));

@@ -49,7 +49,7 @@ DType array_dtype(const char* what, const py::array& a) {
   fail<DTypeError>(what, ": dtype must be float32, float64, int32, int64 or uint8, got ", name);
 }
 
-// A Tensor on the array's own memory, which it keeps alive.
+// A Tensor on the array's own memory, which it keeps alive; read-only if the array is.
 Tensor borrow(py::array array) {
   const DType dtype = array_dtype("Tensor.borrow", array);
   SENTEI_CHECK(ValueError, (array.flags() & py::array::c_style) != 0,
@@ -58,6 +58,7 @@ Tensor borrow(py::array array) {
   auto storage = std::make_shared<Storage>();
   storage->data = static_cast<std::byte*>(const_cast<void*>(array.data()));
   storage->bytes = static_cast<std::size_t>(array.nbytes());
+  storage->read_only = !array.writeable();
   SENTEI_CHECK(ValueError, reinterpret_cast<std::uintptr_t>(storage->data) % dtype_size(dtype) == 0,
                "Tensor.borrow: the array must be aligned");
   auto* keep = new py::object(std::move(array));
@@ -70,11 +71,16 @@ Tensor borrow(py::array array) {
 
 py::array view_array(const Tensor& t, const py::object& self) {
   need_cpu("Tensor.__array__", t);
-  return py::array(py::dtype(dtype_name(t.dtype())), dims_of(t.shape()), t.raw(), self);
+  py::array a(py::dtype(dtype_name(t.dtype())), dims_of(t.shape()), t.raw(), self);
+  if (t.read_only()) a.attr("flags").attr("writeable") = false;
+  return a;
 }
 
 void copy_from(const Tensor& t, const py::array& source) {
   need_cpu("Tensor.copy_from", t);
+  SENTEI_CHECK(
+      ValueError, !t.read_only(),
+      "Tensor.copy_from: the tensor must be writable, got the memory of a read-only array");
   const DType dtype = array_dtype("Tensor.copy_from", source);
   SENTEI_CHECK(DTypeError, dtype == t.dtype(), "Tensor.copy_from: source must be ", t.dtype(),
                ", got ", dtype);
@@ -82,7 +88,8 @@ void copy_from(const Tensor& t, const py::array& source) {
   SENTEI_CHECK(ShapeError, shape == t.shape(), "Tensor.copy_from: source must have shape ",
                t.shape(), ", got ", shape);
   const py::array dense = py::array::ensure(source, py::array::c_style);
-  std::memcpy(t.raw(), dense.data(), t.bytes());
+  if (!dense) throw std::bad_alloc();
+  std::memmove(t.raw(), dense.data(), t.bytes());  // source may be a view of this very tensor
 }
 
 std::string text(const Tensor& t) {
@@ -123,7 +130,7 @@ void bind_tensor(py::module_& m) {
           },
           py::arg("array"), "Copy of a NumPy array; no cast.")
       .def_static("borrow", &borrow, py::arg("array"),
-                  "Tensor on the memory of a C-contiguous NumPy array.")
+                  "Tensor on the memory of a C-contiguous NumPy array; read-only if the array is.")
       .def_property_readonly("shape", &shape_tuple)
       .def_property_readonly("dtype",
                              [](const Tensor& t) { return std::string(dtype_name(t.dtype())); })

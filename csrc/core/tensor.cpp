@@ -55,6 +55,10 @@ Tensor Tensor::view(std::size_t offset, Shape shape, DType dtype) const {
   SENTEI_CHECK(ShapeError, (offset_ + offset) % dtype_size(dtype) == 0,
                "Tensor.view: offset must be a multiple of ", dtype_size(dtype), " bytes, got ",
                offset);
+  SENTEI_CHECK(ShapeError,  // memory of others may begin anywhere
+               reinterpret_cast<std::uintptr_t>(storage_->data) % dtype_size(dtype) == 0,
+               "Tensor.view: the tensor's memory must be aligned to ", dtype_size(dtype),
+               " bytes for ", dtype);
   return Tensor(storage_, offset_ + offset, shape, dtype);
 }
 

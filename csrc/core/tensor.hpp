@@ -18,6 +18,7 @@ struct Storage {
   std::byte* data = nullptr;
   std::size_t bytes = 0;
   Device device = Device::cpu;
+  bool read_only = false;         // borrowed memory that must not be written
   bool shared_arena = false;      // bytes are reused by a plan: must not leave by reference
   std::function<void()> release;  // runs once, when the last Tensor goes
 
@@ -44,6 +45,7 @@ class Tensor {
   std::size_t bytes() const { return static_cast<std::size_t>(size()) * dtype_size(dtype_); }
   std::size_t offset() const { return offset_; }
   const std::shared_ptr<Storage>& storage() const { return storage_; }
+  bool read_only() const { return storage_ && storage_->read_only; }
   std::byte* raw() const { return storage_ ? storage_->data + offset_ : nullptr; }
 
   // The caller has checked the dtype.

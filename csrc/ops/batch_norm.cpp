@@ -33,12 +33,21 @@ void check_eps(const char* op, double eps) {
                ": eps must be a finite number above 0, got ", eps);
 }
 
-void check_workspace(const char* op, const Tensor& w, const Tensor& x) {
-  check_cpu(op, "workspace", w);
-  check_dtype(op, "workspace", w, DType::u8);
-  const auto need = static_cast<std::size_t>(batch_norm_workspace(x.shape()));
-  SENTEI_CHECK(ShapeError, w.bytes() >= need, op, ": workspace must have at least ", need,
-               " bytes, got ", w.bytes());
+// dgamma and dbeta are written between two passes over the inputs and dx; the first two inputs may
+// be dx.
+void check_gradients(const char* op, const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
+                     std::initializer_list<Argument> inputs) {
+  check_apart(op, "dgamma", dgamma, inputs);
+  check_apart(op, "dbeta", dbeta, inputs);
+  check_apart(op, "dgamma", dgamma, {{"dx", &dx}, {"dbeta", &dbeta}});
+  check_apart(op, "dbeta", dbeta, "dx", dx);
+  for (const Argument* vector = inputs.begin() + 2; vector != inputs.end(); ++vector)
+    check_apart(op, "dx", dx, {*vector});
+}
+
+std::byte* scratch(const char* op, const Tensor& workspace, const Tensor& x) {
+  check_dtype(op, "workspace", workspace, DType::u8);
+  return check_workspace(op, workspace, static_cast<std::size_t>(batch_norm_workspace(x.shape())));
 }
 
 }  // namespace
@@ -66,11 +75,22 @@ void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta
   SENTEI_CHECK(ValueError, momentum >= 0 && momentum <= 1, op,
                ": momentum must be between 0 and 1, got ", momentum);
   check_same_or_apart(op, "y", y, "x", x);
-  check_workspace(op, workspace, x);
+  const Argument outs[] = {{"running_mean", &running_mean},
+                           {"running_var", &running_var},
+                           {"mean", &mean},
+                           {"rstd", &rstd}};
+  for (const Argument& out : outs) {
+    check_apart(op, out.name, *out.tensor,
+                {{"x", &x}, {"y", &y}, {"gamma", &gamma}, {"beta", &beta}});
+    for (const Argument* before = outs; before != &out; ++before)
+      check_apart(op, out.name, *out.tensor, before->name, *before->tensor);
+  }
+  check_apart(op, "y", y, {{"gamma", &gamma}, {"beta", &beta}});
+  std::byte* const work = scratch(op, workspace, x);
   cpu::batch_norm_kernels().forward(
       x.shape().rows(), x.shape().back(), x.data<float>(), gamma.data<float>(), beta.data<float>(),
       running_mean.data<float>(), running_var.data<float>(), y.data<float>(), mean.data<float>(),
-      rstd.data<float>(), workspace.raw(), eps, momentum, relu);
+      rstd.data<float>(), work, eps, momentum, relu);
 }
 
 void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma, const Tensor& mean,
@@ -94,11 +114,18 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma,
                ": x must have at least one element per channel, got shape ", x.shape());
   check_same_or_apart(op, "dx", dx, "dy", dy);
   check_same_or_apart(op, "dx", dx, "x", x);
-  check_workspace(op, workspace, x);
+  check_gradients(op, dx, dgamma, dbeta,
+                  {{"dy", &dy},
+                   {"x", &x},
+                   {"gamma", &gamma},
+                   {"mean", &mean},
+                   {"rstd", &rstd},
+                   {"beta", beta}});
+  std::byte* const work = scratch(op, workspace, x);
   cpu::batch_norm_kernels().backward(
       x.shape().rows(), x.shape().back(), dy.data<float>(), x.data<float>(), gamma.data<float>(),
       mean.data<float>(), rstd.data<float>(), relu ? beta->data<float>() : nullptr,
-      dx.data<float>(), dgamma.data<float>(), dbeta.data<float>(), workspace.raw(), relu);
+      dx.data<float>(), dgamma.data<float>(), dbeta.data<float>(), work, relu);
 }
 
 void batch_norm_inference_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
@@ -113,11 +140,12 @@ void batch_norm_inference_forward(const Tensor& x, const Tensor& gamma, const Te
   check_like(op, "y", y, x);
   check_eps(op, eps);
   check_same_or_apart(op, "y", y, "x", x);
-  check_workspace(op, workspace, x);
+  check_apart(op, "y", y, {{"gamma", &gamma}, {"beta", &beta}, {"mean", &mean}, {"var", &var}});
+  std::byte* const work = scratch(op, workspace, x);
   if (x.size() == 0) return;
-  cpu::batch_norm_kernels().inference(
-      x.shape().rows(), x.shape().back(), x.data<float>(), gamma.data<float>(), beta.data<float>(),
-      mean.data<float>(), var.data<float>(), y.data<float>(), workspace.raw(), eps, relu);
+  cpu::batch_norm_kernels().inference(x.shape().rows(), x.shape().back(), x.data<float>(),
+                                      gamma.data<float>(), beta.data<float>(), mean.data<float>(),
+                                      var.data<float>(), y.data<float>(), work, eps, relu);
 }
 
 void batch_norm_inference_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma,
@@ -140,12 +168,15 @@ void batch_norm_inference_backward(const Tensor& dy, const Tensor& x, const Tens
   check_eps(op, eps);
   check_same_or_apart(op, "dx", dx, "dy", dy);
   check_same_or_apart(op, "dx", dx, "x", x);
-  check_workspace(op, workspace, x);
+  check_gradients(
+      op, dx, dgamma, dbeta,
+      {{"dy", &dy}, {"x", &x}, {"gamma", &gamma}, {"mean", &mean}, {"var", &var}, {"beta", beta}});
+  std::byte* const work = scratch(op, workspace, x);
   if (x.shape().back() == 0) return;
   cpu::batch_norm_kernels().inference_backward(
       x.shape().rows(), x.shape().back(), dy.data<float>(), x.data<float>(), gamma.data<float>(),
       mean.data<float>(), var.data<float>(), relu ? beta->data<float>() : nullptr, dx.data<float>(),
-      dgamma.data<float>(), dbeta.data<float>(), workspace.raw(), eps, relu);
+      dgamma.data<float>(), dbeta.data<float>(), work, eps, relu);
 }
 
 void batch_norm_inference_backward_input(const Tensor& dy, const Tensor& gamma, const Tensor& var,
@@ -168,12 +199,13 @@ void batch_norm_inference_backward_input(const Tensor& dy, const Tensor& gamma, 
   check_like(op, "dx", dx, dy);
   check_eps(op, eps);
   check_same_or_apart(op, "dx", dx, "dy", dy);
-  check_workspace(op, workspace, dy);
+  check_apart(op, "dx", dx, {{"gamma", &gamma}, {"var", &var}, {"mean", mean}, {"beta", beta}});
+  std::byte* const work = scratch(op, workspace, dy);
   if (dy.size() == 0) return;
   cpu::batch_norm_kernels().inference_backward_input(
       dy.shape().rows(), dy.shape().back(), dy.data<float>(), gamma.data<float>(),
       var.data<float>(), relu ? x->data<float>() : nullptr, relu ? mean->data<float>() : nullptr,
-      relu ? beta->data<float>() : nullptr, dx.data<float>(), workspace.raw(), eps, relu);
+      relu ? beta->data<float>() : nullptr, dx.data<float>(), work, eps, relu);
 }
 
 }  // namespace sentei::ops

@@ -6,17 +6,15 @@
 namespace sentei::ops {
 namespace {
 
-void check(const char* op, const Tensor& x, const Tensor& m, const Tensor& workspace) {
+std::byte* check(const char* op, const Tensor& x, const Tensor& m, const Tensor& workspace) {
   check_float(op, "x", x);
   SENTEI_CHECK(ShapeError, x.shape().rank >= 1, op, ": x must have channels, got shape ",
                x.shape());
   check_float(op, "m", m);
   check_shape(op, "m", m, Shape{x.shape().back()});
-  check_cpu(op, "workspace", workspace);
   check_dtype(op, "workspace", workspace, DType::u8);
-  const auto need = static_cast<std::size_t>(channel_scale_workspace(x.shape()));
-  SENTEI_CHECK(ShapeError, workspace.bytes() >= need, op, ": workspace must have at least ", need,
-               " bytes, got ", workspace.bytes());
+  return check_workspace(op, workspace,
+                         static_cast<std::size_t>(channel_scale_workspace(x.shape())));
 }
 
 }  // namespace
@@ -28,19 +26,20 @@ std::int64_t channel_scale_workspace(const Shape& x) {
 void channel_scale_forward(const Tensor& x, const Tensor& m, const Tensor& y,
                            const Tensor& workspace) {
   const char* op = "channel_scale_forward";
-  check(op, x, m, workspace);
+  std::byte* const work = check(op, x, m, workspace);
   check_float(op, "y", y);
   check_shape(op, "y", y, x.shape());
   check_same_or_apart(op, "y", y, "x", x);
+  check_apart(op, "y", y, "m", m);
   if (x.size() == 0) return;
   cpu::channel_scale_kernels().forward(x.shape().rows(), x.shape().back(), x.data<float>(),
-                                       m.data<float>(), y.data<float>(), workspace.raw());
+                                       m.data<float>(), y.data<float>(), work);
 }
 
 void channel_scale_backward(const Tensor& dy, const Tensor& x, const Tensor& m, const Tensor& dx,
                             const Tensor& dm, const Tensor& workspace) {
   const char* op = "channel_scale_backward";
-  check(op, x, m, workspace);
+  std::byte* const work = check(op, x, m, workspace);
   check_float(op, "dy", dy);
   check_shape(op, "dy", dy, x.shape());
   check_float(op, "dx", dx);
@@ -49,10 +48,12 @@ void channel_scale_backward(const Tensor& dy, const Tensor& x, const Tensor& m, 
   check_shape(op, "dm", dm, m.shape());
   check_same_or_apart(op, "dx", dx, "dy", dy);
   check_same_or_apart(op, "dx", dx, "x", x);
+  check_apart(op, "dx", dx, "m", m);
+  check_apart(op, "dm", dm, {{"dx", &dx}, {"dy", &dy}, {"x", &x}, {"m", &m}});
   if (x.shape().back() == 0) return;
   cpu::channel_scale_kernels().backward(x.shape().rows(), x.shape().back(), dy.data<float>(),
                                         x.data<float>(), m.data<float>(), dx.data<float>(),
-                                        dm.data<float>(), workspace.raw());
+                                        dm.data<float>(), work);
 }
 
 }  // namespace sentei::ops

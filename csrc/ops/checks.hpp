@@ -1,6 +1,8 @@
 // The checks that every op makes, worded in one place. `op` and `name` are the op's and the
 // argument's.
 #pragma once
+#include <initializer_list>
+
 #include "core/tensor.hpp"
 
 namespace sentei::ops {
@@ -30,28 +32,54 @@ inline void check_shape(const char* op, const char* name, const Tensor& t, const
                t.shape());
 }
 
+// check_apart and check_same_or_apart see to it for the tensor that they call `out`.
+inline void check_writable(const char* op, const char* name, const Tensor& t) {
+  SENTEI_CHECK(ValueError, !t.read_only(), op, ": ", name,
+               " must be writable, got the memory of a read-only array");
+}
+
 // `out` is written while `in` is read: they must not share memory.
 inline void check_apart(const char* op, const char* out_name, const Tensor& out,
                         const char* in_name, const Tensor& in) {
+  check_writable(op, out_name, out);
   SENTEI_CHECK(ValueError, !out.overlaps(in), op, ": ", out_name, " must not overlap ", in_name);
 }
 
 // Elementwise kernels may run in place, but not on memory that overlaps by halves.
 inline void check_same_or_apart(const char* op, const char* out_name, const Tensor& out,
                                 const char* in_name, const Tensor& in) {
+  check_writable(op, out_name, out);
   SENTEI_CHECK(ValueError, out.raw() == in.raw() || !out.overlaps(in), op, ": ", out_name,
                " must be ", in_name, " itself or not overlap it");
 }
 
-// The workspace's memory, or null when none is needed. 64-byte aligned.
-inline void* check_workspace(const char* op, const Tensor* workspace, std::size_t need) {
+// The workspace's memory, 64-byte aligned, or null when none is needed; an absent or empty tensor
+// then will do.
+inline std::byte* check_workspace(const char* op, const Tensor* workspace, std::size_t need) {
+  if (workspace) check_cpu(op, "workspace", *workspace);
   if (need == 0) return nullptr;
-  SENTEI_CHECK(ValueError, workspace && workspace->bytes() >= need, op,
+  SENTEI_CHECK(ShapeError, workspace && workspace->bytes() >= need, op,
                ": workspace must have at least ", need, " bytes, got ",
                workspace ? workspace->bytes() : 0);
+  check_writable(op, "workspace", *workspace);
   SENTEI_CHECK(ValueError, reinterpret_cast<std::uintptr_t>(workspace->raw()) % 64 == 0, op,
                ": workspace must be aligned to 64 bytes");
   return workspace->raw();
+}
+inline std::byte* check_workspace(const char* op, const Tensor& workspace, std::size_t need) {
+  return check_workspace(op, &workspace, need);
+}
+
+struct Argument {
+  const char* name;
+  const Tensor* tensor;
+};
+
+// Vectors and scalars beside the main tensors: out must share memory with none of them.
+inline void check_apart(const char* op, const char* out_name, const Tensor& out,
+                        std::initializer_list<Argument> others) {
+  for (const Argument& other : others)
+    if (other.tensor) check_apart(op, out_name, out, other.name, *other.tensor);
 }
 
 }  // namespace sentei::ops

@@ -1,4 +1,4 @@
-// The checks of every elementwise op, and of scratch memory.
+// The checks of every elementwise op.
 #pragma once
 #include <cmath>
 
@@ -20,13 +20,6 @@ inline void check_pair(const char* op, const char* a_name, const Tensor& a, cons
   check_map(op, a_name, a, out_name, out);
   check_shape(op, b_name, b, a.shape());
   check_same_or_apart(op, out_name, out, b_name, b);
-}
-
-// Scratch memory; an empty tensor stands for none at all.
-inline void check_workspace(const char* op, const Tensor& workspace, std::size_t bytes) {
-  check_cpu(op, "workspace", workspace);
-  SENTEI_CHECK(ShapeError, workspace.bytes() >= bytes, op, ": workspace must have at least ", bytes,
-               " bytes, got ", workspace.bytes());
 }
 
 // Slopes below 0 must keep the sign of x, or y could not tell the branch.

@@ -27,7 +27,7 @@ void prelu_backward(const Tensor& x, const Tensor& a, const Tensor& dy, const Te
   check_float(op, "da", da);
   check_shape(op, "da", da, Shape{1});
   check_apart(op, "dx", dx, "a", a);
-  check_apart(op, "da", da, "dx", dx);
+  check_apart(op, "da", da, {{"dx", &dx}, {"x", &x}, {"dy", &dy}});
   check_workspace(op, workspace, prelu_backward_workspace(x.size()));
   cpu::prelu_kernels().backward(x.size(), x.data<float>(), a.data<float>(), dy.data<float>(),
                                 dx.data<float>(), da.data<float>(), workspace.data<double>());

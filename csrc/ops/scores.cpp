@@ -41,12 +41,9 @@ void check_double(const char* op, const char* name, const Tensor& t, const Shape
   check_shape(op, name, t, shape);
 }
 
-double* check_workspace(const char* op, const Tensor& t, std::int64_t bytes) {
-  check_cpu(op, "workspace", t);
-  check_dtype(op, "workspace", t, DType::u8);
-  SENTEI_CHECK(ShapeError, t.size() >= bytes, op, ": workspace must have ", bytes, " bytes, got ",
-               t.size());
-  return t.data<double>();
+double* scratch(const char* op, const Tensor& workspace, std::int64_t bytes) {
+  check_dtype(op, "workspace", workspace, DType::u8);
+  return reinterpret_cast<double*>(check_workspace(op, workspace, static_cast<std::size_t>(bytes)));
 }
 
 }  // namespace
@@ -81,7 +78,7 @@ void score_accumulate(const Tensor& x, const Tensor* g, const Tensor& stats, con
     check_apart(op, "sum_g", *sum_g, "x", x);
     check_apart(op, "sum_g", *sum_g, "g", *g);
   }
-  double* work = check_workspace(op, workspace, score_workspace(x.shape(), g ? 2 : 1));
+  double* work = scratch(op, workspace, score_workspace(x.shape(), g ? 2 : 1));
   cpu::score_kernels().accumulate(
       geometry(x.shape()), x.data<float>(), g ? g->data<float>() : nullptr, stats.data<double>(),
       sum_x ? sum_x->data<double>() : nullptr, sum_g ? sum_g->data<double>() : nullptr, work);
@@ -96,7 +93,7 @@ void trace_accumulate(const Tensor& x, const Tensor& mean_g, const Tensor& stats
   check_double(op, "stats", stats, Shape{2, sample.back()});
   check_apart(op, "stats", stats, "x", x);
   check_apart(op, "stats", stats, "mean_g", mean_g);
-  double* work = check_workspace(op, workspace, score_workspace(x.shape(), 1));
+  double* work = scratch(op, workspace, score_workspace(x.shape(), 1));
   cpu::score_kernels().trace(geometry(x.shape()), x.data<float>(), mean_g.data<double>(),
                              stats.data<double>(), work);
 }

@@ -47,13 +47,13 @@ void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const 
   check_float(op, "lr", lr);
   check_shape(op, "lr", lr, Shape{1});
   check_apart(op, "w", w, "dw", dw);
-  check_apart(op, "w", w, "lr", lr);
+  check_apart(op, "w", w, {{"lr", &lr}, {"rows", &rows}});
   if (v) {
     check_float(op, "v", *v);
     check_shape(op, "v", *v, w.shape());
     check_apart(op, "v", *v, "w", w);
     check_apart(op, "v", *v, "dw", dw);
-    check_apart(op, "v", *v, "lr", lr);
+    check_apart(op, "v", *v, {{"lr", &lr}, {"rows", &rows}});
   }
   SENTEI_CHECK(ValueError, momentum >= 0 && momentum < 1, op, ": momentum must lie in [0, 1), got ",
                momentum);
@@ -70,10 +70,9 @@ void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const 
                ": offsets must have one entry more than there are groups, got shape ",
                offsets.shape());
   check_counter(op, "group", group);
-  check_cpu(op, "workspace", workspace);
   check_dtype(op, "workspace", workspace, DType::u8);
-  SENTEI_CHECK(ShapeError, workspace.size() >= 4 * m, op, ": workspace must have ", 4 * m,
-               " bytes, got ", workspace.size());
+  auto* const place = reinterpret_cast<std::int32_t*>(
+      check_workspace(op, workspace, static_cast<std::size_t>(4 * m)));
 
   const std::int64_t groups = offsets.size() - 1, active = counter_value(group);
   SENTEI_CHECK(ValueError, active >= 0 && active < groups, op, ": group must lie in [0, ", groups,
@@ -87,7 +86,6 @@ void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const 
                ": dw must have a row for each of the ", end - begin, " active rows, got shape ",
                dw.shape());
   const std::int32_t* list = rows.data<std::int32_t>() + begin;
-  std::int32_t* place = workspace.data<std::int32_t>();
   for (std::int64_t i = 0; i < m; ++i) place[i] = -1;
   for (std::int64_t k = 0; k < end - begin; ++k) {
     const std::int64_t row = list[k];
@@ -106,6 +104,7 @@ void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const 
 void counter_advance(const Tensor& counter, std::int64_t modulo) {
   const char* op = "counter_advance";
   check_counter(op, "counter", counter);
+  check_writable(op, "counter", counter);
   SENTEI_CHECK(ValueError, modulo >= 0, op, ": modulo must be at least 0, got ", modulo);
   const std::int64_t now = counter_value(counter);
   const std::int64_t most = counter.dtype() == DType::i32
