@@ -121,6 +121,26 @@ def test_survives_fork(threads):
     assert float(np.asarray(add_forward(a, a)).sum()) == 2.0 * a.size
 
 
+@pytest.mark.skipif(bool(_core.build_info()["sanitize"]), reason="needs all the address space")
+def test_too_many_threads_are_refused():
+    """The system's refusal is an error that a smaller number cures, not a hang."""
+    code = """
+import resource
+from sentei import _core, errors
+x = _core.Tensor.zeros((1 << 20,))
+_core.set_threads(4000)
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+try:
+    _core.relu_forward(x, x)
+except errors.DeviceError as e:
+    print(e)
+_core.set_threads(2)
+_core.relu_forward(x, x)
+"""
+    out = subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60)
+    assert out.startswith("threads: the system must start 4000, got ")
+
+
 def test_devices_give_reasons():
     found = device.devices()
     assert found["cpu"] == "ready"

@@ -9,7 +9,7 @@ import pytest
 
 from sentei import _core
 from sentei.errors import DTypeError, ShapeError
-from sentei.ops import sgd_update
+from sentei.ops import add_forward, sgd_update
 from sentei.tensor import Tensor, as_tensor, from_dlpack, from_nchw, from_numpy, to_nchw
 
 DTYPES = ["float32", "float64", "int32", "int64", "uint8"]
@@ -92,6 +92,50 @@ def test_dlpack_read_only_is_refused():
         from_dlpack(a)
 
 
+def frozen(n, dtype=np.float32):
+    a = np.arange(n, dtype=dtype)
+    a.flags.writeable = False
+    return a
+
+
+def test_read_only_arrays_are_read_and_never_written():
+    a = frozen(4)
+    t, v = Tensor.borrow(a), Tensor.borrow(a).view((2,), 8)
+    np.testing.assert_array_equal(np.asarray(add_forward(a, a)), 2 * a)
+    for x in (t, v):
+        view = np.asarray(x)
+        assert not view.flags.writeable
+        with pytest.raises(ValueError, match="the tensor must be writable"):
+            x.copy_from(np.zeros(x.shape, np.float32))
+        with pytest.raises(ValueError, match="y must be writable, got the memory of a read-only"):
+            _core.fill_forward(x, 1.0)
+        with pytest.raises(ValueError, match="y must be writable"):
+            _core.add_forward(x, x, x)
+    with pytest.raises(ValueError, match="counter must be writable"):
+        _core.counter_advance(Tensor.borrow(frozen(1, np.int64)), 0)
+    g, lr = np.ones(4, np.float32), np.ones(1, np.float32)
+    with pytest.raises(ValueError, match="w must be writable"):
+        sgd_update(a, g, None, lr)
+    with pytest.raises(BufferError, match="must be writable"):
+        t.__dlpack__()
+    assert not np.from_dlpack(t).flags.writeable
+    np.from_dlpack(t, copy=True)[0] = 7
+    np.testing.assert_array_equal(a, [0, 1, 2, 3])
+
+
+def test_copy_from_an_overlapping_view():
+    t = from_numpy(np.arange(64, dtype=np.float32))
+    t.view((63,), 4).copy_from(np.asarray(t)[:63])
+    np.testing.assert_array_equal(t.numpy(), [0, *range(63)])
+
+
+def test_views_of_memory_that_is_not_aligned():
+    t = Tensor.borrow(np.zeros(33, np.uint8)[1:])
+    assert t.view((8,), 8).shape == (8,)
+    with pytest.raises(ShapeError, match="aligned to 8 bytes for float64"):
+        t.view((4,), 0, "float64")
+
+
 def test_views():
     t = from_numpy(np.arange(8, dtype=np.float32))
     v = t.view((2, 2), 8)
@@ -161,17 +205,3 @@ def test_philox_known_answers():
         0xA20BC7C6,
         0x6D5451FD,
     ]
-
-
-def test_read_only_arrays_are_never_written():
-    a = np.zeros(4, np.float32)
-    a.flags.writeable = False
-    t = Tensor.borrow(a)
-    assert not np.asarray(t).flags.writeable
-    with pytest.raises(ValueError, match="the tensor must be writable"):
-        t.copy_from(np.ones(4, np.float32))
-    with pytest.raises(ValueError, match="w must be writable, got the memory of a read-only array"):
-        sgd_update(a, np.ones(4, np.float32), None, np.ones(1, np.float32))
-    with pytest.raises(BufferError, match="must be writable"):
-        t.__dlpack__()
-    assert (a == 0).all()

@@ -24,6 +24,8 @@ Devices query_devices() {
     d.error = cudaGetErrorString(listed);
     return d;
   }
+  int current = 0;  // the caller's device stays the current one
+  cudaGetDevice(&current);
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp p;
     if (cudaGetDeviceProperties(&p, i) != cudaSuccess) continue;
@@ -32,6 +34,7 @@ Devices query_devices() {
                         cudaFuncGetAttributes(&attributes, probe_kernel) == cudaSuccess;
     d.list.push_back({i, p.name, p.major, p.minor, p.totalGlobalMem, usable});
   }
+  cudaSetDevice(current);
   cudaGetLastError();
   return d;
 }

@@ -1,5 +1,7 @@
 #include "ops/conv2d.hpp"
 
+#include <algorithm>
+
 #include "cpu/conv2d.hpp"
 #include "ops/checks.hpp"
 
@@ -65,8 +67,9 @@ Conv2dGeometry conv2d_check(const Shape& x, const Shape& w, const Conv2dAttrs& a
   SENTEI_CHECK(ShapeError, w[0] % groups == 0, "conv2d: the filters of w must divide evenly among ",
                groups, " groups, got ", w);
   // Kernels count within an image, its padding included, and within the filters in 32 bits.
-  const std::int64_t padded_h = x[1] + std::int64_t{2} * a.padding_h;
-  const std::int64_t padded_w = x[2] + std::int64_t{2} * a.padding_w;
+  constexpr std::int64_t too_large = std::int64_t{1} << 31;
+  const std::int64_t padded_h = std::min(x[1], too_large) + std::int64_t{2} * a.padding_h;
+  const std::int64_t padded_w = std::min(x[2], too_large) + std::int64_t{2} * a.padding_w;
   SENTEI_CHECK(ShapeError, fits({padded_h, padded_w, x[3]}) && fits({w[0], w[1], w[2], w[3]}),
                "conv2d: one padded image of x, and w, must have fewer than 2^31 elements, got x ",
                x, " with padding (", a.padding_h, ", ", a.padding_w, ") and w ", w);

@@ -36,7 +36,10 @@ def from_dlpack(x: Any) -> Tensor:
 
 
 def as_tensor(x: ArrayLike, name: str = "x") -> Tensor:
-    """Return a Tensor as it is, and a NumPy array as a Tensor on the array's own memory."""
+    """Return a Tensor as it is, and a NumPy array as a Tensor on the array's own memory.
+
+    Ops read a read-only array and refuse to write it.
+    """
     if isinstance(x, Tensor):
         return x
     if isinstance(x, np.ndarray):

@@ -322,6 +322,26 @@ def test_refuses_dtype_overlap_and_small_workspace():
         _core.batch_norm_inference_forward(
             whole, *c, Tensor.zeros((3, 4)), Tensor.empty((8,), "uint8"), EPS, False
         )
+    need = _core.batch_norm_workspace((3, 4))
+    odd = Tensor.empty((need + 8,), "uint8").view((need,), 8)
+    with pytest.raises(ValueError, match="workspace must be aligned to 64 bytes"):
+        _core.batch_norm_inference_forward(whole, *c, Tensor.zeros((3, 4)), odd, EPS, False)
+    y, scratch = Tensor.zeros((3, 4)), Tensor.empty((need,), "uint8")
+    with pytest.raises(ValueError, match="mean must not overlap y"):
+        _core.batch_norm_forward(
+            whole, *c, y, y.view((4,)), Tensor.zeros((4,)), scratch, EPS, 0.1, False
+        )
+    with pytest.raises(ValueError, match="dgamma must not overlap dbeta"):
+        _core.batch_norm_backward(
+            whole, y, *c[:3], None, Tensor.zeros((3, 4)), c[3], c[3], scratch, False
+        )
+
+
+def test_frozen_statistics_are_refused():
+    frozen = ONE.copy()
+    frozen.flags.writeable = False
+    with pytest.raises(ValueError, match="running_mean must be writable"):
+        batch_norm_forward(X, ONE, ONE, frozen, ONE.copy())
 
 
 class Recorder:

@@ -252,3 +252,23 @@ def test_refuses_missing_workspace_and_overlap():
     big = t((4096,), "uint8")
     with pytest.raises(ValueError, match="y must not overlap x"):
         _core.conv2d_forward(x, t((16, 1, 1, 16)), None, x, big, ones, none, ones, False)
+    y = t((1, 8, 8, 16))
+    b = y.view((16,), 64)
+    with pytest.raises(ValueError, match="y must not overlap b"):
+        _core.conv2d_forward(x, t((16, 1, 1, 16)), b, y, big, ones, none, ones, False)
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "stride", "padding"),
+    [
+        ((1, 1 << 32, 1 << 32, 1), (1, 1, 1, 1), 1, 0),  # a product of 2^64 wraps to 0
+        ((1, 4, 4, 1), (1, 1, 1, 1), 1 << 30, 1 << 30),
+        ((1, 4, 4, 1), (1, 1, 1, 1), 1 << 30, (1 << 31) - 1),
+        ((1, (1 << 63) - 1, 1, 1), (1, 1, 1, 1), 1, 1),
+        ((1, 1, 1, 1), (1 << 32, 1, 1, 1), 1, 0),
+        ((1, 1 << 16, 1, 1), (1 << 16, 1, 1, 1), 1, 0),
+    ],
+)
+def test_refuses_sizes_beyond_32_bits(x, w, stride, padding):
+    with pytest.raises(ShapeError, match=r"must have fewer than 2\^31 elements"):
+        _core.conv2d_geometry(x, w, (stride, stride), (padding, padding), (1, 1))

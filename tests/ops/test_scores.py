@@ -201,7 +201,9 @@ def test_refuses_shared_memory_and_a_short_workspace():
     need = _core.score_workspace(maps, 2)
     assert need == 2 * 4 * 2 * 8 * 2  # samples, channels, sums, bytes, pixel blocks
     assert _core.score_workspace((2, 4), 2) == 0
-    with pytest.raises(ShapeError, match=f"workspace must have at least {need} bytes, got {need - 1}"):
+    with pytest.raises(
+        ShapeError, match=f"workspace must have at least {need} bytes, got {need - 1}"
+    ):
         _core.score_accumulate(*args, _core.Tensor.empty((need - 1,), "uint8"))
     with pytest.raises(ShapeError, match="x must have shape"):
         _core.score_workspace((4,), 2)

@@ -137,6 +137,8 @@ def test_refuses():
         sparse_penalty_forward(np.zeros((2, 3)), lam=1.0)
     with pytest.raises(ShapeError, match=r"dvalue must have shape \(1,\), got \(2,\)"):
         sparse_penalty_backward(u, np.ones(2, np.float32), lam=1.0)
+    with pytest.raises(ShapeError, match=r"2 to 4 axes .*, got 5"):
+        _core.sparse_penalty_workspace([2, 3, 4, 5, 6], "neuron")
     with pytest.raises(ShapeError, match="workspace must have at least 8 bytes, got 4"):
         _core.sparse_penalty_forward(
             Tensor.borrow(u), Tensor.zeros((1,)), 1.0, "neuron", Tensor.empty((4,), "uint8")
