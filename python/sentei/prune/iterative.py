@@ -91,7 +91,7 @@ class IterativePruner:
     """Remove the channel of least score in the whole network, retrain, and again.
 
     model: stays as it is; the result holds a new one. With a trainer it must be the trainer's.
-    target: prune.Target. criterion: a name of prune.criteria(). normalize: p of the Lp normalisation
+    target: prune.Target. criterion: a name in prune.CRITERIA. normalize: p of the Lp normalisation
     over each layer's channels (None: raw scores).
     trainer: retrains between removals (sentei.train.Trainer); None: no retraining. train: data set
     for scores and retraining. val: data set for the accuracy in the record, every `evaluate_every` steps.

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sentei.errors import SenteiError
 from sentei.io import load_checkpoint
 from sentei.model import Model
 from sentei.train import Callback, Trainer
@@ -109,7 +108,3 @@ class Keeper(Callback):
         if trainer.epoch % self.every == 0 or self.session.interrupt.asked:
             self.session.save(trainer, self.phase)
         self.session.heed()
-
-
-class RunFailedError(SenteiError, RuntimeError):
-    """A run came to an end that is no result."""
