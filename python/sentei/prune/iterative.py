@@ -98,7 +98,6 @@ class IterativePruner:
     retrain_steps: training steps after each round. per_round: channels removed before scoring again.
     score_images, score_labels: the samples to score on, by the trainer's loss (softmax cross-entropy
     without one). include, ignore, floor: see prune.preview.
-    check_images: samples for the masked = pruned proof after every removal.
     on_step: called with (PruneStep, model, trainer) after each removal and its retraining.
     history: steps already done, when an interrupted run goes on; original: costs before those.
 
