@@ -14,9 +14,9 @@ from sentei.report.verdict import figures
 def shown(report, width=100, colour=False):
     out = StringIO()
     kind = "truecolor" if colour else None
-    Console(file=out, width=width, force_terminal=colour, color_system=kind).print(
-        summary_table(report)
-    )
+    Console(
+        file=out, width=width, force_terminal=colour, no_color=not colour, color_system=kind
+    ).print(summary_table(report))
     return out.getvalue().replace("\xa0", " ")
 
 
