@@ -3,7 +3,7 @@
 
 usage: bench_conv2d.py [--samples N] [--layer TEXT] [--record FOLDER]
 float32, batch 100; sentei NHWC, PyTorch channels_last and NCHW; the same threads, arms interleaved. The
-peak is that of a fused multiply-add loop measured in the same run (torch.mm of 1024 x 1024, its best).
+peak is the best of torch.mm (1024 x 1024) in the same run: what a good matrix product reaches here.
 """
 
 from __future__ import annotations
