@@ -31,7 +31,8 @@ else()
 endif()
 
 function(sentei_add_cuda_module)
-  pybind11_add_module(_cuda MODULE csrc/cuda/module.cpp csrc/cuda/devices.cu)
+  pybind11_add_module(_cuda MODULE
+    csrc/cuda/module.cpp csrc/cuda/devices.cu csrc/cuda/runtime.cu ${sentei_cuda_sources})
   target_include_directories(_cuda PRIVATE csrc)
   target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=size;-lineinfo>")
   sentei_export_only_init(_cuda)

@@ -1,5 +1,6 @@
 # Every source, one line each. `kernels` are compiled once per instruction-set tier.
 set(sentei_core_sources
+  csrc/core/backend.cpp
   csrc/core/parallel.cpp
   csrc/core/tensor.cpp
 )
@@ -7,8 +8,10 @@ set(sentei_cpu_sources
   csrc/cpu/column_sum_plan.cpp
   csrc/cpu/conv2d.cpp
   csrc/cpu/conv2d_plan.cpp
+  csrc/cpu/fill.cpp
   csrc/cpu/isa.cpp
   csrc/cpu/linear.cpp
+  csrc/cpu/tables.cpp
 )
 set(sentei_kernel_sources
   csrc/cpu/activations.cpp
@@ -65,6 +68,7 @@ set(sentei_ops_sources
 set(sentei_binding_sources
   csrc/bindings/activations.cpp
   csrc/bindings/add.cpp
+  csrc/bindings/backend.cpp
   csrc/bindings/batch_norm.cpp
   csrc/bindings/bias.cpp
   csrc/bindings/channel_scale.cpp
@@ -90,4 +94,9 @@ set(sentei_binding_sources
   csrc/bindings/sparse_penalty.cpp
   csrc/bindings/tensor.cpp
   csrc/bindings/vmath.cpp
+)
+# Kernels for CUDA, compiled by nvcc, and as plain C++ for the emulator (tests/cusim).
+set(sentei_cuda_sources
+  csrc/cuda/add.cu
+  csrc/cuda/tables.cpp
 )

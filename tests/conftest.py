@@ -7,7 +7,20 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+import devices
 from sentei import _core
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("devices"):
+        metafunc.parametrize("device", devices.ALL, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where arrays given to eager functions go: cpu, and all others for tests marked `devices`."""
+    with devices.on(getattr(request, "param", "cpu")) as name:
+        yield name
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from sentei.tensor import Tensor
+
 DATA = Path(__file__).parent / "data"
 RAGGED = (1, 3, 13, 37, 64)  # channel counts as pruning makes them
 
@@ -24,10 +26,15 @@ def tolerance(dtype: Any, terms: int) -> float:
     return 8.0 * float(np.finfo(dtype).eps) * max(1.0, float(np.sqrt(terms)))
 
 
+def array(x: Any) -> np.ndarray:
+    """Any result as a NumPy array, from whatever device it is on."""
+    return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+
 def assert_close(got: Any, want: Any, terms: int = 1, scale: float | None = None) -> None:
     """got equals want to the tolerance of `terms` terms, relative to the largest wanted magnitude."""
-    got = np.asarray(got)
-    want = np.asarray(want)
+    got = array(got)
+    want = array(want)
     assert got.shape == want.shape, (got.shape, want.shape)
     if want.size == 0:
         return
@@ -42,8 +49,8 @@ def assert_close(got: Any, want: Any, terms: int = 1, scale: float | None = None
 
 def assert_exact(got: Any, want: Any) -> None:
     """Bitwise equality of float32 values with a float64 reference that float32 represents."""
-    got = np.asarray(got)
-    want = np.asarray(want)
+    got = array(got)
+    want = array(want)
     assert got.shape == want.shape, (got.shape, want.shape)
     assert np.array_equal(got.astype(np.float64), want), np.argwhere(got != want)[:5]
 
@@ -79,7 +86,7 @@ def cases(topic: str) -> list[str]:
 
 def assert_vector(got: Any, want: np.ndarray, tol: float) -> None:
     """|got - want| <= tol * largest |want| (1 if all are 0): the rule of the reference vectors."""
-    got = np.asarray(got, dtype=np.float64)
+    got = array(got).astype(np.float64)
     assert got.shape == want.shape, (got.shape, want.shape)
     if want.size == 0:
         return

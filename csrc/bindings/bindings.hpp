@@ -5,7 +5,36 @@
 
 #include <vector>
 
+#include "core/precision.hpp"
 #include "core/tensor.hpp"
+
+// Devices and precisions are plain words in Python.
+namespace pybind11::detail {
+template <>
+struct type_caster<sentei::Device> {
+  PYBIND11_TYPE_CASTER(sentei::Device, const_name("str"));
+  bool load(handle source, bool) {
+    if (!isinstance<str>(source)) return false;
+    value = sentei::device_named(source.cast<std::string>());
+    return true;
+  }
+  static handle cast(sentei::Device d, return_value_policy, handle) {
+    return str(sentei::device_name(d)).release();
+  }
+};
+template <>
+struct type_caster<sentei::Precision> {
+  PYBIND11_TYPE_CASTER(sentei::Precision, const_name("str"));
+  bool load(handle source, bool) {
+    if (!isinstance<str>(source)) return false;
+    value = sentei::precision_named(source.cast<std::string>());
+    return true;
+  }
+  static handle cast(sentei::Precision p, return_value_policy, handle) {
+    return str(sentei::precision_name(p)).release();
+  }
+};
+}  // namespace pybind11::detail
 
 namespace sentei::bindings {
 
@@ -18,6 +47,7 @@ Shape shape_from(const std::vector<std::int64_t>& dims);  // ShapeError beyond f
 std::vector<std::int64_t> dims_of(const Shape& shape);
 DType dtype_from(const std::string& name);  // DTypeError on unknown names
 
+void bind_backend(py::module_& m);
 void bind_errors(py::module_& m);
 void bind_tensor(py::module_& m);
 void bind_dlpack(py::module_& m, py::class_<Tensor>& tensor);

@@ -14,9 +14,9 @@ Conv2dGeometry geometry(const Dims& x, const Dims& w, Pair stride, Pair padding,
                             dilation.first, dilation.second});
 }
 
-ops::Conv2dAttrs attrs(Pair stride, Pair padding, Pair dilation) {
-  return {stride.first,   stride.second,  padding.first,
-          padding.second, dilation.first, dilation.second};
+ops::Conv2dAttrs attrs(Pair stride, Pair padding, Pair dilation, Precision precision) {
+  return {stride.first,   stride.second,   padding.first, padding.second,
+          dilation.first, dilation.second, precision};
 }
 
 }  // namespace
@@ -33,38 +33,40 @@ void bind_conv2d(py::module_& m) {
   m.def(
       "conv2d_workspace",
       [](const std::string& pass, const Dims& x, const Dims& w, Pair stride, Pair padding,
-         Pair dilation) {
-        return ops::conv2d_workspace(pass, geometry(x, w, stride, padding, dilation));
+         Pair dilation, Precision precision, Device device) {
+        return ops::conv2d_workspace(pass, geometry(x, w, stride, padding, dilation), precision,
+                                     device);
       },
       py::arg("pass_"), py::arg("x"), py::arg("w"), py::arg("stride"), py::arg("padding"),
-      py::arg("dilation"), "Bytes of scratch for forward, backward_input, _weight or _bias.");
+      py::arg("dilation"), py::arg("precision") = Precision::float32,
+      py::arg("device") = Device::cpu, "Bytes of scratch for forward, backward_input or _weight.");
   m.def(
       "conv2d_forward",
       [](const Tensor& x, const Tensor& w, const Tensor* b, const Tensor& y, const Tensor* ws,
-         Pair stride, Pair padding, Pair dilation, bool relu) {
-        ops::conv2d_forward(x, w, b, y, ws, attrs(stride, padding, dilation), relu);
+         Pair stride, Pair padding, Pair dilation, bool relu, Precision precision) {
+        ops::conv2d_forward(x, w, b, y, ws, attrs(stride, padding, dilation, precision), relu);
       },
       py::arg("x"), py::arg("w"), py::arg("b").none(true), py::arg("y"),
       py::arg("workspace").none(true), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
-      py::arg("relu"), "y = relu?(x * w + b)", nogil());
+      py::arg("relu"), py::arg("precision") = Precision::float32, "y = relu?(x * w + b)", nogil());
   m.def(
       "conv2d_backward_input",
       [](const Tensor& dy, const Tensor& w, const Tensor& dx, const Tensor* ws, Pair stride,
-         Pair padding, Pair dilation) {
-        ops::conv2d_backward_input(dy, w, dx, ws, attrs(stride, padding, dilation));
+         Pair padding, Pair dilation, Precision precision) {
+        ops::conv2d_backward_input(dy, w, dx, ws, attrs(stride, padding, dilation, precision));
       },
       py::arg("dy"), py::arg("w"), py::arg("dx"), py::arg("workspace").none(true),
-      py::arg("stride"), py::arg("padding"), py::arg("dilation"), "Gradient of the input.",
-      nogil());
+      py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("precision") = Precision::float32, "Gradient of the input.", nogil());
   m.def(
       "conv2d_backward_weight",
       [](const Tensor& x, const Tensor& dy, const Tensor& dw, const Tensor* ws, Pair stride,
-         Pair padding, Pair dilation) {
-        ops::conv2d_backward_weight(x, dy, dw, ws, attrs(stride, padding, dilation));
+         Pair padding, Pair dilation, Precision precision) {
+        ops::conv2d_backward_weight(x, dy, dw, ws, attrs(stride, padding, dilation, precision));
       },
       py::arg("x"), py::arg("dy"), py::arg("dw"), py::arg("workspace").none(true),
-      py::arg("stride"), py::arg("padding"), py::arg("dilation"), "Gradient of the filters.",
-      nogil());
+      py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("precision") = Precision::float32, "Gradient of the filters.", nogil());
 }
 
 }  // namespace sentei::bindings

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, m) {
   bind_errors(m);
   cpu::active_isa();  // a wrong SENTEI_ISA is refused at import, not in the first kernel
   bind_tensor(m);
+  bind_backend(m);
   bind_runtime(m);
   bind_add(m);
   bind_bias(m);

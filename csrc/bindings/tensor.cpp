@@ -33,11 +33,6 @@ py::tuple shape_tuple(const Tensor& t) {
   return out;
 }
 
-void need_cpu(const char* what, const Tensor& t) {
-  SENTEI_CHECK(DeviceError, t.device() == Device::cpu, what, ": the tensor must be on cpu, got ",
-               device_name(t.device()));
-}
-
 DType array_dtype(const char* what, const py::array& a) {
   const std::string name = py::str(a.dtype().attr("name"));
   for (DType t : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8})
@@ -70,14 +65,15 @@ Tensor borrow(py::array array) {
 }
 
 py::array view_array(const Tensor& t, const py::object& self) {
-  need_cpu("Tensor.__array__", t);
+  SENTEI_CHECK(DeviceError, t.device() == Device::cpu,
+               "Tensor.__array__: the tensor must be on cpu, got ", device_name(t.device()),
+               " (numpy() copies it)");
   py::array a(py::dtype(dtype_name(t.dtype())), dims_of(t.shape()), t.raw(), self);
   if (t.read_only()) a.attr("flags").attr("writeable") = false;
   return a;
 }
 
 void copy_from(const Tensor& t, const py::array& source) {
-  need_cpu("Tensor.copy_from", t);
   SENTEI_CHECK(
       ValueError, !t.read_only(),
       "Tensor.copy_from: the tensor must be writable, got the memory of a read-only array");
@@ -89,6 +85,7 @@ void copy_from(const Tensor& t, const py::array& source) {
                t.shape(), ", got ", shape);
   const py::array dense = py::array::ensure(source, py::array::c_style);
   if (!dense) throw std::bad_alloc();
+  if (t.device() == Device::cuda) return backend().upload(t.raw(), dense.data(), t.bytes());
   std::memmove(t.raw(), dense.data(), t.bytes());  // source may be a view of this very tensor
 }
 
@@ -106,19 +103,21 @@ void bind_tensor(py::module_& m) {
                        "Dense, contiguous, row-major array of at most four axes on a device.");
   c.def_static(
        "empty",
-       [](const std::vector<std::int64_t>& shape, const std::string& dtype, bool arena) {
-         return Tensor::empty(shape_from(shape), dtype_from(dtype), arena);
+       [](const std::vector<std::int64_t>& shape, const std::string& dtype, bool arena,
+          Device device) {
+         return Tensor::empty(shape_from(shape), dtype_from(dtype), arena, device);
        },
        py::arg("shape"), py::arg("dtype") = "float32", py::arg("arena") = false,
-       "Uninitialised tensor, 64-byte aligned.")
+       py::arg("device") = Device::cpu, "Uninitialised tensor, 64-byte aligned.")
       .def_static(
           "zeros",
-          [](const std::vector<std::int64_t>& shape, const std::string& dtype) {
-            Tensor t = Tensor::empty(shape_from(shape), dtype_from(dtype));
-            std::memset(t.raw(), 0, t.bytes());
+          [](const std::vector<std::int64_t>& shape, const std::string& dtype, Device device) {
+            Tensor t = Tensor::empty(shape_from(shape), dtype_from(dtype), false, device);
+            t.clear();
             return t;
           },
-          py::arg("shape"), py::arg("dtype") = "float32", "Tensor of zeros.")
+          py::arg("shape"), py::arg("dtype") = "float32", py::arg("device") = Device::cpu,
+          "Tensor of zeros.")
       .def_static(
           "from_numpy",
           [](const py::array& array) {
@@ -134,8 +133,7 @@ void bind_tensor(py::module_& m) {
       .def_property_readonly("shape", &shape_tuple)
       .def_property_readonly("dtype",
                              [](const Tensor& t) { return std::string(dtype_name(t.dtype())); })
-      .def_property_readonly("device",
-                             [](const Tensor& t) { return std::string(device_name(t.device())); })
+      .def_property_readonly("device", &Tensor::device)
       .def_property_readonly("ndim", [](const Tensor& t) { return t.shape().rank; })
       .def_property_readonly("size", &Tensor::size)
       .def_property_readonly("nbytes", &Tensor::bytes)
@@ -153,10 +151,23 @@ void bind_tensor(py::module_& m) {
       .def("overlaps", &Tensor::overlaps, py::arg("other"), "Whether the two share memory.")
       .def(
           "numpy",
-          [](const py::object& self) {
-            return view_array(self.cast<const Tensor&>(), self).attr("copy")();
+          [](const Tensor& t) {
+            py::array a(py::dtype(dtype_name(t.dtype())), dims_of(t.shape()));
+            const Tensor host = borrow(a);
+            py::gil_scoped_release release;
+            host.copy_bytes(t);
+            return a;
           },
-          "Copy as a NumPy array.")
+          "Copy as a NumPy array, from any device.")
+      .def(
+          "to",
+          [](const Tensor& t, Device device) {
+            if (device == t.device()) return t;
+            const Tensor out = Tensor::empty(t.shape(), t.dtype(), false, device);
+            out.copy_bytes(t);
+            return out;
+          },
+          py::arg("device"), "This tensor, or a copy of it when it is on another device.", nogil())
       .def(
           "__array__",
           [](const py::object& self, const py::object& dtype,

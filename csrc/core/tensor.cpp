@@ -32,19 +32,49 @@ bool poison() { return poisoned; }
 Tensor::Tensor(std::shared_ptr<Storage> storage, std::size_t offset, Shape shape, DType dtype)
     : storage_(std::move(storage)), offset_(offset), shape_(shape), dtype_(dtype) {}
 
-Tensor Tensor::empty(Shape shape, DType dtype, bool arena) {
+Tensor Tensor::empty(Shape shape, DType dtype, bool arena, Device device) {
   const std::size_t bytes = checked_bytes(shape, dtype);
   // Two cache lines of slack: vector loads at the very end stay inside the allocation.
   const std::size_t room = (bytes + 63) / 64 * 64 + 128;
-  void* p = std::aligned_alloc(64, room);
-  if (!p) throw std::bad_alloc();
-  if (poison()) std::memset(p, 0xFF, room);
   auto storage = std::make_shared<Storage>();
+  void* p = nullptr;
+  if (device == Device::cpu) {
+    p = std::aligned_alloc(64, room);
+    if (!p) throw std::bad_alloc();
+    storage->release = [p] { std::free(p); };
+    if (poison()) std::memset(p, 0xFF, room);
+  } else {  // no slack: reads past the end are to be found
+    const Backend& owner = backend();
+    p = owner.allocate(bytes ? bytes : 1);
+    storage->release = [p, &owner] { owner.release(p); };
+    if (poison()) owner.fill(p, 0xFF, bytes);
+  }
   storage->data = static_cast<std::byte*>(p);
   storage->bytes = bytes;
+  storage->device = device;
   storage->shared_arena = arena;
-  storage->release = [p] { std::free(p); };
   return Tensor(std::move(storage), 0, shape, dtype);
+}
+
+void Tensor::clear() const {
+  if (!bytes()) return;
+  if (device() == Device::cpu)
+    std::memset(raw(), 0, bytes());
+  else
+    backend().fill(raw(), 0, bytes());
+}
+
+void Tensor::copy_bytes(const Tensor& from) const {
+  if (!bytes()) return;
+  const bool to_host = device() == Device::cpu, from_host = from.device() == Device::cpu;
+  if (to_host && from_host)
+    std::memmove(raw(), from.raw(), bytes());
+  else if (to_host)
+    backend().download(raw(), from.raw(), bytes());
+  else if (from_host)
+    backend().upload(raw(), from.raw(), bytes());
+  else
+    backend().copy(raw(), from.raw(), bytes());
 }
 
 Tensor Tensor::view(std::size_t offset, Shape shape, DType dtype) const {

@@ -5,14 +5,12 @@
 #include <functional>
 #include <memory>
 
+#include "core/backend.hpp"
 #include "core/check.hpp"
 #include "core/dtype.hpp"
 #include "core/shape.hpp"
 
 namespace sentei {
-
-enum class Device : std::uint8_t { cpu, cuda };
-inline const char* device_name(Device d) { return d == Device::cpu ? "cpu" : "cuda"; }
 
 struct Storage {
   std::byte* data = nullptr;
@@ -36,7 +34,10 @@ class Tensor {
   Tensor(std::shared_ptr<Storage> storage, std::size_t offset, Shape shape, DType dtype);
 
   // Uninitialised; filled with 0xFF (NaN) while poisoning is on. 64-byte aligned.
-  static Tensor empty(Shape shape, DType dtype, bool arena = false);
+  static Tensor empty(Shape shape, DType dtype, bool arena = false, Device device = Device::cpu);
+  void clear() const;  // all bytes 0
+  // The bytes of another tensor of the same size, wherever the two are.
+  void copy_bytes(const Tensor& from) const;
 
   const Shape& shape() const { return shape_; }
   DType dtype() const { return dtype_; }

@@ -1,11 +1,13 @@
 // Activations and their derivatives, elementwise: 8 bytes moved per element forward, 12 backward.
 // At 0 every one takes its x <= 0 branch; NaN gives NaN.
-#include "cpu/activations.hpp"
+#include "kernels/activations.hpp"
 
 #include "cpu/elementwise.hpp"
 #include "cpu/vmath.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 void relu(std::int64_t n, const float* x, float* y) {

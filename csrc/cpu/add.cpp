@@ -1,10 +1,12 @@
 // y = a + b, elementwise. Tasks of 16 Ki elements; 12 bytes moved per element.
-#include "cpu/add.hpp"
+#include "kernels/add.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/simd.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 constexpr std::int64_t kBlock = 16384;

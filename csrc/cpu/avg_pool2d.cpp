@@ -1,13 +1,15 @@
 // Average pooling, vectors along C; the global average is the window that covers the image. Sums
 // are two-level, 32 taps at a time in row-major order, then divided once, which rounds better than
 // a product with 1 / area. 4 bytes per input element and 4 per output.
-#include "cpu/avg_pool2d.hpp"
+#include "kernels/avg_pool2d.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/pool2d_loops.hpp"
 #include "cpu/simd.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 SENTEI_INLINE vf window_sum(const Pool2d& g, const float* x, std::int64_t c, auto tag) {

@@ -5,11 +5,13 @@
 // Backward: one pass sums g and g (x - mean), a second writes dx = a g + B (x - mean) + D; with
 // ReLU, g = dy where the forward expression, evaluated again to the same bits, is above 0. 8 + 12
 // bytes.
-#include "cpu/batch_norm.hpp"
+#include "kernels/batch_norm.hpp"
 
 #include "cpu/channels.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 SENTEI_INLINE vf affine(vf x, vf mean, vf a, vf beta) { return fma(x - mean, a, beta); }

@@ -1,9 +1,11 @@
 // y = x m per channel, 8 bytes per element; backward dx = dy m and dm = sum dy x in one pass, 12.
-#include "cpu/channel_scale.hpp"
+#include "kernels/channel_scale.hpp"
 
 #include "cpu/channels.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 std::size_t workspace_bytes(std::int64_t rows, std::int64_t C) {

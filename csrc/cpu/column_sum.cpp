@@ -57,7 +57,7 @@ void run(int64_t rows, int64_t columns, int64_t slots, const float* a, float* su
 
 }  // namespace
 
-extern const ColumnSumKernels column_sum_kernels;
-const ColumnSumKernels column_sum_kernels = {run};
+extern const ColumnSumTierKernels column_sum_tier_kernels;
+const ColumnSumTierKernels column_sum_tier_kernels = {run};
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -1,10 +1,12 @@
 // Joining and cutting along channels: copies only, 8 bytes per element. A task does all parts of
 // its rows, so that a cache line which two parts share is written while it is near.
-#include "cpu/concat.hpp"
+#include "kernels/concat.hpp"
 
 #include "cpu/channels.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 SENTEI_INLINE void copy(std::int64_t n, const float* from, float* to) {

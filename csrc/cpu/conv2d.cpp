@@ -1,14 +1,13 @@
-#include "cpu/conv2d.hpp"
+#include "kernels/conv2d.hpp"
 
-#include "cpu/column_sum.hpp"
 #include "cpu/conv2d_plan.hpp"
 #include "cpu/isa.hpp"
 
 namespace sentei::cpu {
 
-SENTEI_KERNEL_TABLE(Conv2dSumKernels, conv2d_sum_kernels)
-SENTEI_KERNEL_TABLE(Conv2dWeightKernels, conv2d_weight_kernels)
-SENTEI_KERNEL_TABLE(Conv2dDepthwiseKernels, conv2d_depthwise_kernels)
+SENTEI_PICK_TIER(Conv2dSumKernels, conv2d_sum_kernels)
+SENTEI_PICK_TIER(Conv2dWeightKernels, conv2d_weight_kernels)
+SENTEI_PICK_TIER(Conv2dDepthwiseKernels, conv2d_depthwise_kernels)
 
 namespace {
 
@@ -29,37 +28,35 @@ void run_sum(const Conv2dSumArgs& args) {
   }
 }
 
-}  // namespace
-
-std::size_t conv2d_forward_workspace(const Conv2dGeometry& g) {
+std::size_t forward_workspace(const Conv2dGeometry& g, Precision) {
   return sum_workspace(g, g.group_channels(), g.group_filters());
 }
 
-void conv2d_forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias,
-                    bool relu, float* y, void* workspace) {
+void forward(const Conv2dGeometry& g, Precision, const float* x, const float* w, const float* bias,
+             bool relu, float* y, void* workspace) {
   if (g.N == 0) return;
   const auto plan = conv2d_forward_plan(g);
   run_sum({&g, plan.get(), false, x, w, bias, relu, y, static_cast<float*>(workspace)});
 }
 
-std::size_t conv2d_backward_input_workspace(const Conv2dGeometry& g) {
+std::size_t backward_input_workspace(const Conv2dGeometry& g, Precision) {
   return sum_workspace(g, g.group_filters(), g.group_channels());
 }
 
-void conv2d_backward_input(const Conv2dGeometry& g, const float* dy, const float* w, float* dx,
-                           void* workspace) {
+void backward_input(const Conv2dGeometry& g, Precision, const float* dy, const float* w, float* dx,
+                    void* workspace) {
   if (g.N == 0) return;
   const auto plan = conv2d_backward_input_plan(g);
   run_sum({&g, plan.get(), true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
 }
 
-std::size_t conv2d_backward_weight_workspace(const Conv2dGeometry& g) {
+std::size_t backward_weight_workspace(const Conv2dGeometry& g, Precision) {
   const Conv2dWeightSplit s = conv2d_weight_split(g);
   return floats(s.slots * (s.slot_floats + s.panels * s.row_parts * s.scratch_floats));
 }
 
-void conv2d_backward_weight(const Conv2dGeometry& g, const float* x, const float* dy, float* dw,
-                            void* workspace) {
+void backward_weight(const Conv2dGeometry& g, Precision, const float* x, const float* dy, float* dw,
+                     void* workspace) {
   const auto plan = conv2d_backward_weight_plan(g);
   const Conv2dWeightArgs args = {&g, plan.get(), conv2d_weight_split(g),        x,
                                  dy, dw,         static_cast<float*>(workspace)};
@@ -70,12 +67,13 @@ void conv2d_backward_weight(const Conv2dGeometry& g, const float* x, const float
   }
 }
 
-std::size_t conv2d_backward_bias_workspace(const Conv2dGeometry& g) {
-  return column_sum_workspace(g.N * g.P * g.Q, g.K);
-}
+}  // namespace
 
-void conv2d_backward_bias(const Conv2dGeometry& g, const float* dy, float* db, void* workspace) {
-  column_sum(g.N * g.P * g.Q, g.K, dy, db, workspace);
+const kernels::Conv2dKernels& conv2d_kernels() {
+  static constexpr kernels::Conv2dKernels table = {
+      forward_workspace, backward_input_workspace, backward_weight_workspace,
+      forward,           backward_input,           backward_weight};
+  return table;
 }
 
 }  // namespace sentei::cpu

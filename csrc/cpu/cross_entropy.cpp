@@ -4,12 +4,14 @@
 //   sigmoid: every class on its own, loss = log(1 + exp(u)), du = 1/(1 + exp(-u)), u = -z at the
 //            label, z elsewhere: flipping the sign first leaves no difference of large numbers.
 // Leaving the largest term, which is exactly 1, out of the sum keeps small losses precise.
-#include "cpu/cross_entropy.hpp"
+#include "kernels/cross_entropy.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/vmath.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 constexpr std::int64_t kTasks = 64, kBlock = 4096;

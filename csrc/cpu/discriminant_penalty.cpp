@@ -1,12 +1,14 @@
 // value = lam sum_k W_k / T_k. Means first, then squares about them, all in doubles; a task owns 32
 // columns and walks down the rows, so every sum has one order. A class that is absent or alone has
 // W = T and ratio 1 by the arithmetic itself, since both sums then add the same numbers.
-#include "cpu/discriminant_penalty.hpp"
+#include "kernels/discriminant_penalty.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/simd.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 constexpr std::int64_t kColumns = 32;

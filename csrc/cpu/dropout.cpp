@@ -1,13 +1,15 @@
 // Dropout whose mask is drawn anew wherever it is wanted: element i is number i of a Philox stream
 // (lane i mod 4 of counter i / 4), so the gradient needs no stored mask and nothing depends on the
 // split into tasks. 8 bytes moved and about 2 vector instructions of Philox per element.
-#include "cpu/dropout.hpp"
+#include "kernels/dropout.hpp"
 
 #include "cpu/elementwise.hpp"
 #include "cpu/vmath.hpp"
 #include "cpu/vphilox.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 // out[i] = make(i, m, factor or 0), for vectors of m elements from i on.

@@ -1,6 +1,6 @@
 // Which build of the CPU kernels runs. Every kernel source is compiled once per tier and exports
-// one constant table of function pointers in namespace sentei::cpu::<tier>; SENTEI_KERNEL_TABLE
-// declares the tables of a source and the function that picks the active one.
+// one constant table of function pointers in namespace sentei::cpu::<tier>; SENTEI_PICK_TIER
+// defines the function that picks the active one (tables.cpp).
 #pragma once
 
 namespace sentei::cpu {
@@ -43,27 +43,31 @@ bool isa_supported(Isa isa);  // by this CPU
 #define SENTEI_PICK_V4(table)
 #endif
 
-// SENTEI_KERNEL_TABLE(Conv2dKernels, conv2d_kernels): use as conv2d_kernels().forward(...).
-#define SENTEI_KERNEL_TABLE(Type, table) \
-  namespace plain {                      \
-  extern const Type table;               \
-  }                                      \
-  namespace v2 {                         \
-  extern const Type table;               \
-  }                                      \
-  namespace v3 {                         \
-  extern const Type table;               \
-  }                                      \
-  namespace v4 {                         \
-  extern const Type table;               \
-  }                                      \
-  inline const Type& table() {           \
-    switch (active_isa()) {              \
-      SENTEI_PICK_V4(table)              \
-      SENTEI_PICK_V3(table)              \
-      SENTEI_PICK_V2(table)              \
-      SENTEI_PICK_PLAIN(table)           \
-      default:                           \
-        __builtin_unreachable();         \
-    }                                    \
+// Declares the tables of a source, one for each tier.
+#define SENTEI_TIER_TABLES(Type, table) \
+  namespace plain {                     \
+  extern const Type table;              \
+  }                                     \
+  namespace v2 {                        \
+  extern const Type table;              \
+  }                                     \
+  namespace v3 {                        \
+  extern const Type table;              \
+  }                                     \
+  namespace v4 {                        \
+  extern const Type table;              \
+  }
+
+// SENTEI_PICK_TIER(AddKernels, add_kernels) defines the function that returns the active tier's.
+#define SENTEI_PICK_TIER(Type, table) \
+  SENTEI_TIER_TABLES(Type, table)     \
+  const Type& table() {               \
+    switch (active_isa()) {           \
+      SENTEI_PICK_V4(table)           \
+      SENTEI_PICK_V3(table)           \
+      SENTEI_PICK_V2(table)           \
+      SENTEI_PICK_PLAIN(table)        \
+      default:                        \
+        __builtin_unreachable();      \
+    }                                 \
   }

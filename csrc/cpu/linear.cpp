@@ -2,16 +2,17 @@
 
 #include <algorithm>
 
-#include "cpu/column_sum.hpp"
 #include "cpu/gemm_types.hpp"
 #include "cpu/isa.hpp"
+#include "kernels/linear.hpp"
 
 namespace sentei::cpu {
 
-SENTEI_KERNEL_TABLE(LinearKernels, linear_kernels)
+SENTEI_PICK_TIER(LinearTierKernels, linear_tier_kernels)
 
 namespace {
 
+using namespace sentei::kernels;
 using std::int64_t;
 
 // Rows below which w is read once as it lies instead of being packed.
@@ -40,49 +41,54 @@ std::size_t bytes(const LinearSplit& s, int64_t more) {
   return static_cast<std::size_t>(s.slots * s.scratch_floats + more) * sizeof(float);
 }
 
+std::size_t forward_workspace(const LinearSizes& s, Precision) {
+  return s.N <= kFewRows ? 0 : bytes(product_split(s.N, s.I, s.O), padded(s.O));
+}
+
+void forward(const LinearSizes& s, Precision, const float* x, const float* w, const float* bias,
+             bool relu, float* y, void* workspace) {
+  if (s.N <= kFewRows) return linear_tier_kernels().forward_few(s.N, s.I, s.O, x, w, bias, relu, y);
+  linear_tier_kernels().forward(s.N, s.I, s.O, x, w, bias, relu, y, product_split(s.N, s.I, s.O),
+                                static_cast<float*>(workspace));
+}
+
+std::size_t backward_input_workspace(const LinearSizes& s, Precision) {
+  return bytes(product_split(s.N, s.O, s.I), padded(s.I));
+}
+
+void backward_input(const LinearSizes& s, Precision, const float* dy, const float* w, float* dx,
+                    void* workspace) {
+  linear_tier_kernels().backward_input(s.N, s.I, s.O, dy, w, dx, product_split(s.N, s.O, s.I),
+                                       static_cast<float*>(workspace));
+}
+
+std::size_t backward_weight_workspace(const LinearSizes& s, Precision) {
+  // dy is packed in blocks of at most 12. Fewer rows may mean fewer slots, never more.
+  return bytes(weight_split(s.N, s.I, s.O), s.N * padded(s.O + kPad));
+}
+
+void backward_weight(const LinearSizes& s, Precision, const float* x, const float* dy, float* dw,
+                     const ActiveRows* active, void* workspace) {
+  const std::int32_t* rows = nullptr;
+  int64_t count = s.O;
+  if (active) {
+    const std::int32_t* const from = active->offsets + *active->group;
+    rows = active->rows + from[0];
+    count = from[1] - from[0];
+  }
+  if (count == 0) return;
+  linear_tier_kernels().backward_weight(s.N, s.I, s.O, x, dy, dw, rows, count,
+                                        weight_split(s.N, s.I, count),
+                                        static_cast<float*>(workspace));
+}
+
 }  // namespace
 
-std::size_t linear_forward_workspace(int64_t N, int64_t I, int64_t O) {
-  return N <= kFewRows ? 0 : bytes(product_split(N, I, O), padded(O));
-}
-
-void linear_forward(int64_t N, int64_t I, int64_t O, const float* x, const float* w,
-                    const float* bias, bool relu, float* y, void* workspace) {
-  if (N <= kFewRows) return linear_kernels().forward_few(N, I, O, x, w, bias, relu, y);
-  linear_kernels().forward(N, I, O, x, w, bias, relu, y, product_split(N, I, O),
-                           static_cast<float*>(workspace));
-}
-
-std::size_t linear_backward_input_workspace(int64_t N, int64_t I, int64_t O) {
-  return bytes(product_split(N, O, I), padded(I));
-}
-
-void linear_backward_input(int64_t N, int64_t I, int64_t O, const float* dy, const float* w,
-                           float* dx, void* workspace) {
-  linear_kernels().backward_input(N, I, O, dy, w, dx, product_split(N, O, I),
-                                  static_cast<float*>(workspace));
-}
-
-std::size_t linear_backward_weight_workspace(int64_t N, int64_t I, int64_t O) {
-  // dy is packed in blocks of at most 12. Fewer rows may mean fewer slots, never more.
-  return bytes(weight_split(N, I, O), N * padded(O + kPad));
-}
-
-void linear_backward_weight(int64_t N, int64_t I, int64_t O, const float* x, const float* dy,
-                            float* dw, const std::int32_t* rows, int64_t row_count,
-                            void* workspace) {
-  const int64_t count = rows ? row_count : O;
-  if (count == 0) return;
-  linear_kernels().backward_weight(N, I, O, x, dy, dw, rows, count, weight_split(N, I, count),
-                                   static_cast<float*>(workspace));
-}
-
-std::size_t linear_backward_bias_workspace(int64_t N, int64_t O) {
-  return column_sum_workspace(N, O);
-}
-
-void linear_backward_bias(int64_t N, int64_t O, const float* dy, float* db, void* workspace) {
-  column_sum(N, O, dy, db, workspace);
+const kernels::LinearKernels& linear_kernels() {
+  static constexpr kernels::LinearKernels table = {
+      forward_workspace, backward_input_workspace, backward_weight_workspace,
+      forward,           backward_input,           backward_weight};
+  return table;
 }
 
 }  // namespace sentei::cpu

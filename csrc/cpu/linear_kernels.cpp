@@ -170,7 +170,8 @@ void backward_weight(int64_t N, int64_t I, int64_t O, const float* x, const floa
 
 }  // namespace
 
-extern const LinearKernels linear_kernels;
-const LinearKernels linear_kernels = {forward, forward_few, backward_input, backward_weight};
+extern const LinearTierKernels linear_tier_kernels;
+const LinearTierKernels linear_tier_kernels = {forward, forward_few, backward_input,
+                                               backward_weight};
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -1,12 +1,14 @@
 // Losses on outputs y and targets t of one shape, summed over outputs per sample, and their
 // gradients. One pass, 12 bytes per element. Each element is computed in double and each sample
 // summed in double over eight lanes in a fixed order.
-#include "cpu/losses.hpp"
+#include "kernels/losses.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/simd.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 constexpr std::int64_t kBlock = 16384;

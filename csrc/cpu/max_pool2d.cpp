@@ -2,7 +2,7 @@
 // NaN if there is one; taps in the padding are skipped, so they never win. Backward gathers: every
 // dx element is written once, its windows added in row-major order. 4 (x) + 1.25 (y, index) bytes
 // per input element at 2x2 forward, as many backward.
-#include "cpu/max_pool2d.hpp"
+#include "kernels/max_pool2d.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/pool2d_loops.hpp"
@@ -12,6 +12,8 @@
 #endif
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 // Indices between bytes and lanes, by hand: GCC 12 converts such vectors one element at a time.

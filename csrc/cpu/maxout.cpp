@@ -1,12 +1,14 @@
 // y = max over the pieces of a unit, index = the first piece that has it; backward writes dy there
 // and 0 elsewhere. A vector holds one piece of kLanes neighbouring units: 4 pieces + 5 bytes moved
 // per unit.
-#include "cpu/maxout.hpp"
+#include "kernels/maxout.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/vmath.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 constexpr std::int64_t kUnits = 8192;  // per task

@@ -1,11 +1,13 @@
 // Parameter updates: every tensor is read once and written once (SGD with momentum: 20 bytes per
 // element), in tasks of 16 Ki elements. Each element is on its own, so no order matters.
-#include "cpu/optimizers.hpp"
+#include "kernels/optimizers.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/simd.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 constexpr std::int64_t kBlock = 16384;

@@ -2,7 +2,7 @@
 // parallel, vectors over channels.
 #pragma once
 #include "cpu/channels.hpp"
-#include "cpu/pool2d.hpp"
+#include "kernels/pool2d.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
 

@@ -1,11 +1,13 @@
 // y = x where x > 0, else a x. Backward in one pass: dx, and per task of 16 Ki elements the sum of
 // x dy over x <= 0, in floats for 64 vectors at a time, then in doubles, added up in order.
-#include "cpu/prelu.hpp"
+#include "kernels/prelu.hpp"
 
 #include "cpu/elementwise.hpp"
 #include "cpu/vmath.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 void forward(std::int64_t n, const float* x, const float* a, float* y) {

@@ -4,12 +4,14 @@
 // block): a task owns channels and adds the slots, pixel blocks in order within a sample, samples
 // in order. One chain of additions per channel and per map element: cutting the samples into other
 // batches changes no bit.
-#include "cpu/scores.hpp"
+#include "kernels/scores.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/simd.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 constexpr std::int64_t kMaxChannels = 128;  // of a channel block

@@ -1,12 +1,14 @@
 // Semi-synchronous update. Tasks of whole rows, about 16 Ki elements; every tensor is touched once.
 // Without momentum 12 bytes move per element of an active row and none of the others; with
 // momentum 20 per active, 16 per idle element.
-#include "cpu/semi_sync.hpp"
+#include "kernels/semi_sync.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/simd.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 constexpr std::int64_t kBlock = 16384;

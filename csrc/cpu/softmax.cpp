@@ -1,11 +1,13 @@
 // y = exp(x - max x) / sum exp(x - max x) per row; dx = y (dy - sum y dy). A task takes rows of
 // about 4 Ki elements in all; a row is summed by lanes, then across them.
-#include "cpu/softmax.hpp"
+#include "kernels/softmax.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/vmath.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 SENTEI_INLINE std::int64_t rows_per_task(std::int64_t k) { return imax(1, 4096 / imax(1, k)); }

@@ -2,12 +2,14 @@
 // (neuron form) or the sum of u^2 over a channel's pixels (channel form). One partial sum per task,
 // in doubles, added up in order. 4 bytes read per element; backward 8, the channel form's two reads
 // of a sample being one from memory.
-#include "cpu/sparse_penalty.hpp"
+#include "kernels/sparse_penalty.hpp"
 
 #include "core/parallel.hpp"
 #include "cpu/vmath.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
+
+using namespace sentei::kernels;
 namespace {
 
 // log(1 + u^2), also where u^2 is too large for a float.

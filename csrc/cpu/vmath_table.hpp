@@ -10,6 +10,6 @@ struct VmathKernels {
   using Map = void (*)(std::int64_t n, const float* x, float* y);
   Map exp, expm1, log, log1p, tanh, logistic, softplus;
 };
-SENTEI_KERNEL_TABLE(VmathKernels, vmath_kernels)
+SENTEI_TIER_TABLES(VmathKernels, vmath_kernels)
 
 }  // namespace sentei::cpu

@@ -2,6 +2,7 @@
 #include <pybind11/pybind11.h>
 
 #include "cuda/devices.hpp"
+#include "cuda/runtime.hpp"
 
 namespace py = pybind11;
 
@@ -29,4 +30,11 @@ PYBIND11_MODULE(_cuda, m) {
         return out;
       },
       "Driver, runtime and devices; never raises.");
+  m.def(
+      "backend",
+      [] {
+        return py::capsule(static_cast<const void*>(&sentei::cuda::cuda_backend()),
+                           "sentei.backend");
+      },
+      "What sentei._core.install_backend takes.");
 }

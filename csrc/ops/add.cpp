@@ -1,12 +1,13 @@
 #include "ops/add.hpp"
 
-#include "cpu/add.hpp"
+#include "kernels/add.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
 
 void add_forward(const Tensor& a, const Tensor& b, const Tensor& y) {
   const char* op = "add_forward";
+  const Device device = device_of(op, {{"a", &a}, {"b", &b}, {"y", &y}});
   check_float(op, "a", a);
   check_float(op, "b", b);
   check_float(op, "y", y);
@@ -14,7 +15,7 @@ void add_forward(const Tensor& a, const Tensor& b, const Tensor& y) {
   check_shape(op, "y", y, a.shape());
   check_same_or_apart(op, "y", y, "a", a);
   check_same_or_apart(op, "y", y, "b", b);
-  cpu::add_kernels().forward(a.size(), a.data<float>(), b.data<float>(), y.data<float>());
+  kernels::add_kernels(device).forward(a.size(), a.data<float>(), b.data<float>(), y.data<float>());
 }
 
 }  // namespace sentei::ops

@@ -1,13 +1,13 @@
 #include "ops/avg_pool2d.hpp"
 
-#include "cpu/avg_pool2d.hpp"
+#include "kernels/avg_pool2d.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
 namespace {
 
-cpu::Pool2d check(const char* op, const char* big_name, const Tensor& big, const char* small_name,
-                  const Tensor& small, Pair k, Pair s) {
+kernels::Pool2d check(const char* op, const char* big_name, const Tensor& big,
+                      const char* small_name, const Tensor& small, Pair k, Pair s) {
   check_float(op, big_name, big);
   check_float(op, small_name, small);
   const Shape x = big.shape(), y = pool2d_geometry(op, x, k, s, {0, 0}, false);
@@ -16,15 +16,17 @@ cpu::Pool2d check(const char* op, const char* big_name, const Tensor& big, const
 }
 
 void forward(const char* op, const Tensor& x, const Tensor& y, Pair kernel, Pair stride) {
-  const cpu::Pool2d g = check(op, "x", x, "y", y, kernel, stride);
+  const Device device = device_of(op, {{"x", &x}, {"y", &y}});
+  const kernels::Pool2d g = check(op, "x", x, "y", y, kernel, stride);
   check_apart(op, "y", y, "x", x);
-  cpu::avg_pool2d_kernels().forward(g, x.data<float>(), y.data<float>());
+  kernels::avg_pool2d_kernels(device).forward(g, x.data<float>(), y.data<float>());
 }
 
 void backward(const char* op, const Tensor& dy, const Tensor& dx, Pair kernel, Pair stride) {
-  const cpu::Pool2d g = check(op, "dx", dx, "dy", dy, kernel, stride);
+  const Device device = device_of(op, {{"dy", &dy}, {"dx", &dx}});
+  const kernels::Pool2d g = check(op, "dx", dx, "dy", dy, kernel, stride);
   check_apart(op, "dx", dx, "dy", dy);
-  cpu::avg_pool2d_kernels().backward(g, dy.data<float>(), dx.data<float>());
+  kernels::avg_pool2d_kernels(device).backward(g, dy.data<float>(), dx.data<float>());
 }
 
 Pair whole(const char* op, const char* name, const Tensor& x) {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "cpu/batch_norm.hpp"
+#include "kernels/batch_norm.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
@@ -47,13 +47,14 @@ void check_gradients(const char* op, const Tensor& dx, const Tensor& dgamma, con
 
 std::byte* scratch(const char* op, const Tensor& workspace, const Tensor& x) {
   check_dtype(op, "workspace", workspace, DType::u8);
-  return check_workspace(op, workspace, static_cast<std::size_t>(batch_norm_workspace(x.shape())));
+  return check_workspace(op, workspace, static_cast<std::size_t>(batch_norm_workspace(x.shape(), x.device())));
 }
 
 }  // namespace
 
-std::int64_t batch_norm_workspace(const Shape& x) {
-  return static_cast<std::int64_t>(cpu::batch_norm_kernels().workspace(x.rows(), x.back()));
+std::int64_t batch_norm_workspace(const Shape& x, Device device) {
+  return static_cast<std::int64_t>(
+      kernels::batch_norm_kernels(device).workspace(x.rows(), x.back()));
 }
 
 void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
@@ -61,6 +62,15 @@ void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta
                         const Tensor& mean, const Tensor& rstd, const Tensor& workspace, double eps,
                         double momentum, bool relu) {
   const char* op = "batch_norm_forward";
+  const Device device = device_of(op, {{"x", &x},
+                                       {"gamma", &gamma},
+                                       {"beta", &beta},
+                                       {"running_mean", &running_mean},
+                                       {"running_var", &running_var},
+                                       {"y", &y},
+                                       {"mean", &mean},
+                                       {"rstd", &rstd},
+                                       {"workspace", &workspace}});
   check_x(op, "x", x);
   check_channels(op, "gamma", gamma, x);
   check_channels(op, "beta", beta, x);
@@ -87,7 +97,7 @@ void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta
   }
   check_apart(op, "y", y, {{"gamma", &gamma}, {"beta", &beta}});
   std::byte* const work = scratch(op, workspace, x);
-  cpu::batch_norm_kernels().forward(
+  kernels::batch_norm_kernels(device).forward(
       x.shape().rows(), x.shape().back(), x.data<float>(), gamma.data<float>(), beta.data<float>(),
       running_mean.data<float>(), running_var.data<float>(), y.data<float>(), mean.data<float>(),
       rstd.data<float>(), work, eps, momentum, relu);
@@ -98,6 +108,16 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma,
                          const Tensor& dgamma, const Tensor& dbeta, const Tensor& workspace,
                          bool relu) {
   const char* op = "batch_norm_backward";
+  const Device device = device_of(op, {{"dy", &dy},
+                                       {"x", &x},
+                                       {"gamma", &gamma},
+                                       {"mean", &mean},
+                                       {"rstd", &rstd},
+                                       {"beta", beta},
+                                       {"dx", &dx},
+                                       {"dgamma", &dgamma},
+                                       {"dbeta", &dbeta},
+                                       {"workspace", &workspace}});
   check_x(op, "x", x);
   check_like(op, "dy", dy, x);
   check_channels(op, "gamma", gamma, x);
@@ -122,7 +142,7 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma,
                    {"rstd", &rstd},
                    {"beta", beta}});
   std::byte* const work = scratch(op, workspace, x);
-  cpu::batch_norm_kernels().backward(
+  kernels::batch_norm_kernels(device).backward(
       x.shape().rows(), x.shape().back(), dy.data<float>(), x.data<float>(), gamma.data<float>(),
       mean.data<float>(), rstd.data<float>(), relu ? beta->data<float>() : nullptr,
       dx.data<float>(), dgamma.data<float>(), dbeta.data<float>(), work, relu);
@@ -132,6 +152,13 @@ void batch_norm_inference_forward(const Tensor& x, const Tensor& gamma, const Te
                                   const Tensor& mean, const Tensor& var, const Tensor& y,
                                   const Tensor& workspace, double eps, bool relu) {
   const char* op = "batch_norm_inference_forward";
+  const Device device = device_of(op, {{"x", &x},
+                                       {"gamma", &gamma},
+                                       {"beta", &beta},
+                                       {"mean", &mean},
+                                       {"var", &var},
+                                       {"y", &y},
+                                       {"workspace", &workspace}});
   check_x(op, "x", x);
   check_channels(op, "gamma", gamma, x);
   check_channels(op, "beta", beta, x);
@@ -143,9 +170,9 @@ void batch_norm_inference_forward(const Tensor& x, const Tensor& gamma, const Te
   check_apart(op, "y", y, {{"gamma", &gamma}, {"beta", &beta}, {"mean", &mean}, {"var", &var}});
   std::byte* const work = scratch(op, workspace, x);
   if (x.size() == 0) return;
-  cpu::batch_norm_kernels().inference(x.shape().rows(), x.shape().back(), x.data<float>(),
-                                      gamma.data<float>(), beta.data<float>(), mean.data<float>(),
-                                      var.data<float>(), y.data<float>(), work, eps, relu);
+  kernels::batch_norm_kernels(device).inference(
+      x.shape().rows(), x.shape().back(), x.data<float>(), gamma.data<float>(), beta.data<float>(),
+      mean.data<float>(), var.data<float>(), y.data<float>(), work, eps, relu);
 }
 
 void batch_norm_inference_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma,
@@ -153,6 +180,16 @@ void batch_norm_inference_backward(const Tensor& dy, const Tensor& x, const Tens
                                    const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
                                    const Tensor& workspace, double eps, bool relu) {
   const char* op = "batch_norm_inference_backward";
+  const Device device = device_of(op, {{"dy", &dy},
+                                       {"x", &x},
+                                       {"gamma", &gamma},
+                                       {"mean", &mean},
+                                       {"var", &var},
+                                       {"beta", beta},
+                                       {"dx", &dx},
+                                       {"dgamma", &dgamma},
+                                       {"dbeta", &dbeta},
+                                       {"workspace", &workspace}});
   check_x(op, "x", x);
   check_like(op, "dy", dy, x);
   check_channels(op, "gamma", gamma, x);
@@ -173,7 +210,7 @@ void batch_norm_inference_backward(const Tensor& dy, const Tensor& x, const Tens
       {{"dy", &dy}, {"x", &x}, {"gamma", &gamma}, {"mean", &mean}, {"var", &var}, {"beta", beta}});
   std::byte* const work = scratch(op, workspace, x);
   if (x.shape().back() == 0) return;
-  cpu::batch_norm_kernels().inference_backward(
+  kernels::batch_norm_kernels(device).inference_backward(
       x.shape().rows(), x.shape().back(), dy.data<float>(), x.data<float>(), gamma.data<float>(),
       mean.data<float>(), var.data<float>(), relu ? beta->data<float>() : nullptr, dx.data<float>(),
       dgamma.data<float>(), dbeta.data<float>(), work, eps, relu);
@@ -184,6 +221,14 @@ void batch_norm_inference_backward_input(const Tensor& dy, const Tensor& gamma, 
                                          const Tensor& dx, const Tensor& workspace, double eps,
                                          bool relu) {
   const char* op = "batch_norm_inference_backward_input";
+  const Device device = device_of(op, {{"dy", &dy},
+                                       {"gamma", &gamma},
+                                       {"var", &var},
+                                       {"x", x},
+                                       {"mean", mean},
+                                       {"beta", beta},
+                                       {"dx", &dx},
+                                       {"workspace", &workspace}});
   check_x(op, "dy", dy);
   check_channels(op, "gamma", gamma, dy);
   check_channels(op, "var", var, dy);
@@ -202,7 +247,7 @@ void batch_norm_inference_backward_input(const Tensor& dy, const Tensor& gamma, 
   check_apart(op, "dx", dx, {{"gamma", &gamma}, {"var", &var}, {"mean", mean}, {"beta", beta}});
   std::byte* const work = scratch(op, workspace, dy);
   if (dy.size() == 0) return;
-  cpu::batch_norm_kernels().inference_backward_input(
+  kernels::batch_norm_kernels(device).inference_backward_input(
       dy.shape().rows(), dy.shape().back(), dy.data<float>(), gamma.data<float>(),
       var.data<float>(), relu ? x->data<float>() : nullptr, relu ? mean->data<float>() : nullptr,
       relu ? beta->data<float>() : nullptr, dx.data<float>(), work, eps, relu);

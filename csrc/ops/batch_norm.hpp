@@ -5,7 +5,7 @@
 namespace sentei::ops {
 
 // Scratch bytes that every function below takes as `workspace`.
-std::int64_t batch_norm_workspace(const Shape& x);
+std::int64_t batch_norm_workspace(const Shape& x, Device device);
 
 // Batch statistics; running_* are updated in place with the biased variance. y may be x.
 void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta,

@@ -1,6 +1,6 @@
 #include "ops/channel_scale.hpp"
 
-#include "cpu/channel_scale.hpp"
+#include "kernels/channel_scale.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
@@ -14,31 +14,35 @@ std::byte* check(const char* op, const Tensor& x, const Tensor& m, const Tensor&
   check_shape(op, "m", m, Shape{x.shape().back()});
   check_dtype(op, "workspace", workspace, DType::u8);
   return check_workspace(op, workspace,
-                         static_cast<std::size_t>(channel_scale_workspace(x.shape())));
+                         static_cast<std::size_t>(channel_scale_workspace(x.shape(), x.device())));
 }
 
 }  // namespace
 
-std::int64_t channel_scale_workspace(const Shape& x) {
-  return static_cast<std::int64_t>(cpu::channel_scale_kernels().workspace(x.rows(), x.back()));
+std::int64_t channel_scale_workspace(const Shape& x, Device device) {
+  return static_cast<std::int64_t>(
+      kernels::channel_scale_kernels(device).workspace(x.rows(), x.back()));
 }
 
 void channel_scale_forward(const Tensor& x, const Tensor& m, const Tensor& y,
                            const Tensor& workspace) {
   const char* op = "channel_scale_forward";
+  const Device device = device_of(op, {{"x", &x}, {"m", &m}, {"y", &y}, {"workspace", &workspace}});
   std::byte* const work = check(op, x, m, workspace);
   check_float(op, "y", y);
   check_shape(op, "y", y, x.shape());
   check_same_or_apart(op, "y", y, "x", x);
   check_apart(op, "y", y, "m", m);
   if (x.size() == 0) return;
-  cpu::channel_scale_kernels().forward(x.shape().rows(), x.shape().back(), x.data<float>(),
-                                       m.data<float>(), y.data<float>(), work);
+  kernels::channel_scale_kernels(device).forward(
+      x.shape().rows(), x.shape().back(), x.data<float>(), m.data<float>(), y.data<float>(), work);
 }
 
 void channel_scale_backward(const Tensor& dy, const Tensor& x, const Tensor& m, const Tensor& dx,
                             const Tensor& dm, const Tensor& workspace) {
   const char* op = "channel_scale_backward";
+  const Device device = device_of(
+      op, {{"dy", &dy}, {"x", &x}, {"m", &m}, {"dx", &dx}, {"dm", &dm}, {"workspace", &workspace}});
   std::byte* const work = check(op, x, m, workspace);
   check_float(op, "dy", dy);
   check_shape(op, "dy", dy, x.shape());
@@ -51,9 +55,9 @@ void channel_scale_backward(const Tensor& dy, const Tensor& x, const Tensor& m, 
   check_apart(op, "dx", dx, "m", m);
   check_apart(op, "dm", dm, {{"dx", &dx}, {"dy", &dy}, {"x", &x}, {"m", &m}});
   if (x.shape().back() == 0) return;
-  cpu::channel_scale_kernels().backward(x.shape().rows(), x.shape().back(), dy.data<float>(),
-                                        x.data<float>(), m.data<float>(), dx.data<float>(),
-                                        dm.data<float>(), work);
+  kernels::channel_scale_kernels(device).backward(
+      x.shape().rows(), x.shape().back(), dy.data<float>(), x.data<float>(), m.data<float>(),
+      dx.data<float>(), dm.data<float>(), work);
 }
 
 }  // namespace sentei::ops

@@ -3,7 +3,7 @@
 
 namespace sentei::ops {
 
-std::int64_t channel_scale_workspace(const Shape& x);
+std::int64_t channel_scale_workspace(const Shape& x, Device device);
 
 // y = x m[c] over the last axis; y may be x.
 void channel_scale_forward(const Tensor& x, const Tensor& m, const Tensor& y,

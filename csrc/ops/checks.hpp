@@ -3,13 +3,33 @@
 #pragma once
 #include <initializer_list>
 
+#include "core/precision.hpp"
 #include "core/tensor.hpp"
 
 namespace sentei::ops {
 
-inline void check_cpu(const char* op, const char* name, const Tensor& t) {
-  SENTEI_CHECK(DeviceError, t.device() == Device::cpu, op, ": ", name, " must be on cpu, got ",
-               device_name(t.device()));
+struct Argument {
+  const char* name;
+  const Tensor* tensor;  // null: not given
+};
+
+// Where all of them are; the first one given says where.
+inline Device device_of(const char* op, std::initializer_list<Argument> all) {
+  const Argument* first = nullptr;
+  for (const Argument& a : all) {
+    if (!a.tensor || a.tensor->bytes() == 0) continue;
+    if (!first) first = &a;
+    SENTEI_CHECK(DeviceError, a.tensor->device() == first->tensor->device(), op, ": ", a.name,
+                 " must be on ", device_name(first->tensor->device()), " as ", first->name,
+                 " is, got ", device_name(a.tensor->device()));
+  }
+  return first ? first->tensor->device() : Device::cpu;
+}
+
+// The CPU has no tensor cores to round for.
+inline void check_precision(const char* op, Precision precision, Device device) {
+  SENTEI_CHECK(ValueError, device != Device::cpu || precision == Precision::float32, op,
+               ": precision must be float32 on cpu; tf32 and bfloat16 are for cuda");
 }
 
 inline void check_dtype(const char* op, const char* name, const Tensor& t, DType want) {
@@ -18,7 +38,6 @@ inline void check_dtype(const char* op, const char* name, const Tensor& t, DType
 }
 
 inline void check_float(const char* op, const char* name, const Tensor& t) {
-  check_cpu(op, name, t);
   check_dtype(op, name, t, DType::f32);
 }
 
@@ -56,7 +75,6 @@ inline void check_same_or_apart(const char* op, const char* out_name, const Tens
 // The workspace's memory, 64-byte aligned, or null when none is needed; an absent or empty tensor
 // then will do.
 inline std::byte* check_workspace(const char* op, const Tensor* workspace, std::size_t need) {
-  if (workspace) check_cpu(op, "workspace", *workspace);
   if (need == 0) return nullptr;
   SENTEI_CHECK(ShapeError, workspace && workspace->bytes() >= need, op,
                ": workspace must have at least ", need, " bytes, got ",
@@ -69,11 +87,6 @@ inline std::byte* check_workspace(const char* op, const Tensor* workspace, std::
 inline std::byte* check_workspace(const char* op, const Tensor& workspace, std::size_t need) {
   return check_workspace(op, &workspace, need);
 }
-
-struct Argument {
-  const char* name;
-  const Tensor* tensor;
-};
 
 // Vectors and scalars beside the main tensors: out must share memory with none of them.
 inline void check_apart(const char* op, const char* out_name, const Tensor& out,

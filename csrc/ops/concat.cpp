@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "cpu/concat.hpp"
+#include "kernels/concat.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
@@ -17,6 +17,7 @@ Shape with_channels(Shape s, std::int64_t c) {
 
 void concat_forward(const std::vector<Tensor>& xs, const Tensor& y) {
   const char* op = "concat_forward";
+  const Device device = device_of(op, {{"y", &y}});
   SENTEI_CHECK(ShapeError, !xs.empty(), op, ": xs must hold at least one tensor, got none");
   check_float(op, "y", y);
   std::vector<const float*> data;
@@ -36,12 +37,13 @@ void concat_forward(const std::vector<Tensor>& xs, const Tensor& y) {
   }
   check_shape(op, "y", y, with_channels(xs[0].shape(), C));
   if (y.size() == 0) return;
-  cpu::concat_kernels().forward(y.shape().rows(), static_cast<std::int64_t>(xs.size()), data.data(),
-                                widths.data(), y.data<float>());
+  kernels::concat_kernels(device).forward(y.shape().rows(), static_cast<std::int64_t>(xs.size()),
+                                          data.data(), widths.data(), y.data<float>());
 }
 
 void channel_split_forward(const Tensor& x, const Tensor& head, const Tensor& rest) {
   const char* op = "channel_split_forward";
+  const Device device = device_of(op, {{"x", &x}, {"head", &head}, {"rest", &rest}});
   check_float(op, "x", x);
   check_float(op, "head", head);
   check_float(op, "rest", rest);
@@ -56,8 +58,8 @@ void channel_split_forward(const Tensor& x, const Tensor& head, const Tensor& re
   check_apart(op, "rest", rest, "x", x);
   check_apart(op, "rest", rest, "head", head);
   if (x.size() == 0) return;
-  cpu::concat_kernels().split(x.shape().rows(), C, width, x.data<float>(), head.data<float>(),
-                              rest.data<float>());
+  kernels::concat_kernels(device).split(x.shape().rows(), C, width, x.data<float>(),
+                                        head.data<float>(), rest.data<float>());
 }
 
 }  // namespace sentei::ops

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cpu/conv2d.hpp"
+#include "kernels/conv2d.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei {
@@ -84,10 +84,12 @@ Conv2dGeometry conv2d_check(const Shape& x, const Shape& w, const Conv2dAttrs& a
   return g;
 }
 
-std::size_t conv2d_workspace(const std::string& pass, const Conv2dGeometry& g) {
-  if (pass == "forward") return cpu::conv2d_forward_workspace(g);
-  if (pass == "backward_input") return cpu::conv2d_backward_input_workspace(g);
-  if (pass == "backward_weight") return cpu::conv2d_backward_weight_workspace(g);
+std::size_t conv2d_workspace(const std::string& pass, const Conv2dGeometry& g, Precision precision,
+                             Device device) {
+  const auto& k = kernels::conv2d_kernels(device);
+  if (pass == "forward") return k.forward_workspace(g, precision);
+  if (pass == "backward_input") return k.backward_input_workspace(g, precision);
+  if (pass == "backward_weight") return k.backward_weight_workspace(g, precision);
   fail<ValueError>(
       "conv2d_workspace: pass must be forward, backward_input or backward_weight, got ", pass);
 }
@@ -95,10 +97,14 @@ std::size_t conv2d_workspace(const std::string& pass, const Conv2dGeometry& g) {
 void conv2d_forward(const Tensor& x, const Tensor& w, const Tensor* b, const Tensor& y,
                     const Tensor* workspace, const Conv2dAttrs& attrs, bool relu) {
   const char* op = "conv2d_forward";
+  const Device device =
+      device_of(op, {{"x", &x}, {"w", &w}, {"b", b}, {"y", &y}, {"workspace", workspace}});
   check_float(op, "x", x);
   check_float(op, "w", w);
   check_float(op, "y", y);
   const Conv2dGeometry g = conv2d_check(x.shape(), w.shape(), attrs);
+  check_precision(op, attrs.precision, device);
+  const auto& k = kernels::conv2d_kernels(device);
   check_shape(op, "y", y, output_shape(g));
   check_apart(op, "y", y, "x", x);
   check_apart(op, "y", y, "w", w);
@@ -107,39 +113,46 @@ void conv2d_forward(const Tensor& x, const Tensor& w, const Tensor* b, const Ten
     check_shape(op, "b", *b, {g.K});
     check_apart(op, "y", y, "b", *b);
   }
-  cpu::conv2d_forward(g, x.data<float>(), w.data<float>(), b ? b->data<float>() : nullptr, relu,
-                      y.data<float>(),
-                      check_workspace(op, workspace, cpu::conv2d_forward_workspace(g)));
+  k.forward(g, attrs.precision, x.data<float>(), w.data<float>(), b ? b->data<float>() : nullptr,
+            relu, y.data<float>(),
+            check_workspace(op, workspace, k.forward_workspace(g, attrs.precision)));
 }
 
 void conv2d_backward_input(const Tensor& dy, const Tensor& w, const Tensor& dx,
                            const Tensor* workspace, const Conv2dAttrs& attrs) {
   const char* op = "conv2d_backward_input";
+  const Device device =
+      device_of(op, {{"dy", &dy}, {"w", &w}, {"dx", &dx}, {"workspace", workspace}});
   check_float(op, "dy", dy);
   check_float(op, "w", w);
   check_float(op, "dx", dx);
   const Conv2dGeometry g = conv2d_check(dx.shape(), w.shape(), attrs);
+  check_precision(op, attrs.precision, device);
+  const auto& k = kernels::conv2d_kernels(device);
   check_shape(op, "dy", dy, output_shape(g));
   check_apart(op, "dx", dx, "dy", dy);
   check_apart(op, "dx", dx, "w", w);
-  cpu::conv2d_backward_input(
-      g, dy.data<float>(), w.data<float>(), dx.data<float>(),
-      check_workspace(op, workspace, cpu::conv2d_backward_input_workspace(g)));
+  k.backward_input(g, attrs.precision, dy.data<float>(), w.data<float>(), dx.data<float>(),
+                   check_workspace(op, workspace, k.backward_input_workspace(g, attrs.precision)));
 }
 
 void conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Tensor& dw,
                             const Tensor* workspace, const Conv2dAttrs& attrs) {
   const char* op = "conv2d_backward_weight";
+  const Device device =
+      device_of(op, {{"x", &x}, {"dy", &dy}, {"dw", &dw}, {"workspace", workspace}});
   check_float(op, "x", x);
   check_float(op, "dy", dy);
   check_float(op, "dw", dw);
   const Conv2dGeometry g = conv2d_check(x.shape(), dw.shape(), attrs);
+  check_precision(op, attrs.precision, device);
+  const auto& k = kernels::conv2d_kernels(device);
   check_shape(op, "dy", dy, output_shape(g));
   check_apart(op, "dw", dw, "x", x);
   check_apart(op, "dw", dw, "dy", dy);
-  cpu::conv2d_backward_weight(
-      g, x.data<float>(), dy.data<float>(), dw.data<float>(),
-      check_workspace(op, workspace, cpu::conv2d_backward_weight_workspace(g)));
+  k.backward_weight(
+      g, attrs.precision, x.data<float>(), dy.data<float>(), dw.data<float>(),
+      check_workspace(op, workspace, k.backward_weight_workspace(g, attrs.precision)));
 }
 
 }  // namespace sentei::ops

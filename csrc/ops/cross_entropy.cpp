@@ -1,6 +1,6 @@
 #include "ops/cross_entropy.hpp"
 
-#include "cpu/cross_entropy.hpp"
+#include "kernels/cross_entropy.hpp"
 #include "ops/checks.hpp"
 #include "ops/losses.hpp"
 
@@ -15,7 +15,6 @@ void check_cross_entropy(const char* op, const Tensor& logits, const Tensor& lab
   const std::int64_t n = logits.shape()[0], k = logits.shape()[1];
   SENTEI_CHECK(ShapeError, k >= 1, op, ": logits must have at least one class, got shape ",
                logits.shape());
-  check_cpu(op, "labels", labels);
   check_dtype(op, "labels", labels, DType::i64);
   check_shape(op, "labels", labels, Shape{n});
   check_float(op, "loss", loss);
@@ -24,7 +23,6 @@ void check_cross_entropy(const char* op, const Tensor& logits, const Tensor& lab
   check_shape(op, "per_sample", per_sample, Shape{n});
   check_float(op, "dlogits", dlogits);
   check_shape(op, "dlogits", dlogits, logits.shape());
-  check_cpu(op, "correct", correct);
   check_dtype(op, "correct", correct, DType::i64);
   check_shape(op, "correct", correct, Shape{1});
   const struct {
@@ -51,9 +49,15 @@ void check_cross_entropy(const char* op, const Tensor& logits, const Tensor& lab
 void softmax_cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& loss,
                                    const Tensor& per_sample, const Tensor& dlogits,
                                    const Tensor& correct, bool mean) {
+  const Device device = device_of("softmax_cross_entropy_forward", {{"logits", &logits},
+                                                                    {"labels", &labels},
+                                                                    {"loss", &loss},
+                                                                    {"per_sample", &per_sample},
+                                                                    {"dlogits", &dlogits},
+                                                                    {"correct", &correct}});
   check_cross_entropy("softmax_cross_entropy_forward", logits, labels, loss, per_sample, dlogits,
                       correct);
-  *correct.data<std::int64_t>() = cpu::cross_entropy_kernels().softmax(
+  *correct.data<std::int64_t>() = kernels::cross_entropy_kernels(device).softmax(
       logits.shape()[0], logits.shape()[1], logits.data<float>(), labels.data<std::int64_t>(),
       per_sample.data<float>(), dlogits.data<float>());
   reduce_loss(per_sample, loss, mean);
@@ -62,9 +66,15 @@ void softmax_cross_entropy_forward(const Tensor& logits, const Tensor& labels, c
 void sigmoid_cross_entropy_forward(const Tensor& logits, const Tensor& labels, const Tensor& loss,
                                    const Tensor& per_sample, const Tensor& dlogits,
                                    const Tensor& correct, bool mean) {
+  const Device device = device_of("sigmoid_cross_entropy_forward", {{"logits", &logits},
+                                                                    {"labels", &labels},
+                                                                    {"loss", &loss},
+                                                                    {"per_sample", &per_sample},
+                                                                    {"dlogits", &dlogits},
+                                                                    {"correct", &correct}});
   check_cross_entropy("sigmoid_cross_entropy_forward", logits, labels, loss, per_sample, dlogits,
                       correct);
-  *correct.data<std::int64_t>() = cpu::cross_entropy_kernels().sigmoid(
+  *correct.data<std::int64_t>() = kernels::cross_entropy_kernels(device).sigmoid(
       logits.shape()[0], logits.shape()[1], logits.data<float>(), labels.data<std::int64_t>(),
       per_sample.data<float>(), dlogits.data<float>());
   reduce_loss(per_sample, loss, mean);

@@ -1,6 +1,6 @@
 #include "ops/discriminant_penalty.hpp"
 
-#include "cpu/discriminant_penalty.hpp"
+#include "kernels/discriminant_penalty.hpp"
 #include "ops/elementwise.hpp"
 
 namespace sentei::ops {
@@ -10,7 +10,6 @@ void check_inputs(const char* op, const Tensor& y, const Tensor& labels, double 
                   const Tensor& workspace) {
   check_float(op, "y", y);
   check_rank(op, "y", y, 2);
-  check_cpu(op, "labels", labels);
   check_dtype(op, "labels", labels, DType::i64);
   check_shape(op, "labels", labels, Shape{y.shape()[0]});
   check_not_negative(op, "lam", static_cast<float>(lam));
@@ -26,13 +25,20 @@ void check_inputs(const char* op, const Tensor& y, const Tensor& labels, double 
 }  // namespace
 
 std::size_t discriminant_penalty_workspace(std::int64_t classes) {
-  return static_cast<std::size_t>(classes * cpu::kDiscriminantScratch) * sizeof(double);
+  return static_cast<std::size_t>(classes * kernels::kDiscriminantScratch) * sizeof(double);
 }
 
 void discriminant_penalty_forward(const Tensor& y, const Tensor& labels, const Tensor& value,
                                   const Tensor& within, const Tensor& total, const Tensor& ratio,
                                   double lam, const Tensor& workspace) {
   const char* op = "discriminant_penalty_forward";
+  const Device device = device_of(op, {{"y", &y},
+                                       {"labels", &labels},
+                                       {"value", &value},
+                                       {"within", &within},
+                                       {"total", &total},
+                                       {"ratio", &ratio},
+                                       {"workspace", &workspace}});
   check_inputs(op, y, labels, lam, workspace);
   const Shape per_class{y.shape()[1]};
   const struct {
@@ -49,15 +55,20 @@ void discriminant_penalty_forward(const Tensor& y, const Tensor& labels, const T
     check_apart(op, out.name, out.t, "y", y);
     check_apart(op, out.name, out.t, "labels", labels);
   }
-  cpu::discriminant_penalty_kernels().forward(y.shape()[0], y.shape()[1], y.data<float>(),
-                                              labels.data<std::int64_t>(), lam, value.data<float>(),
-                                              within.data<float>(), total.data<float>(),
-                                              ratio.data<float>(), workspace.data<double>());
+  kernels::discriminant_penalty_kernels(device).forward(
+      y.shape()[0], y.shape()[1], y.data<float>(), labels.data<std::int64_t>(), lam,
+      value.data<float>(), within.data<float>(), total.data<float>(), ratio.data<float>(),
+      workspace.data<double>());
 }
 
 void discriminant_penalty_backward(const Tensor& y, const Tensor& labels, const Tensor& dvalue,
                                    const Tensor& dy, double lam, const Tensor& workspace) {
   const char* op = "discriminant_penalty_backward";
+  const Device device = device_of(op, {{"y", &y},
+                                       {"labels", &labels},
+                                       {"dvalue", &dvalue},
+                                       {"dy", &dy},
+                                       {"workspace", &workspace}});
   check_inputs(op, y, labels, lam, workspace);
   check_float(op, "dvalue", dvalue);
   check_shape(op, "dvalue", dvalue, Shape{1});
@@ -65,9 +76,9 @@ void discriminant_penalty_backward(const Tensor& y, const Tensor& labels, const 
   check_shape(op, "dy", dy, y.shape());
   check_same_or_apart(op, "dy", dy, "y", y);
   check_apart(op, "dy", dy, "dvalue", dvalue);
-  cpu::discriminant_penalty_kernels().backward(y.shape()[0], y.shape()[1], y.data<float>(),
-                                               labels.data<std::int64_t>(), dvalue.data<float>(),
-                                               lam, dy.data<float>(), workspace.data<double>());
+  kernels::discriminant_penalty_kernels(device).backward(
+      y.shape()[0], y.shape()[1], y.data<float>(), labels.data<std::int64_t>(),
+      dvalue.data<float>(), lam, dy.data<float>(), workspace.data<double>());
 }
 
 }  // namespace sentei::ops

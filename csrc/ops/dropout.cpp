@@ -1,6 +1,6 @@
 #include "ops/dropout.hpp"
 
-#include "cpu/dropout.hpp"
+#include "kernels/dropout.hpp"
 #include "ops/elementwise.hpp"
 
 namespace sentei::ops {
@@ -8,7 +8,6 @@ namespace {
 
 void check_draw(const char* op, const Tensor& rng, const Tensor& out, double keep,
                 std::int64_t stream) {
-  check_cpu(op, "rng", rng);
   check_dtype(op, "rng", rng, DType::i64);
   check_shape(op, "rng", rng, Shape{2});
   check_apart(op, "the output", out, "rng", rng);
@@ -29,11 +28,13 @@ void check_factor(const char* op, double factor) {
 
 void dropout(const char* op, const char* x_name, const Tensor& x, const char* y_name,
              const Tensor& rng, const Tensor& y, double keep, std::int64_t stream, bool inverted) {
+  const Device device = device_of(op, {{x_name, &x}, {"rng", &rng}, {y_name, &y}});
   check_map(op, x_name, x, y_name, y);
   check_draw(op, rng, y, keep, stream);
-  cpu::dropout_kernels().forward(x.size(), x.data<float>(), rng.data<std::int64_t>(),
-                                 y.data<float>(), static_cast<std::uint32_t>(stream),
-                                 threshold(keep), inverted ? static_cast<float>(1.0 / keep) : 1.0f);
+  kernels::dropout_kernels(device).forward(x.size(), x.data<float>(), rng.data<std::int64_t>(),
+                                           y.data<float>(), static_cast<std::uint32_t>(stream),
+                                           threshold(keep),
+                                           inverted ? static_cast<float>(1.0 / keep) : 1.0f);
 }
 
 }  // namespace
@@ -50,24 +51,27 @@ void dropout_backward(const Tensor& dy, const Tensor& rng, const Tensor& dx, dou
 
 void dropout_mask(const Tensor& rng, const Tensor& mask, double keep, std::int64_t stream) {
   const char* op = "dropout_mask";
+  const Device device = device_of(op, {{"rng", &rng}, {"mask", &mask}});
   check_float(op, "mask", mask);
   check_draw(op, rng, mask, keep, stream);
-  cpu::dropout_kernels().mask(mask.size(), rng.data<std::int64_t>(), mask.data<float>(),
-                              static_cast<std::uint32_t>(stream), threshold(keep));
+  kernels::dropout_kernels(device).mask(mask.size(), rng.data<std::int64_t>(), mask.data<float>(),
+                                        static_cast<std::uint32_t>(stream), threshold(keep));
 }
 
 void scale_forward(const Tensor& x, const Tensor& y, double factor) {
+  const Device device = device_of("scale_forward", {{"x", &x}, {"y", &y}});
   check_map("scale_forward", "x", x, "y", y);
   check_factor("scale_forward", factor);
-  cpu::dropout_kernels().scale(x.size(), x.data<float>(), y.data<float>(),
-                               static_cast<float>(factor));
+  kernels::dropout_kernels(device).scale(x.size(), x.data<float>(), y.data<float>(),
+                                         static_cast<float>(factor));
 }
 
 void mask_multiply_forward(const Tensor& x, const Tensor& mask, const Tensor& y, double factor) {
+  const Device device = device_of("mask_multiply_forward", {{"x", &x}, {"mask", &mask}, {"y", &y}});
   check_pair("mask_multiply_forward", "x", x, "mask", mask, "y", y);
   check_factor("mask_multiply_forward", factor);
-  cpu::dropout_kernels().mask_multiply(x.size(), x.data<float>(), mask.data<float>(),
-                                       y.data<float>(), static_cast<float>(factor));
+  kernels::dropout_kernels(device).mask_multiply(x.size(), x.data<float>(), mask.data<float>(),
+                                                 y.data<float>(), static_cast<float>(factor));
 }
 
 }  // namespace sentei::ops

@@ -1,7 +1,6 @@
 #include "ops/fill.hpp"
 
-#include <algorithm>
-
+#include "kernels/fill.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
@@ -9,7 +8,7 @@ namespace sentei::ops {
 void fill_forward(const Tensor& y, float value) {
   check_float("fill_forward", "y", y);
   check_writable("fill_forward", "y", y);
-  std::fill_n(y.data<float>(), y.size(), value);
+  kernels::fill_kernels(y.device()).forward(y.size(), y.data<float>(), value);
 }
 
 }  // namespace sentei::ops

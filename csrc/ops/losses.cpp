@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "cpu/losses.hpp"
+#include "kernels/losses.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
@@ -10,20 +10,20 @@ namespace {
 
 struct Kind {
   const char* name;
-  cpu::Loss loss;
+  kernels::Loss loss;
 };
 
 constexpr Kind kKinds[] = {
-    {"squared", cpu::Loss::squared},
-    {"binary_ce", cpu::Loss::binary_ce},
-    {"binary_ce_logits", cpu::Loss::binary_ce_logits},
-    {"categorical_ce", cpu::Loss::categorical_ce},
-    {"logistic", cpu::Loss::logistic},
-    {"exponential", cpu::Loss::exponential},
-    {"hinge", cpu::Loss::hinge},
-    {"quantile", cpu::Loss::quantile},
-    {"huber", cpu::Loss::huber},
-    {"eps_insensitive", cpu::Loss::eps_insensitive},
+    {"squared", kernels::Loss::squared},
+    {"binary_ce", kernels::Loss::binary_ce},
+    {"binary_ce_logits", kernels::Loss::binary_ce_logits},
+    {"categorical_ce", kernels::Loss::categorical_ce},
+    {"logistic", kernels::Loss::logistic},
+    {"exponential", kernels::Loss::exponential},
+    {"hinge", kernels::Loss::hinge},
+    {"quantile", kernels::Loss::quantile},
+    {"huber", kernels::Loss::huber},
+    {"eps_insensitive", kernels::Loss::eps_insensitive},
 };
 
 const Kind& kind_named(const char* op, const std::string& name) {
@@ -36,11 +36,11 @@ const Kind& kind_named(const char* op, const std::string& name) {
 }
 
 void check_parameter(const char* op, const Kind& kind, double a) {
-  if (kind.loss == cpu::Loss::quantile)
+  if (kind.loss == kernels::Loss::quantile)
     SENTEI_CHECK(ValueError, a >= 0 && a <= 1, op, ": tau must lie in [0, 1], got ", a);
-  else if (kind.loss == cpu::Loss::huber)
+  else if (kind.loss == kernels::Loss::huber)
     SENTEI_CHECK(ValueError, a > 0 && std::isfinite(a), op, ": delta must be positive, got ", a);
-  else if (kind.loss == cpu::Loss::eps_insensitive)
+  else if (kind.loss == kernels::Loss::eps_insensitive)
     SENTEI_CHECK(ValueError, a >= 0 && std::isfinite(a), op, ": eps must be at least 0, got ", a);
   else
     SENTEI_CHECK(ValueError, a == 0, op, ": parameter must be 0 for ", kind.name, ", got ", a);
@@ -59,6 +59,8 @@ void elementwise_loss_forward(const Tensor& y, const Tensor& t, const Tensor& lo
                               const Tensor& per_sample, const Tensor& grad, const std::string& kind,
                               double parameter, bool mean) {
   const char* op = "elementwise_loss_forward";
+  const Device device = device_of(
+      op, {{"y", &y}, {"t", &t}, {"loss", &loss}, {"per_sample", &per_sample}, {"grad", &grad}});
   check_float(op, "y", y);
   SENTEI_CHECK(ShapeError, y.shape().rank >= 1, op, ": y must have an axis of samples, got shape ",
                y.shape());
@@ -82,13 +84,15 @@ void elementwise_loss_forward(const Tensor& y, const Tensor& t, const Tensor& lo
   check_apart(op, "grad", grad, "per_sample", per_sample);
   const Kind& k = kind_named(op, kind);
   check_parameter(op, k, parameter);
-  cpu::loss_kernels().forward(k.loss, n, n ? y.size() / n : 0, y.data<float>(), t.data<float>(),
-                              parameter, per_sample.data<float>(), grad.data<float>());
+  kernels::loss_kernels(device).forward(k.loss, n, n ? y.size() / n : 0, y.data<float>(),
+                                        t.data<float>(), parameter, per_sample.data<float>(),
+                                        grad.data<float>());
   reduce_loss(per_sample, loss, mean);
 }
 
 void loss_backward(const Tensor& grad, const Tensor& dloss, const Tensor& dx, bool mean) {
   const char* op = "loss_backward";
+  const Device device = device_of(op, {{"grad", &grad}, {"dloss", &dloss}, {"dx", &dx}});
   check_float(op, "grad", grad);
   SENTEI_CHECK(ShapeError, grad.shape().rank >= 1, op,
                ": grad must have an axis of samples, got shape ", grad.shape());
@@ -100,7 +104,7 @@ void loss_backward(const Tensor& grad, const Tensor& dloss, const Tensor& dx, bo
   check_apart(op, "dx", dx, "dloss", dloss);
   const std::int64_t n = grad.shape()[0];
   const float factor = *dloss.data<float>() / static_cast<float>(mean && n ? n : 1);
-  cpu::loss_kernels().scale(grad.size(), grad.data<float>(), factor, dx.data<float>());
+  kernels::loss_kernels(device).scale(grad.size(), grad.data<float>(), factor, dx.data<float>());
 }
 
 }  // namespace sentei::ops

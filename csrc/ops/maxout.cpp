@@ -1,6 +1,6 @@
 #include "ops/maxout.hpp"
 
-#include "cpu/maxout.hpp"
+#include "kernels/maxout.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
@@ -21,9 +21,9 @@ Shape geometry(const char* op, const char* x_name, const Shape& x, std::int64_t 
 
 void maxout_forward(const Tensor& x, const Tensor& y, const Tensor& index, std::int64_t pieces) {
   const char* op = "maxout_forward";
+  const Device device = device_of(op, {{"x", &x}, {"y", &y}, {"index", &index}});
   check_float(op, "x", x);
   check_float(op, "y", y);
-  check_cpu(op, "index", index);
   check_dtype(op, "index", index, DType::u8);
   const Shape want = geometry(op, "x", x.shape(), pieces);
   check_shape(op, "y", y, want);
@@ -31,23 +31,23 @@ void maxout_forward(const Tensor& x, const Tensor& y, const Tensor& index, std::
   check_apart(op, "y", y, "x", x);
   check_apart(op, "index", index, "x", x);
   check_apart(op, "index", index, "y", y);
-  cpu::maxout_kernels().forward(y.size(), pieces, x.data<float>(), y.data<float>(),
-                                index.data<std::uint8_t>());
+  kernels::maxout_kernels(device).forward(y.size(), pieces, x.data<float>(), y.data<float>(),
+                                          index.data<std::uint8_t>());
 }
 
 void maxout_backward(const Tensor& dy, const Tensor& index, const Tensor& dx, std::int64_t pieces) {
   const char* op = "maxout_backward";
+  const Device device = device_of(op, {{"dy", &dy}, {"index", &index}, {"dx", &dx}});
   check_float(op, "dy", dy);
   check_float(op, "dx", dx);
-  check_cpu(op, "index", index);
   check_dtype(op, "index", index, DType::u8);
   const Shape want = geometry(op, "dx", dx.shape(), pieces);
   check_shape(op, "dy", dy, want);
   check_shape(op, "index", index, want);
   check_apart(op, "dx", dx, "dy", dy);
   check_apart(op, "dx", dx, "index", index);
-  cpu::maxout_kernels().backward(dy.size(), pieces, dy.data<float>(), index.data<std::uint8_t>(),
-                                 dx.data<float>());
+  kernels::maxout_kernels(device).backward(dy.size(), pieces, dy.data<float>(),
+                                           index.data<std::uint8_t>(), dx.data<float>());
 }
 
 }  // namespace sentei::ops

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <initializer_list>
 
-#include "cpu/optimizers.hpp"
+#include "kernels/optimizers.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
@@ -62,6 +62,7 @@ float checked_eps(const char* op, double eps) {
 void sgd_update(const Tensor& w, const Tensor& g, const Tensor* v, const Tensor& lr,
                 double momentum, double weight_decay, double l2) {
   const char* op = "sgd_update";
+  const Device device = device_of(op, {{"w", &w}, {"g", &g}, {"v", v}, {"lr", &lr}});
   if (v)
     check_update(op, w, g, lr, {{"v", v}});
   else
@@ -70,37 +71,40 @@ void sgd_update(const Tensor& w, const Tensor& g, const Tensor* v, const Tensor&
   SENTEI_CHECK(ValueError, v || momentum == 0, op, ": momentum must be 0 without v, got ",
                momentum);
   const float decay = decay_of(op, weight_decay, l2);
-  cpu::optimizer_kernels().sgd(w.size(), w.data<float>(), g.data<float>(),
-                               v ? v->data<float>() : nullptr, *lr.data<float>(),
-                               static_cast<float>(momentum), decay);
+  kernels::optimizer_kernels(device).sgd(w.size(), w.data<float>(), g.data<float>(),
+                                         v ? v->data<float>() : nullptr, *lr.data<float>(),
+                                         static_cast<float>(momentum), decay);
 }
 
 void adagrad_update(const Tensor& w, const Tensor& g, const Tensor& h, const Tensor& lr, double eps,
                     double weight_decay, double l2) {
   const char* op = "adagrad_update";
+  const Device device = device_of(op, {{"w", &w}, {"g", &g}, {"h", &h}, {"lr", &lr}});
   check_update(op, w, g, lr, {{"h", &h}});
   const float e = checked_eps(op, eps), decay = decay_of(op, weight_decay, l2);
-  cpu::optimizer_kernels().adagrad(w.size(), w.data<float>(), g.data<float>(), h.data<float>(),
-                                   *lr.data<float>(), e, decay);
+  kernels::optimizer_kernels(device).adagrad(w.size(), w.data<float>(), g.data<float>(),
+                                             h.data<float>(), *lr.data<float>(), e, decay);
 }
 
 void rmsprop_update(const Tensor& w, const Tensor& g, const Tensor& h, const Tensor& lr,
                     double alpha, double eps, double weight_decay, double l2) {
   const char* op = "rmsprop_update";
+  const Device device = device_of(op, {{"w", &w}, {"g", &g}, {"h", &h}, {"lr", &lr}});
   check_update(op, w, g, lr, {{"h", &h}});
   check_share(op, "alpha", alpha);
   const float e = checked_eps(op, eps), decay = decay_of(op, weight_decay, l2);
-  cpu::optimizer_kernels().rmsprop(w.size(), w.data<float>(), g.data<float>(), h.data<float>(),
-                                   *lr.data<float>(), static_cast<float>(alpha),
-                                   static_cast<float>(1 - alpha), e, decay);
+  kernels::optimizer_kernels(device).rmsprop(
+      w.size(), w.data<float>(), g.data<float>(), h.data<float>(), *lr.data<float>(),
+      static_cast<float>(alpha), static_cast<float>(1 - alpha), e, decay);
 }
 
 void adam_update(const Tensor& w, const Tensor& g, const Tensor& m, const Tensor& v,
                  const Tensor& t, const Tensor& lr, double beta1, double beta2, double eps,
                  bool eps_inside, double weight_decay, double l2) {
   const char* op = "adam_update";
+  const Device device =
+      device_of(op, {{"w", &w}, {"g", &g}, {"m", &m}, {"v", &v}, {"t", &t}, {"lr", &lr}});
   check_update(op, w, g, lr, {{"m", &m}, {"v", &v}});
-  check_cpu(op, "t", t);
   check_dtype(op, "t", t, DType::i64);
   check_shape(op, "t", t, Shape{1});
   check_apart(op, "w", w, "t", t);
@@ -112,7 +116,7 @@ void adam_update(const Tensor& w, const Tensor& g, const Tensor& m, const Tensor
   const std::int64_t count = *t.data<std::int64_t>();
   SENTEI_CHECK(ValueError, count >= 1, op, ": t must count updates from 1, got ", count);
   const double rate = *lr.data<float>(), steps = static_cast<double>(count);
-  cpu::AdamScalars s{};
+  kernels::AdamScalars s{};
   s.beta1 = static_cast<float>(beta1);
   s.keep1 = static_cast<float>(1 - beta1);
   s.beta2 = static_cast<float>(beta2);
@@ -122,8 +126,8 @@ void adam_update(const Tensor& w, const Tensor& g, const Tensor& m, const Tensor
   s.eps = e;
   s.decay = decay;
   s.eps_inside = eps_inside;
-  cpu::optimizer_kernels().adam(w.size(), w.data<float>(), g.data<float>(), m.data<float>(),
-                                v.data<float>(), s);
+  kernels::optimizer_kernels(device).adam(w.size(), w.data<float>(), g.data<float>(),
+                                          m.data<float>(), v.data<float>(), s);
 }
 
 }  // namespace sentei::ops

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cpu/scores.hpp"
+#include "kernels/scores.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
@@ -10,8 +10,8 @@ namespace {
 
 // Blocks of about 2048 elements (their maps, 32 KB, stay in cache), at least 16 pixels, so that the
 // slots are a small part of the traffic, at most 128 channels.
-cpu::ScoreGeometry geometry(const Shape& x) {
-  cpu::ScoreGeometry s{};
+kernels::ScoreGeometry geometry(const Shape& x) {
+  kernels::ScoreGeometry s{};
   s.samples = x[0];
   s.channels = x.back();
   s.pixels = 1;
@@ -36,7 +36,6 @@ void check_maps(const char* op, const Tensor& x) {
 }
 
 void check_double(const char* op, const char* name, const Tensor& t, const Shape& shape) {
-  check_cpu(op, name, t);
   check_dtype(op, name, t, DType::f64);
   check_shape(op, name, t, shape);
 }
@@ -49,13 +48,19 @@ double* scratch(const char* op, const Tensor& workspace, std::int64_t bytes) {
 }  // namespace
 
 std::int64_t score_workspace(const Shape& x, std::int64_t rows) {
-  const cpu::ScoreGeometry s = geometry(x);
+  const kernels::ScoreGeometry s = geometry(x);
   return s.pixel_blocks == 1 ? 0 : s.samples * s.pixel_blocks * s.channels * rows * 8;
 }
 
 void score_accumulate(const Tensor& x, const Tensor* g, const Tensor& stats, const Tensor* sum_x,
                       const Tensor* sum_g, const Tensor& workspace) {
   const char* op = "score_accumulate";
+  const Device device = device_of(op, {{"x", &x},
+                                       {"g", g},
+                                       {"stats", &stats},
+                                       {"sum_x", sum_x},
+                                       {"sum_g", sum_g},
+                                       {"workspace", &workspace}});
   check_maps(op, x);
   const Shape sample = sample_shape(x.shape());
   check_double(op, "stats", stats, Shape{6, sample.back()});
@@ -79,7 +84,7 @@ void score_accumulate(const Tensor& x, const Tensor* g, const Tensor& stats, con
     check_apart(op, "sum_g", *sum_g, "g", *g);
   }
   double* work = scratch(op, workspace, score_workspace(x.shape(), g ? 2 : 1));
-  cpu::score_kernels().accumulate(
+  kernels::score_kernels(device).accumulate(
       geometry(x.shape()), x.data<float>(), g ? g->data<float>() : nullptr, stats.data<double>(),
       sum_x ? sum_x->data<double>() : nullptr, sum_g ? sum_g->data<double>() : nullptr, work);
 }
@@ -87,6 +92,8 @@ void score_accumulate(const Tensor& x, const Tensor* g, const Tensor& stats, con
 void trace_accumulate(const Tensor& x, const Tensor& mean_g, const Tensor& stats,
                       const Tensor& workspace) {
   const char* op = "trace_accumulate";
+  const Device device =
+      device_of(op, {{"x", &x}, {"mean_g", &mean_g}, {"stats", &stats}, {"workspace", &workspace}});
   check_maps(op, x);
   const Shape sample = sample_shape(x.shape());
   check_double(op, "mean_g", mean_g, sample);
@@ -94,8 +101,8 @@ void trace_accumulate(const Tensor& x, const Tensor& mean_g, const Tensor& stats
   check_apart(op, "stats", stats, "x", x);
   check_apart(op, "stats", stats, "mean_g", mean_g);
   double* work = scratch(op, workspace, score_workspace(x.shape(), 1));
-  cpu::score_kernels().trace(geometry(x.shape()), x.data<float>(), mean_g.data<double>(),
-                             stats.data<double>(), work);
+  kernels::score_kernels(device).trace(geometry(x.shape()), x.data<float>(), mean_g.data<double>(),
+                                       stats.data<double>(), work);
 }
 
 }  // namespace sentei::ops

@@ -3,14 +3,13 @@
 #include <cmath>
 #include <limits>
 
-#include "cpu/semi_sync.hpp"
+#include "kernels/semi_sync.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
 namespace {
 
 void check_counter(const char* op, const char* name, const Tensor& t) {
-  check_cpu(op, name, t);
   SENTEI_CHECK(DTypeError, t.dtype() == DType::i32 || t.dtype() == DType::i64, op, ": ", name,
                " must be int32 or int64, got ", t.dtype());
   check_shape(op, name, t, Shape{1});
@@ -21,7 +20,6 @@ std::int64_t counter_value(const Tensor& t) {
 }
 
 void check_index_list(const char* op, const char* name, const Tensor& t) {
-  check_cpu(op, name, t);
   check_dtype(op, name, t, DType::i32);
   check_rank(op, name, t, 1);
 }
@@ -32,6 +30,14 @@ void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const 
                       const Tensor& offsets, const Tensor& group, const Tensor& lr, double momentum,
                       double weight_decay, double l2, bool compact, const Tensor& workspace) {
   const char* op = "semi_sync_update";
+  const Device device = device_of(op, {{"w", &w},
+                                       {"dw", &dw},
+                                       {"v", v},
+                                       {"rows", &rows},
+                                       {"offsets", &offsets},
+                                       {"group", &group},
+                                       {"lr", &lr},
+                                       {"workspace", &workspace}});
   check_float(op, "w", w);
   SENTEI_CHECK(ShapeError, w.shape().rank >= 1, op, ": w must have an axis of rows, got shape ",
                w.shape());
@@ -95,8 +101,8 @@ void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const 
                  " twice");
     place[row] = static_cast<std::int32_t>(k);
   }
-  const cpu::SemiSyncRows r{m, m ? w.size() / m : 0, list, end - begin, place, compact};
-  cpu::semi_sync_kernels().update(
+  const kernels::SemiSyncRows r{m, m ? w.size() / m : 0, list, end - begin, place, compact};
+  kernels::semi_sync_kernels(device).update(
       r, w.data<float>(), dw.data<float>(), v ? v->data<float>() : nullptr, *lr.data<float>(),
       static_cast<float>(momentum), static_cast<float>(weight_decay + 2 * l2));
 }

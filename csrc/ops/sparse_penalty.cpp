@@ -1,6 +1,6 @@
 #include "ops/sparse_penalty.hpp"
 
-#include "cpu/sparse_penalty.hpp"
+#include "kernels/sparse_penalty.hpp"
 #include "ops/elementwise.hpp"
 
 namespace sentei::ops {
@@ -33,13 +33,14 @@ std::size_t sparse_penalty_workspace(const std::vector<std::int64_t>& shape,
                "sparse_penalty_forward: u must have 2 to 4 axes (N, ..., C), got ", shape.size());
   for (const std::int64_t d : shape) u[u.rank++] = d;
   const Geometry g = geometry("sparse_penalty_forward", u, 0.0, form);
-  return static_cast<std::size_t>(cpu::sparse_penalty_tasks(g.n, g.pixels, g.c, g.channel)) *
+  return static_cast<std::size_t>(kernels::sparse_penalty_tasks(g.n, g.pixels, g.c, g.channel)) *
          sizeof(double);
 }
 
 void sparse_penalty_forward(const Tensor& u, const Tensor& value, double lam,
                             const std::string& form, const Tensor& workspace) {
   const char* op = "sparse_penalty_forward";
+  const Device device = device_of(op, {{"u", &u}, {"value", &value}, {"workspace", &workspace}});
   check_float(op, "u", u);
   check_float(op, "value", value);
   const Geometry g = geometry(op, u.shape(), lam, form);
@@ -47,15 +48,17 @@ void sparse_penalty_forward(const Tensor& u, const Tensor& value, double lam,
   check_apart(op, "value", value, "u", u);
   check_workspace(
       op, workspace,
-      static_cast<std::size_t>(cpu::sparse_penalty_tasks(g.n, g.pixels, g.c, g.channel)) *
+      static_cast<std::size_t>(kernels::sparse_penalty_tasks(g.n, g.pixels, g.c, g.channel)) *
           sizeof(double));
-  cpu::sparse_penalty_kernels().forward(g.n, g.pixels, g.c, g.channel, u.data<float>(),
-                                        value.data<float>(), g.scale, workspace.data<double>());
+  kernels::sparse_penalty_kernels(device).forward(g.n, g.pixels, g.c, g.channel, u.data<float>(),
+                                                  value.data<float>(), g.scale,
+                                                  workspace.data<double>());
 }
 
 void sparse_penalty_backward(const Tensor& u, const Tensor& dvalue, const Tensor& du, double lam,
                              const std::string& form) {
   const char* op = "sparse_penalty_backward";
+  const Device device = device_of(op, {{"u", &u}, {"dvalue", &dvalue}, {"du", &du}});
   check_float(op, "u", u);
   check_float(op, "dvalue", dvalue);
   check_float(op, "du", du);
@@ -64,8 +67,8 @@ void sparse_penalty_backward(const Tensor& u, const Tensor& dvalue, const Tensor
   check_shape(op, "du", du, u.shape());
   check_same_or_apart(op, "du", du, "u", u);
   check_apart(op, "du", du, "dvalue", dvalue);
-  cpu::sparse_penalty_kernels().backward(g.n, g.pixels, g.c, g.channel, u.data<float>(),
-                                         dvalue.data<float>(), du.data<float>(), g.scale);
+  kernels::sparse_penalty_kernels(device).backward(g.n, g.pixels, g.c, g.channel, u.data<float>(),
+                                                   dvalue.data<float>(), du.data<float>(), g.scale);
 }
 
 }  // namespace sentei::ops

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 from sentei import _core
 from sentei.errors import DeviceError
 
-__all__ = ["CudaState", "cuda_state", "devices", "require", "set_threads", "threads"]
+__all__ = [
+    "CudaState",
+    "cuda_state",
+    "default_device",
+    "devices",
+    "require",
+    "set_threads",
+    "synchronize",
+    "threads",
+    "using",
+]
 
 
 @dataclass(frozen=True)
@@ -72,25 +83,61 @@ def devices() -> dict[str, str]:
     >>> sentei.devices()["cpu"]
     'ready'
     """
-    state = cuda_state()
-    reason = state.reason
-    if state.state == "ready":
-        reason = "present, but this version of sentei has no CUDA kernels yet: use the cpu"
-    return {"cpu": "ready", "cuda": reason}
+    return {"cpu": "ready", "cuda": cuda_state().reason}
 
 
 def require(device: str) -> str:
-    """Return the device that "auto", "cpu" or "cuda" stands for.
+    """Return the device that "auto", "cpu" or "cuda" stands for, ready to be used.
+
+    "auto" is cuda where it is ready, else cpu.
 
     Raises:
         DeviceError: the device cannot be used; the message says why.
         ValueError: the name is unknown.
     """
-    if device in ("auto", "cpu"):
+    if device == "cpu":
         return "cpu"
-    if device == "cuda":
-        raise DeviceError(f"device cuda cannot be used: {devices()['cuda']}")
-    raise ValueError(f"device must be auto, cpu or cuda, got {device!r}")
+    if device not in ("auto", "cuda"):
+        raise ValueError(f"device must be auto, cpu or cuda, got {device!r}")
+    if _core.installed_backend() is not None:
+        return "cuda"
+    state = cuda_state()
+    if state.state == "ready":
+        from sentei import _cuda
+
+        _core.install_backend(_cuda.backend())
+        return "cuda"
+    if device == "auto":
+        return "cpu"
+    raise DeviceError(f"device cuda cannot be used: {state.reason}")
+
+
+_default: ContextVar[str] = ContextVar("sentei device", default="cpu")
+
+
+def default_device() -> str:
+    """Return where eager functions put NumPy arrays: cpu unless `using` says otherwise."""
+    return _default.get()
+
+
+@contextmanager
+def using(device: str) -> Iterator[str]:
+    """Let eager functions put NumPy arrays on this device inside a `with` block.
+
+    Raises:
+        DeviceError, ValueError: as `require`.
+    """
+    chosen = require(device)
+    token = _default.set(chosen)
+    try:
+        yield chosen
+    finally:
+        _default.reset(token)
+
+
+def synchronize() -> None:
+    """Wait until the device has done all it was asked."""
+    _core.synchronize()
 
 
 def threads() -> int:

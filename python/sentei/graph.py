@@ -96,7 +96,7 @@ class Op:
     to_onnx: filled by sentei.io.onnx; an op without it is refused on export.
     mutates: inputs written in place. shape_only: inputs of which only the shape is used; `run` gets
     None for them. alias: output is the same bytes as this input, nothing runs.
-    workspace(inputs, outputs, attrs) -> bytes of scratch memory. zero_preserving: f(0) = 0, so a
+    workspace(inputs, outputs, attrs, device) -> bytes of scratch memory. zero_preserving: f(0) = 0, so a
     channel of zeros stays one.
     """
 
@@ -114,7 +114,7 @@ class Op:
     mutates: tuple[str, ...] = ()
     shape_only: tuple[str, ...] = ()
     alias: str | None = None
-    workspace: Callable[[Sequence[Spec | None], Sequence[Spec], Attrs], int] | None = None
+    workspace: Callable[[Sequence[Spec | None], Sequence[Spec], Attrs, str], int] | None = None
     zero_preserving: bool = True
 
     @property

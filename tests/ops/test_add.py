@@ -14,12 +14,14 @@ from sentei.tensor import Tensor
 SHAPES = [(1,), (3, 37), (2, 5, 7, 13), (0, 4), (100, 28, 28, 32)]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_exact(rng, shape):
     a, b = integers(rng, shape), integers(rng, shape)
     assert_exact(add_forward(a, b), a.astype(np.float64) + b)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_close(rng, shape):
     a, b = normal(rng, shape), normal(rng, shape)

@@ -53,7 +53,7 @@ class Run:
             results = [given[0].view(outs[0].shape)]
         else:
             results = [Tensor.empty(s.shape, s.dtype) for s in outs]
-            n = op.workspace(specs, outs, attrs) if op.workspace else 0
+            n = op.workspace(specs, outs, attrs, "cpu") if op.workspace else 0
             op.run(seen, results, attrs, Tensor.empty((n,), "uint8"))
         names = tuple(f"value{len(self.values)}.{i}" for i in range(len(outs)))
         self.values.update(zip(names, results, strict=True))

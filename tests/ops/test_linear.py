@@ -180,7 +180,7 @@ def test_refuses(call, error, message):
         ([0, 1, 2, 3], [0, 2, 5], [1], "offsets must rise from 0 to 4"),
         ([0, 1, 2, 3], [0, 2, 4], [2], r"group must be in \[0, 2\), got 2"),
         ([0, 1, 2, 3], [0, 2, 4], [-1], r"group must be in \[0, 2\), got -1"),
-        ([0, 1, 2, 3], [0, 3, 4], [0], "dw must have shape"),
+        ([0, 1, 2, 3], [0, 3, 4], [0], "dw must have a row for each"),
     ],
 )
 def test_refuses_wrong_groups(rows, offsets, group, message):

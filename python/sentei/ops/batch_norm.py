@@ -39,10 +39,12 @@ def norm_ties(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], attrs: At
     return ties
 
 
-def norm_workspace(inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs) -> int:
+def norm_workspace(
+    inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
+) -> int:
     """Scratch bytes of every op of this family: the first input has the shape of x."""
     assert inputs[0] is not None
-    return _core.batch_norm_workspace(inputs[0].shape)
+    return _core.batch_norm_workspace(inputs[0].shape, device)
 
 
 def _infer(inputs: Sequence[Spec | None], attrs: Attrs) -> tuple[Spec, ...]:

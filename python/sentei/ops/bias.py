@@ -25,11 +25,13 @@ def _run(
     _core.bias_backward(inputs[0], outputs[0], ws)
 
 
-def _workspace(inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _workspace(
+    inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
+) -> int:
     dy = inputs[0]
     assert dy is not None
     columns = dy.shape[-1]
-    return _core.bias_workspace(dy.size // max(columns, 1), columns)
+    return _core.bias_workspace(dy.size // max(columns, 1), columns, device)
 
 
 BIAS_BACKWARD = register(

@@ -28,9 +28,11 @@ def _check(op: str, x: Spec | None, m: Spec | None) -> tuple[Spec, Spec]:
     return Spec(x.shape), Spec(m.shape)
 
 
-def _workspace(inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _workspace(
+    inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
+) -> int:
     assert inputs[0] is not None
-    return _core.channel_scale_workspace(inputs[0].shape)
+    return _core.channel_scale_workspace(inputs[0].shape, device)
 
 
 def _scratch(workspace: Tensor | None) -> Tensor:

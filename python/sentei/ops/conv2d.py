@@ -16,6 +16,7 @@ from sentei.errors import ShapeError
 from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
 from sentei.ops.bias import BIAS_BACKWARD
 from sentei.ops.eager import eager
+from sentei.ops.precision import precision_of
 from sentei.tensor import ArrayLike
 
 __all__ = [
@@ -48,13 +49,15 @@ def _infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 def _run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
     x, w, b = inputs
     relu = bool(attrs.get("relu", False))
-    _core.conv2d_forward(x, w, b, outputs[0], ws, *_window(attrs), relu)
+    _core.conv2d_forward(x, w, b, outputs[0], ws, *_window(attrs), relu, precision_of(attrs))
 
 
-def _workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs, device: str) -> int:
     x, w = inputs[:2]
     assert x is not None and w is not None
-    return _core.conv2d_workspace("forward", x.shape, w.shape, *_window(attrs))
+    return _core.conv2d_workspace(
+        "forward", x.shape, w.shape, *_window(attrs), precision_of(attrs), device
+    )
 
 
 def _backward(ctx: GradContext, node: Node, dout: Sequence[str | None]) -> Sequence[str | None]:
@@ -121,13 +124,17 @@ def _dx_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 
 def _dx_run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
-    _core.conv2d_backward_input(inputs[0], inputs[1], outputs[0], ws, *_window(attrs))
+    _core.conv2d_backward_input(
+        inputs[0], inputs[1], outputs[0], ws, *_window(attrs), precision_of(attrs)
+    )
 
 
-def _dx_workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _dx_workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs, device: str) -> int:
     w, x = inputs[1:]
     assert x is not None and w is not None
-    return _core.conv2d_workspace("backward_input", x.shape, w.shape, *_window(attrs))
+    return _core.conv2d_workspace(
+        "backward_input", x.shape, w.shape, *_window(attrs), precision_of(attrs), device
+    )
 
 
 def _dx_flops(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs) -> int:
@@ -161,13 +168,17 @@ def _dw_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 
 def _dw_run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
-    _core.conv2d_backward_weight(inputs[0], inputs[1], outputs[0], ws, *_window(attrs))
+    _core.conv2d_backward_weight(
+        inputs[0], inputs[1], outputs[0], ws, *_window(attrs), precision_of(attrs)
+    )
 
 
-def _dw_workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _dw_workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs, device: str) -> int:
     x = inputs[0]
     assert x is not None
-    return _core.conv2d_workspace("backward_weight", x.shape, outputs[0].shape, *_window(attrs))
+    return _core.conv2d_workspace(
+        "backward_weight", x.shape, outputs[0].shape, *_window(attrs), precision_of(attrs), device
+    )
 
 
 def _dw_flops(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs) -> int:
@@ -204,6 +215,7 @@ def conv2d_forward(
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
     relu: bool = False,
+    precision: str = "float32",
 ) -> Tensor:
     """Convolve a batch of images with K filters (cross-correlation, zero padding).
 
@@ -215,6 +227,7 @@ def conv2d_forward(
         b (Tensor, (K,), float32, optional): bias.
         stride, padding, dilation (int or (rows, columns), pixels).
         relu: replace negative outputs by 0 in the store.
+        precision: float32; on cuda also tf32 or bfloat16 (rounded operands, float32 sums).
     Returns:
         Tensor (N, P, Q, K); P = (H + 2 ph - dh (R - 1) - 1) // sh + 1, Q likewise.
     Raises:
@@ -222,7 +235,12 @@ def conv2d_forward(
     Cost: 2 N P Q K R S C/G FLOPs; padding is not multiplied.
     Source: Dumoulin & Visin 2016, arXiv:1603.07285.
     """
-    attrs = {"stride": _pair(stride), "padding": _pair(padding), "dilation": _pair(dilation)}
+    attrs = {
+        "stride": _pair(stride),
+        "padding": _pair(padding),
+        "dilation": _pair(dilation),
+        "precision": precision,
+    }
     return eager(CONV2D, (x, w, b), **attrs, relu=relu)[0]
 
 
@@ -234,6 +252,7 @@ def conv2d_backward_input(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    precision: str = "float32",
 ) -> Tensor:
     """Gradient of sum(dy * y) with respect to x; of x only the shape (N, H, W, C) is used.
 
@@ -241,7 +260,12 @@ def conv2d_backward_input(
     Returns:
         Tensor (N, H, W, C).
     """
-    attrs = {"stride": _pair(stride), "padding": _pair(padding), "dilation": _pair(dilation)}
+    attrs = {
+        "stride": _pair(stride),
+        "padding": _pair(padding),
+        "dilation": _pair(dilation),
+        "precision": precision,
+    }
     return eager(CONV2D_BACKWARD_INPUT, (dy, w, x), **attrs)[0]
 
 
@@ -253,6 +277,7 @@ def conv2d_backward_weight(
     stride: int | Pair = 1,
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
+    precision: str = "float32",
 ) -> Tensor:
     """Gradient of sum(dy * y) with respect to w; of w only the shape (K, R, S, C/G) is used.
 
@@ -260,5 +285,10 @@ def conv2d_backward_weight(
     Returns:
         Tensor (K, R, S, C/G); the same bits for any number of threads.
     """
-    attrs = {"stride": _pair(stride), "padding": _pair(padding), "dilation": _pair(dilation)}
+    attrs = {
+        "stride": _pair(stride),
+        "padding": _pair(padding),
+        "dilation": _pair(dilation),
+        "precision": precision,
+    }
     return eager(CONV2D_BACKWARD_WEIGHT, (x, dy, w), **attrs)[0]

@@ -61,7 +61,9 @@ def _run_backward(
     _core.discriminant_penalty_backward(y, labels, dvalue, outputs[0], attrs["lam"], workspace)
 
 
-def _workspace(inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _workspace(
+    inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
+) -> int:
     y = inputs[0]
     assert y is not None
     return max(8, _core.discriminant_penalty_workspace(y.shape[1]))

@@ -10,6 +10,7 @@ from sentei.errors import ShapeError
 from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
 from sentei.ops.bias import BIAS_BACKWARD
 from sentei.ops.eager import eager
+from sentei.ops.precision import precision_of
 from sentei.tensor import ArrayLike
 
 __all__ = [
@@ -46,11 +47,15 @@ def _infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 def _run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
     x, w, b = inputs
-    _core.linear_forward(x, w, b, outputs[0], ws, bool(attrs.get("relu", False)))
+    _core.linear_forward(
+        x, w, b, outputs[0], ws, bool(attrs.get("relu", False)), precision_of(attrs)
+    )
 
 
-def _workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs) -> int:
-    return _core.linear_workspace("forward", *_shapes(inputs[0], inputs[1]))
+def _workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs, device: str) -> int:
+    return _core.linear_workspace(
+        "forward", *_shapes(inputs[0], inputs[1]), precision_of(attrs), device
+    )
 
 
 def _backward(ctx: GradContext, node: Node, dout: Sequence[str | None]) -> Sequence[str | None]:
@@ -106,7 +111,7 @@ def _dx_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 
 def _dx_run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
-    _core.linear_backward_input(inputs[0], inputs[1], outputs[0], ws)
+    _core.linear_backward_input(inputs[0], inputs[1], outputs[0], ws, precision_of(attrs))
 
 
 LINEAR_BACKWARD_INPUT = register(
@@ -117,7 +122,9 @@ LINEAR_BACKWARD_INPUT = register(
         infer=_dx_infer,
         run=_dx_run,
         flops=lambda i, o, a: 2 * _dx_shapes(i)[0] * _dx_shapes(i)[1] * _dx_shapes(i)[2],
-        workspace=lambda i, o, a: _core.linear_workspace("backward_input", *_dx_shapes(i)),
+        workspace=lambda i, o, a, d: _core.linear_workspace(
+            "backward_input", *_dx_shapes(i), precision_of(a), d
+        ),
     )
 )
 
@@ -139,7 +146,7 @@ def _dw_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 
 def _dw_run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
-    _core.linear_backward_weight(inputs[0], inputs[1], outputs[0], ws)
+    _core.linear_backward_weight(inputs[0], inputs[1], outputs[0], ws, precision_of(attrs))
 
 
 LINEAR_BACKWARD_WEIGHT = register(
@@ -150,7 +157,9 @@ LINEAR_BACKWARD_WEIGHT = register(
         infer=_dw_infer,
         run=_dw_run,
         flops=lambda i, o, a: 2 * _dw_shapes(i)[0] * _dw_shapes(i)[1] * _dw_shapes(i)[2],
-        workspace=lambda i, o, a: _core.linear_workspace("backward_weight", *_dw_shapes(i)),
+        workspace=lambda i, o, a, d: _core.linear_workspace(
+            "backward_weight", *_dw_shapes(i), precision_of(a), d
+        ),
     )
 )
 
@@ -175,7 +184,9 @@ def _rows_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 def _rows_run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
     x, dy, rows, offsets, group = inputs
-    _core.linear_backward_weight_rows(x, dy, rows, offsets, group, outputs[0], ws)
+    _core.linear_backward_weight_rows(
+        x, dy, rows, offsets, group, outputs[0], ws, precision_of(attrs)
+    )
 
 
 LINEAR_BACKWARD_WEIGHT_ROWS = register(
@@ -186,13 +197,20 @@ LINEAR_BACKWARD_WEIGHT_ROWS = register(
         infer=_rows_infer,
         run=_rows_run,
         flops=lambda i, o, a: 2 * _dw_shapes(i)[0] * o[0].size,
-        workspace=lambda i, o, a: _core.linear_workspace("backward_weight", *_dw_shapes(i)),
+        workspace=lambda i, o, a, d: _core.linear_workspace(
+            "backward_weight", *_dw_shapes(i), precision_of(a), d
+        ),
     )
 )
 
 
 def linear_forward(
-    x: ArrayLike, w: ArrayLike, b: ArrayLike | None = None, *, relu: bool = False
+    x: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    relu: bool = False,
+    precision: str = "float32",
 ) -> Tensor:
     """Multiply a batch of vectors by a matrix and add a bias.
 
@@ -201,27 +219,34 @@ def linear_forward(
     Args:
         x (Tensor, (N, I), float32). w (Tensor, (O, I), float32). b (Tensor, (O,), float32, optional).
         relu: replace negative outputs by 0 in the store.
+        precision: float32; on cuda also tf32 or bfloat16 (rounded operands, float32 sums).
     Returns:
         Tensor (N, O).
     Raises:
         ShapeError: sizes do not match. DTypeError: not float32.
     Cost: 2 N I O FLOPs.
     """
-    return eager(LINEAR, (x, w, b), relu=relu)[0]
+    return eager(LINEAR, (x, w, b), relu=relu, precision=precision)[0]
 
 
-def linear_backward_input(dy: ArrayLike, w: ArrayLike) -> Tensor:
+def linear_backward_input(dy: ArrayLike, w: ArrayLike, *, precision: str = "float32") -> Tensor:
     """Gradient dx (N, I) = dy (N, O) w (O, I)."""
-    return eager(LINEAR_BACKWARD_INPUT, (dy, w))[0]
+    return eager(LINEAR_BACKWARD_INPUT, (dy, w), precision=precision)[0]
 
 
-def linear_backward_weight(x: ArrayLike, dy: ArrayLike) -> Tensor:
+def linear_backward_weight(x: ArrayLike, dy: ArrayLike, *, precision: str = "float32") -> Tensor:
     """Gradient dw (O, I) = dy^T (O, N) x (N, I); the same bits for any number of threads."""
-    return eager(LINEAR_BACKWARD_WEIGHT, (x, dy))[0]
+    return eager(LINEAR_BACKWARD_WEIGHT, (x, dy), precision=precision)[0]
 
 
 def linear_backward_weight_rows(
-    x: ArrayLike, dy: ArrayLike, rows: ArrayLike, offsets: ArrayLike, group: ArrayLike
+    x: ArrayLike,
+    dy: ArrayLike,
+    rows: ArrayLike,
+    offsets: ArrayLike,
+    group: ArrayLike,
+    *,
+    precision: str = "float32",
 ) -> Tensor:
     """Compute the weight gradient of one group of rows.
 
@@ -233,4 +258,4 @@ def linear_backward_weight_rows(
         Tensor (largest group, I): rows of the active group first; the rest is not written.
     Source: semi-synchronous update, methods section 1.
     """
-    return eager(LINEAR_BACKWARD_WEIGHT_ROWS, (x, dy, rows, offsets, group))[0]
+    return eager(LINEAR_BACKWARD_WEIGHT_ROWS, (x, dy, rows, offsets, group), precision=precision)[0]

@@ -45,7 +45,9 @@ def _run_backward(
     _core.prelu_backward(x, a, dy, outputs[0], outputs[1], workspace)
 
 
-def _workspace(inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _workspace(
+    inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
+) -> int:
     return max(8, _core.prelu_backward_workspace(outputs[0].size))
 
 

@@ -53,7 +53,9 @@ def _run_score(
     _core.score_accumulate(x, g, stats, sum_x, sum_g, scratch)
 
 
-def _workspace_score(inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _workspace_score(
+    inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
+) -> int:
     assert inputs[0] is not None
     return _core.score_workspace(inputs[0].shape, 1 if inputs[1] is None else 2)
 
@@ -121,7 +123,9 @@ def _run_trace(
     _core.trace_accumulate(x, mean_g, stats, scratch)
 
 
-def _workspace_trace(inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _workspace_trace(
+    inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
+) -> int:
     assert inputs[0] is not None
     return _core.score_workspace(inputs[0].shape, 1)
 

@@ -63,7 +63,9 @@ def _ties(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], attrs: Attrs)
     return [Tie(("w", i), (a, i)) for a, k in first.items() if a in inputs for i in range(k, rank)]
 
 
-def _workspace(inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _workspace(
+    inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
+) -> int:
     assert inputs[0] is not None
     return 4 * inputs[0].shape[0]
 

@@ -50,7 +50,9 @@ def _run(
     _core.sparse_penalty_forward(inputs[0], outputs[0], attrs["lam"], attrs["form"], workspace)
 
 
-def _workspace(inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs) -> int:
+def _workspace(
+    inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
+) -> int:
     u = inputs[0]
     assert u is not None
     return max(8, _core.sparse_penalty_workspace(u.shape, attrs["form"]))

@@ -46,7 +46,9 @@ def _roots(graph: Graph) -> dict[str, str]:
     return root
 
 
-def plan_memory(graph: Graph, specs: Mapping[str, Spec], keep: Iterable[str] = ()) -> MemoryPlan:
+def plan_memory(
+    graph: Graph, specs: Mapping[str, Spec], keep: Iterable[str] = (), device: str = "cpu"
+) -> MemoryPlan:
     """Place every temporary value and workspace in one arena, largest first, first fit.
 
     keep: values to be read after a run, besides the graph's outputs; they live to the end.
@@ -78,7 +80,7 @@ def plan_memory(graph: Graph, specs: Mapping[str, Spec], keep: Iterable[str] = (
         if node.op.workspace is None:
             continue
         ins = [None if v is None else specs[v] for v in node.inputs]
-        size = node.op.workspace(ins, [specs[o] for o in node.outputs], node.attrs)
+        size = node.op.workspace(ins, [specs[o] for o in node.outputs], node.attrs, device)
         if size:
             wanted.append((_room(size), i, i, i))
 

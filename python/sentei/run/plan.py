@@ -26,19 +26,20 @@ class Plan:
 
     graph: Graph
     batch: int
+    device: str
     specs: dict[str, Spec]
     memory: MemoryPlan
     steps: tuple[Step, ...]
 
 
-def make_plan(graph: Graph, batch: int, keep: Iterable[str] = ()) -> Plan:
+def make_plan(graph: Graph, batch: int, keep: Iterable[str] = (), device: str = "cpu") -> Plan:
     """Infer shapes for `batch` samples and lay out memory; alias nodes need no step."""
     specs = infer_specs(graph, batch)
-    memory = plan_memory(graph, specs, keep)
+    memory = plan_memory(graph, specs, keep, device)
     steps = []
     for i, node in enumerate(graph.nodes):
         if node.op.alias is not None:
             continue
         block = memory.workspaces.get(i)
         steps.append(Step(node, None if block is None else (block.offset, block.size)))
-    return Plan(graph, batch, specs, memory, tuple(steps))
+    return Plan(graph, batch, device, specs, memory, tuple(steps))
