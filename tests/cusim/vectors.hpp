@@ -7,6 +7,7 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __constant__ static
+#define __grid_constant__
 #define __align__(n) alignas(n)
 
 struct uint3 {
