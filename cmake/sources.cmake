@@ -98,5 +98,6 @@ set(sentei_binding_sources
 # Kernels for CUDA, compiled by nvcc, and as plain C++ for the emulator (tests/cusim).
 set(sentei_cuda_sources
   csrc/cuda/add.cu
+  csrc/cuda/prelu.cu
   csrc/cuda/tables.cpp
 )

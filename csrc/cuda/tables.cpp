@@ -5,7 +5,9 @@
 
 namespace sentei::cuda {
 
-#define SENTEI_CUDA_TABLES(X) X(add_kernels)
+#define SENTEI_CUDA_TABLES(X) \
+  X(add_kernels)              \
+  X(prelu_kernels)
 
 #define SENTEI_DECLARE(table) extern const void* const table##_entry;
 SENTEI_CUDA_TABLES(SENTEI_DECLARE)
