@@ -7,7 +7,7 @@ import pytest
 
 import reference.activations as reference
 from eager_context import gradients
-from helpers import assert_close, assert_exact, central_difference, integers, normal, vectors
+from helpers import array, assert_close, assert_exact, central_difference, integers, normal, vectors
 from sentei import _core, ops
 from sentei.errors import DTypeError, ShapeError
 from sentei.graph import Spec
@@ -45,7 +45,7 @@ IDS = [k[0] for k in KINDS]
 
 
 def forward(name, x, attrs):
-    return np.asarray(FORWARD[name](x, **attrs))
+    return array(FORWARD[name](x, **attrs))
 
 
 def expected(name, x, attrs):
@@ -54,9 +54,10 @@ def expected(name, x, attrs):
 
 def backward(name, x, dy, attrs):
     saved = x if name == "softplus" else forward(name, x, attrs)
-    return np.asarray(BACKWARD[name](saved, dy, **attrs))
+    return array(BACKWARD[name](saved, dy, **attrs))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
     ("name", "attrs"), [k for k in KINDS if k[0] in ("relu", "leaky_relu", "step")]
@@ -69,6 +70,7 @@ def test_exact(rng, name, attrs, shape):
         assert_exact(backward(name, x, dy, attrs), dy * slope)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("name", "attrs"), KINDS, ids=IDS)
 def test_close(rng, name, attrs, shape):
@@ -76,6 +78,7 @@ def test_close(rng, name, attrs, shape):
     assert_close(forward(name, x, attrs), expected(name, x, attrs)[0])
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("name", "attrs"), WITH_GRADIENT)
 def test_gradient(rng, name, attrs, shape):
@@ -87,6 +90,7 @@ def test_gradient(rng, name, attrs, shape):
     np.testing.assert_array_equal(dx, backward(name, x, dy, attrs))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("name", "attrs"), WITH_GRADIENT)
 def test_gradient_against_differences(rng, name, attrs):
     x, dy = normal(rng, (17,)), normal(rng, (17,))
@@ -100,6 +104,7 @@ def test_step_passes_no_gradient():
     assert ops.STEP.backward is None
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("name", "attrs"), KINDS, ids=IDS)
 def test_zero_nan_and_infinities(name, attrs):
     x = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e4, -1e4], np.float32)
@@ -159,6 +164,7 @@ VECTORS = [
 ]  # fmt: skip
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("case", "name"), VECTORS)
 def test_reference_vectors(case, name):
     v = vectors("activations")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import RAGGED, assert_close, assert_exact, central_difference, integers, normal
+from helpers import RAGGED, array, assert_close, assert_exact, central_difference, integers, normal
 from reference import channels as ref
 from sentei import _core
+from sentei.device import default_device
 from sentei.errors import DTypeError, ShapeError
 from sentei.graph import Node, Spec
 from sentei.ops import (
@@ -27,6 +28,7 @@ from sentei.tensor import Tensor
 LEADING = [(2, 3, 5), (7,), (1, 1, 1), (0, 2, 2), (), (20, 31, 30)]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("leading", LEADING)
 @pytest.mark.parametrize("widths", [(1,), (3, 13), (37, 1, 16), (64, 64), (5, 0, 2)])
 def test_concat_and_split_move_every_element(rng, leading, widths):
@@ -35,7 +37,7 @@ def test_concat_and_split_move_every_element(rng, leading, widths):
     assert_exact(y, ref.concat(xs))
     head, rest = channel_split_forward(y, widths[0])
     assert_exact(head, xs[0].astype(np.float64))
-    assert_exact(rest, np.asarray(y)[..., widths[0] :].astype(np.float64))
+    assert_exact(rest, array(y)[..., widths[0] :].astype(np.float64))
 
 
 class Run:
@@ -52,9 +54,10 @@ class Run:
         if op.alias:
             results = [given[0].view(outs[0].shape)]
         else:
-            results = [Tensor.empty(s.shape, s.dtype) for s in outs]
-            n = op.workspace(specs, outs, attrs, "cpu") if op.workspace else 0
-            op.run(seen, results, attrs, Tensor.empty((n,), "uint8"))
+            device = default_device()
+            results = [Tensor.empty(s.shape, s.dtype, device=device) for s in outs]
+            n = op.workspace(specs, outs, attrs, device) if op.workspace else 0
+            op.run(seen, results, attrs, Tensor.empty((n,), "uint8", device=device))
         names = tuple(f"value{len(self.values)}.{i}" for i in range(len(outs)))
         self.values.update(zip(names, results, strict=True))
         return names[0] if len(names) == 1 else names
@@ -67,11 +70,13 @@ def run_gradient(op, inputs, dy):
     """Gradients of sum(dy * op(inputs)) by the op's own backward."""
     names = [f"p{i}" for i in range(len(inputs))]
     arrays = [*inputs, dy]
-    ctx = Run({n: Tensor.from_numpy(a) for n, a in zip([*names, "dy"], arrays, strict=True)})
+    tensors = [Tensor.from_numpy(a).to(default_device()) for a in arrays]
+    ctx = Run(dict(zip([*names, "dy"], tensors, strict=True)))
     node = Node("node", op, tuple(names), ("y",))
-    return [np.asarray(ctx.values[g]) for g in op.backward(ctx, node, ["dy"])]
+    return [array(ctx.values[g]) for g in op.backward(ctx, node, ["dy"])]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("widths", [(4,), (3, 13), (37, 1, 16)])
 def test_concat_gradient_cuts_dy(rng, widths):
     xs = [normal(rng, (2, 3, 1, c)) for c in widths]
@@ -81,6 +86,7 @@ def test_concat_gradient_cuts_dy(rng, widths):
         assert_exact(got, want.astype(np.float64))
 
 
+@pytest.mark.devices
 def test_flatten_is_a_view_and_its_gradient_a_reshape(rng):
     x = normal(rng, (2, 3, 4, 5))
     y = flatten_forward(x)
@@ -92,6 +98,7 @@ def test_flatten_is_a_view_and_its_gradient_a_reshape(rng):
     assert flatten_forward(np.zeros((0, 2, 2, 3), np.float32)).shape == (0, 12)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("c", RAGGED)
 @pytest.mark.parametrize("leading", LEADING[:4])
 def test_channel_scale_exact(rng, leading, c):
@@ -103,6 +110,7 @@ def test_channel_scale_exact(rng, leading, c):
     assert_exact(dm, want[1])
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", [(3, 17, 13, 37), (200, 109), (64, 14, 14, 16), (1, 1, 1, 1)])
 def test_channel_scale_close(rng, shape):
     x, dy, m = normal(rng, shape), normal(rng, shape), normal(rng, shape[-1:])
@@ -114,6 +122,7 @@ def test_channel_scale_close(rng, shape):
     assert_close(dm, want[1], terms, scale=terms**0.5)
 
 
+@pytest.mark.devices
 def test_channel_scale_gradient(rng):
     x, dy, m = normal(rng, (2, 3, 2, 5)), normal(rng, (2, 3, 2, 5)), normal(rng, (5,))
     dx, dm = run_gradient(CHANNEL_SCALE, [x, m], dy)
