@@ -7,7 +7,16 @@ import pytest
 
 import reference.activations as reference
 from eager_context import gradients
-from helpers import array, assert_close, assert_exact, central_difference, integers, normal, vectors
+from helpers import (
+    array,
+    assert_close,
+    assert_exact,
+    central_difference,
+    integers,
+    normal,
+    shifted,
+    vectors,
+)
 from sentei import _core, ops
 from sentei.errors import DTypeError, ShapeError
 from sentei.graph import Spec
@@ -124,19 +133,30 @@ def test_zero_nan_and_infinities(name, attrs):
     assert np.isfinite(dx[3:]).all()
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("name", "attrs"), WITH_GRADIENT)
-def test_in_place(rng, name, attrs):
+def test_in_place(rng, name, attrs, device):
     x, dy = normal(rng, (5, 13)), normal(rng, (5, 13))
-    t, d = Tensor.from_numpy(x), Tensor.from_numpy(dy)
+    t, d = Tensor.from_numpy(x).to(device), Tensor.from_numpy(dy).to(device)
     back = getattr(_core, f"{name}_backward")
     if name == "softplus":
-        back(Tensor.borrow(x), d, d, *attrs.values())
-        np.testing.assert_array_equal(d, backward(name, x, dy, attrs))
+        back(Tensor.from_numpy(x).to(device), d, d, *attrs.values())
+        np.testing.assert_array_equal(array(d), backward(name, x, dy, attrs))
     getattr(_core, f"{name}_forward")(t, t, *attrs.values())
-    np.testing.assert_array_equal(t, forward(name, x, attrs))
+    np.testing.assert_array_equal(array(t), forward(name, x, attrs))
     if name != "softplus":
         back(t, d, t, *attrs.values())
-        np.testing.assert_array_equal(t, backward(name, x, dy, attrs))
+        np.testing.assert_array_equal(array(t), backward(name, x, dy, attrs))
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize(("name", "attrs"), WITH_GRADIENT)
+def test_any_address(rng, name, attrs, device):
+    x, dy = normal(rng, (3, 37)), normal(rng, (3, 37))
+    y = forward(name, x, attrs)
+    np.testing.assert_array_equal(forward(name, shifted(x, device), attrs), y)
+    dx = array(BACKWARD[name](x if name == "softplus" else y, shifted(dy, device), **attrs))
+    np.testing.assert_array_equal(dx, backward(name, x, dy, attrs))
 
 
 @pytest.mark.usefixtures("threads")

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import RAGGED, array, assert_close, assert_exact, central_difference, integers, normal
+from helpers import (
+    RAGGED,
+    array,
+    assert_close,
+    assert_exact,
+    central_difference,
+    integers,
+    normal,
+    shifted,
+)
 from reference import channels as ref
 from sentei import _core
 from sentei.device import default_device
-from sentei.errors import DTypeError, ShapeError
+from sentei.errors import DeviceError, DTypeError, ShapeError
 from sentei.graph import Node, Spec
 from sentei.ops import (
     CHANNEL_SCALE,
@@ -38,6 +47,26 @@ def test_concat_and_split_move_every_element(rng, leading, widths):
     head, rest = channel_split_forward(y, widths[0])
     assert_exact(head, xs[0].astype(np.float64))
     assert_exact(rest, array(y)[..., widths[0] :].astype(np.float64))
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("widths", [(9000, 5), (8192, 4096), (4,) * 33, (3, 0, 1) * 25])
+def test_concat_of_wide_rows_and_of_many_parts(rng, widths):
+    xs = [normal(rng, (3, c)) for c in widths]
+    y = concat_forward(*xs)
+    assert_exact(y, ref.concat(xs))
+    head, rest = channel_split_forward(y, widths[0])
+    assert_exact(head, xs[0].astype(np.float64))
+    assert_exact(rest, array(y)[:, widths[0] :].astype(np.float64))
+
+
+@pytest.mark.devices
+def test_concat_and_split_at_any_address(rng, device):
+    xs = [normal(rng, (5, 3, c)) for c in (8, 16)]
+    y = concat_forward(xs[0], shifted(xs[1], device))
+    assert_exact(y, ref.concat(xs))
+    for got, want in zip(channel_split_forward(shifted(array(y), device), 8), xs, strict=True):
+        assert_exact(got, want.astype(np.float64))
 
 
 class Run:
@@ -120,6 +149,45 @@ def test_channel_scale_close(rng, shape):
     terms = x.size // shape[-1]
     assert_close(dx, want[0])
     assert_close(dm, want[1], terms, scale=terms**0.5)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize(
+    ("shape", "aligned"),
+    [
+        ((2_200_000, 1), True),
+        ((9, 1500), True),
+        ((23, 301), True),
+        ((1, 129), True),
+        ((40, 12), False),
+        ((11, 300), False),
+        ((17_000, 257), False),
+    ],
+)
+def test_channel_scale_of_every_plan(rng, shape, aligned, device):
+    x, dy, m = integers(rng, shape, 2), integers(rng, shape, 2), integers(rng, shape[-1:])
+    t, d = (x, dy) if aligned else (shifted(x, device), shifted(dy, device))
+    assert_exact(channel_scale_forward(t, m), x.astype(np.float64) * m)
+    want = ref.channel_scale_gradient(dy, x, m)
+    for got, w in zip(channel_scale_backward(d, t, m), want, strict=True):
+        assert_exact(got, w)
+
+
+@pytest.mark.devices
+def test_channel_scale_in_place(rng, device):
+    x, dy, m = integers(rng, (30, 13)), integers(rng, (30, 13)), integers(rng, (13,))
+    want = ref.channel_scale_gradient(dy, x, m)
+    tm = Tensor.from_numpy(m).to(device)
+    work = Tensor.empty((_core.channel_scale_workspace((30, 13), device),), "uint8", device=device)
+    for over in ("x", "dy"):
+        t = {"x": Tensor.from_numpy(x).to(device), "dy": Tensor.from_numpy(dy).to(device)}
+        dm = Tensor.empty((13,), device=device)
+        _core.channel_scale_backward(t["dy"], t["x"], tm, t[over], dm, work)
+        assert_exact(t[over], want[0])
+        assert_exact(dm, want[1])
+    t = Tensor.from_numpy(x).to(device)
+    _core.channel_scale_forward(t, tm, t, work)
+    assert_exact(t, x.astype(np.float64) * m)
 
 
 @pytest.mark.devices
@@ -226,3 +294,12 @@ def test_ties():
 
 def test_split_reads_only_the_shape_of_like():
     assert CHANNEL_SPLIT.shape_only == ("like",) and RESHAPE_LIKE.shape_only == ("like",)
+
+
+@pytest.mark.devices
+def test_refuses_parts_on_other_devices(device):
+    if device == "cpu":
+        pytest.skip("there is no other device")
+    here, there = Tensor.zeros((2, 3)), Tensor.zeros((2, 3), device=device)
+    with pytest.raises(DeviceError, match="concat_forward: xs1 must be on cuda as y is, got cpu"):
+        _core.concat_forward([there, here], Tensor.zeros((2, 6), device=device))

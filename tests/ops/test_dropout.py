@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from eager_context import gradients
-from helpers import array, assert_close, assert_exact, assert_vector, integers, normal, vectors
+from helpers import (
+    array,
+    assert_close,
+    assert_exact,
+    assert_vector,
+    integers,
+    normal,
+    shifted,
+    vectors,
+)
 from reference.philox import dropout_mask as reference_mask
 from reference.philox import philox
 from sentei import _core
@@ -103,8 +112,8 @@ def test_close_and_gradient(rng, shape, inverted):
 
 
 @pytest.mark.devices
-def test_reads_the_step_when_it_runs(rng):
-    x, state = normal(rng, (100,)), Tensor.from_numpy(rng_of(1, 1))
+def test_reads_the_step_when_it_runs(rng, device):
+    x, state = normal(rng, (100,)), Tensor.from_numpy(rng_of(1, 1)).to(device)
     first = array(dropout_forward(x, state, keep=0.5, stream=0)).copy()
     state.copy_from(rng_of(1, 2))
     assert (array(dropout_forward(x, state, keep=0.5, stream=0)) != first).any()
@@ -116,12 +125,28 @@ def test_non_finite_numbers_are_not_hidden():
     assert np.isnan(array(dropout_forward(x, rng_of(0, 0), keep=0.5, stream=0))).all()
 
 
-def test_in_place(rng):
-    x, state = normal(rng, (5, 13)), rng_of(3, 3)
-    want = np.asarray(dropout_forward(x, state, keep=0.5, stream=0))
-    t = Tensor.from_numpy(x)
-    _core.dropout_forward(t, Tensor.borrow(state), t, 0.5, 0, False)
-    np.testing.assert_array_equal(t, want)
+@pytest.mark.devices
+def test_in_place_and_at_any_address(rng, device):
+    x, state = normal(rng, (5, 13)), Tensor.from_numpy(rng_of(3, 3)).to(device)
+    want = array(dropout_forward(x, state, keep=0.5, stream=0))
+    for t in (Tensor.from_numpy(x).to(device), shifted(x, device)):
+        _core.dropout_forward(t, state, t, 0.5, 0, False)
+        np.testing.assert_array_equal(array(t), want)
+    mask = shifted(x, device)
+    _core.dropout_mask(state, mask, 0.5, 0)
+    np.testing.assert_array_equal(array(mask), want == x)
+
+
+@pytest.mark.devices
+def test_devices_draw_the_same_bits(device):
+    """More numbers than one sweep of a grid draws."""
+    if device == "cpu":
+        pytest.skip("there is no other device")
+    state = Tensor.from_numpy(rng_of(-7, 12))
+    shape = (9_000_001,)
+    here = dropout_mask(shape, state, keep=0.3, stream=5)
+    there = array(dropout_mask(shape, rng_of(-7, 12), keep=0.3, stream=5))
+    np.testing.assert_array_equal(there, np.asarray(here))
 
 
 @pytest.mark.devices

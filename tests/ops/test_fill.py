@@ -13,7 +13,7 @@ from sentei.tensor import Tensor
 
 
 @pytest.mark.devices
-@pytest.mark.parametrize("shape", [(1,), (3, 37), (0, 2), (2, 3, 5, 7)])
+@pytest.mark.parametrize("shape", [(1,), (3, 37), (0, 2), (2, 3, 5, 7), (3, 3_000_001)])
 @pytest.mark.parametrize("value", [0.0, 1.0, -2.5])
 def test_fill_forward(shape, value):
     got = array(fill_forward(shape, value))

@@ -15,6 +15,7 @@ from helpers import (
     central_difference,
     integers,
     normal,
+    shifted,
     vectors,
 )
 from sentei import _core
@@ -23,8 +24,8 @@ from sentei.graph import Spec
 from sentei.ops import MAXOUT, maxout_backward, maxout_forward
 from sentei.tensor import Tensor
 
-UNITS = [(1, 1), (3, 37), (2, 5, 7, 13), (1, 1, 1, 1), (0, 4), (100, 100)]
-PIECES = [1, 2, 3, 5, 256]
+UNITS = [(1, 1), (3, 37), (2, 5, 7, 13), (1, 1, 1, 1), (0, 4), (60, 100)]
+PIECES = [1, 2, 3, 4, 5, 11, 40, 256]
 
 
 @pytest.mark.devices
@@ -69,6 +70,33 @@ def test_nan_wins_and_infinities_count():
     y, index = maxout_forward(x, pieces=3)
     np.testing.assert_array_equal(array(y), [[nan, nan, -inf, inf]])
     np.testing.assert_array_equal(array(index), [[1, 0, 0, 1]])
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("k", [4, 7, 32, 100])
+def test_the_first_nan_and_the_first_of_equals_win(k):
+    x = np.zeros((6, k), np.float32)
+    x[1, [1, k - 1]] = np.nan
+    x[2, [k // 2, k - 1]] = np.nan, np.inf
+    x[3] = -np.inf
+    x[4, 2:] = -0.0
+    x[5] = np.nan
+    y, index = maxout_forward(x, pieces=k)
+    np.testing.assert_array_equal(array(y)[:, 0], [0, np.nan, np.nan, -np.inf, 0, np.nan])
+    np.testing.assert_array_equal(array(index)[:, 0], [0, 1, k // 2, 0, 0, 0])
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("k", [2, 3, 5, 7])
+def test_any_address(rng, k, device):
+    x, dy = integers(rng, (7, 9 * k), 2), integers(rng, (7, 9))
+    want, first = reference.forward(x.astype(np.float64), k)
+    y, index = maxout_forward(shifted(x, device), pieces=k)
+    assert_exact(y, want)
+    np.testing.assert_array_equal(array(index), first)
+    dx = shifted(np.full_like(x, np.nan), device)
+    _core.maxout_backward(Tensor.from_numpy(dy).to(device), index, dx, k)
+    assert_exact(dx, reference.backward(dy, first, k))
 
 
 @pytest.mark.usefixtures("threads")

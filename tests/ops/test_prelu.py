@@ -7,14 +7,23 @@ import pytest
 
 import reference.prelu as reference
 from eager_context import gradients
-from helpers import array, assert_close, assert_exact, central_difference, integers, normal, vectors
+from helpers import (
+    array,
+    assert_close,
+    assert_exact,
+    central_difference,
+    integers,
+    normal,
+    shifted,
+    vectors,
+)
 from sentei import _core
 from sentei.errors import DTypeError, ShapeError
 from sentei.graph import Spec
 from sentei.ops import PRELU, prelu_backward, prelu_forward
 from sentei.tensor import Tensor
 
-SHAPES = [(1,), (3, 37), (2, 5, 7, 13), (1, 1, 1, 1), (0, 4), (3, 28, 28, 32)]
+SHAPES = [(1,), (3, 37), (2, 5, 7, 13), (1, 1, 1, 1), (0, 4), (3, 28, 28, 32), (5, 1_000_003)]
 
 
 def slope(a):
@@ -61,6 +70,29 @@ def test_zero_takes_the_lower_branch_and_nan_stays():
     dx, _ = prelu_backward(x[:2], slope(0.5), np.ones(2, np.float32))
     np.testing.assert_array_equal(array(dx), [0.5, 0.5])
     assert np.isnan(array(prelu_backward(x[:3], slope(0.5), np.ones(3, np.float32))[1]))
+
+
+@pytest.mark.devices
+def test_any_address_and_in_place(rng, device):
+    x, dy, a = integers(rng, (5, 4001)), integers(rng, (5, 4001)), slope(0.25)
+    want = reference.backward(x, 0.25, dy)
+    t, d = shifted(x, device), shifted(dy, device)
+    y = prelu_forward(t, a)
+    assert_exact(y, reference.forward(x.astype(np.float64), 0.25))
+    for got, w in zip(prelu_backward(t, a, d), want, strict=True):
+        assert_exact(got, w)
+    for source, other in [
+        (t, d),
+        (Tensor.from_numpy(x).to(device), Tensor.from_numpy(dy).to(device)),
+    ]:
+        da = Tensor.empty((1,), device=device)
+        work = Tensor.empty((_core.prelu_backward_workspace(x.size),), "uint8", device=device)
+        tensor_a = Tensor.from_numpy(a).to(device)
+        _core.prelu_backward(source, tensor_a, other, other, da, work)
+        assert_exact(other, want[0])
+        assert_exact(da, want[1])
+        _core.prelu_forward(source, tensor_a, source)
+        assert_exact(source, array(y).astype(np.float64))
 
 
 @pytest.mark.usefixtures("threads")

@@ -14,7 +14,11 @@ from sentei.graph import Spec
 from sentei.ops import SOFTMAX, softmax_backward, softmax_forward
 from sentei.tensor import Tensor
 
-SHAPES = [(1, 1), (5, 3), (4, 10), (3, 13), (2, 16), (2, 5, 7, 37), (3, 1000), (0, 4), (600, 10)]
+SHAPES = [
+    (1, 1), (5, 3), (4, 10), (3, 13), (2, 16), (2, 5, 7, 37), (3, 1000), (0, 4), (600, 10),
+    (9, 8), (5, 9), (7, 24), (5, 33), (3, 129), (2, 512), (2, 513), (3, 1025), (2, 4096), (2, 4097),
+    (1, 9001),
+]  # fmt: skip
 
 
 @pytest.mark.devices
@@ -61,13 +65,30 @@ def test_ends_of_the_range():
     assert np.isnan(array(softmax_forward(late))).all()
 
 
-def test_in_place(rng):
-    x, dy = normal(rng, (5, 13)), normal(rng, (5, 13))
-    t, d = Tensor.from_numpy(x), Tensor.from_numpy(dy)
+@pytest.mark.devices
+@pytest.mark.parametrize("k", [7, 12, 25, 100, 400, 900, 3000, 5000])
+def test_ends_of_the_range_in_rows_of_any_length(k):
+    x = np.zeros((5, k), np.float32)
+    x[0, -1] = np.nan
+    x[1, k // 2] = np.inf
+    x[2] = -np.inf
+    x[3, : k // 2] = -np.inf
+    x[4, -1] = 3e38
+    y = array(softmax_forward(x))
+    assert np.isnan(y[:3]).all()
+    assert_close(y[3], np.repeat([0, 1 / (k - k // 2)], [k // 2, k - k // 2]))
+    assert_exact(y[4], np.arange(k) == k - 1)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("k", [13, 700, 3000, 5000])
+def test_in_place(rng, k, device):
+    x, dy = normal(rng, (2, k)), normal(rng, (2, k))
+    t, d = Tensor.from_numpy(x).to(device), Tensor.from_numpy(dy).to(device)
     _core.softmax_forward(t, t)
-    np.testing.assert_array_equal(t, softmax_forward(x))
+    np.testing.assert_array_equal(array(t), array(softmax_forward(x)))
     _core.softmax_backward(t, d, d)
-    np.testing.assert_array_equal(d, softmax_backward(softmax_forward(x), dy))
+    np.testing.assert_array_equal(array(d), array(softmax_backward(softmax_forward(x), dy)))
 
 
 @pytest.mark.usefixtures("threads")
