@@ -8,6 +8,7 @@
 
 #include "cuda/device/elementwise.cuh"
 #include "cuda/device/reduce.cuh"
+#include "cuda/device/vectors.cuh"
 #include "cuda/table.cuh"
 #include "kernels/channel_scale.hpp"
 
@@ -49,28 +50,8 @@ Plan plan_backward(std::int64_t rows, std::int64_t C, int vec) {
   return plan_for(rows, C, vec, 4, kBlocks);
 }
 
-template <int Vec>
-__device__ __forceinline__ void load(const float* p, float (&v)[Vec]) {
-  if constexpr (Vec == 4) {
-    const float4 q = *reinterpret_cast<const float4*>(p);
-    v[0] = q.x;
-    v[1] = q.y;
-    v[2] = q.z;
-    v[3] = q.w;
-  } else {
-    v[0] = *p;
-  }
-}
-template <int Vec>
-__device__ __forceinline__ void store(float* p, const float (&v)[Vec]) {
-  if constexpr (Vec == 4)
-    *reinterpret_cast<float4*>(p) = make_float4(v[0], v[1], v[2], v[3]);
-  else
-    *p = v[0];
-}
-
-// Vectors first, first + S, ... (count of them, some past the end) of y = x m, with x dy summed up
-// where there is a dy: then x m is dy m.
+// out = in m for the vectors first, first + S, ... (count of them, some past the end); where sums
+// are wanted, in x is added to them.
 template <int Vec, bool Sums>
 __device__ __forceinline__ void walk(const Plan& p, std::int64_t first, std::int64_t count,
                                      const float (&m)[Vec], const float* in, const float* x,
@@ -114,9 +95,12 @@ __device__ __forceinline__ void walk(const Plan& p, std::int64_t first, std::int
 template <int Vec>
 __device__ __forceinline__ void factors(const Plan& p, std::int64_t v, const float* m,
                                         float (&own)[Vec]) {
-  const std::int64_t start = v * Vec % p.C;
+  std::int64_t channel = v * Vec % p.C;
 #pragma unroll
-  for (int c = 0; c < Vec; ++c) own[c] = m[(start + c) % p.C];
+  for (int c = 0; c < Vec; ++c) {
+    own[c] = m[channel];
+    if (++channel == p.C) channel = 0;
+  }
 }
 
 template <int Vec>

@@ -10,7 +10,7 @@
 namespace sentei::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 256, kUnits = 4;
 
 struct Best {
   float value;
@@ -70,28 +70,39 @@ template <int W>
 __global__ void __launch_bounds__(kThreads)
     maxout_forward_lanes_kernel(std::int64_t units, int pieces, const float* __restrict__ x,
                                 float* __restrict__ y, std::uint8_t* __restrict__ index) {
-  constexpr int kPer = kThreads / W;
+  constexpr int kGroups = kThreads / W;
   const int lane = static_cast<int>(threadIdx.x) % W, group = static_cast<int>(threadIdx.x) / W;
-  // The whole block stays in step, for the shuffles.
-  for (std::int64_t base = std::int64_t{blockIdx.x} * kPer; base < units;
-       base += std::int64_t{gridDim.x} * kPer) {
-    const std::int64_t u = base + group;
-    Best best{-INFINITY, 256};  // loses to every piece
-    if (u < units && lane < pieces) {
-      const float* from = x + u * pieces;
-      best = {from[lane], lane};
-#pragma unroll 4
-      for (int p = lane + W; p < pieces; p += W) take(best, from[p], p);
-    }
+  // kUnits at a time, so that their loads overlap; the whole block stays in step, for the shuffles.
+  for (std::int64_t base = std::int64_t{blockIdx.x} * kGroups * kUnits; base < units;
+       base += std::int64_t{gridDim.x} * kGroups * kUnits) {
+    Best best[kUnits];
 #pragma unroll
-    for (int d = W / 2; d > 0; d /= 2) {
-      const Best other{__shfl_xor_sync(kFullWarp, best.value, d),
-                       __shfl_xor_sync(kFullWarp, best.piece, d)};
-      if (beats(other, best)) best = other;
-    }
-    if (u < units && lane == 0) {
-      y[u] = best.value;
-      index[u] = static_cast<std::uint8_t>(best.piece);
+    for (int j = 0; j < kUnits; ++j) best[j] = {-INFINITY, 256};  // loses to every piece
+    for (int p = lane; p < pieces; p += W)
+#pragma unroll
+      for (int j = 0; j < kUnits; ++j) {
+        const std::int64_t u = base + j * kGroups + group;
+        if (u < units) {
+          const float v = x[u * pieces + p];
+          if (p == lane)
+            best[j] = {v, p};
+          else
+            take(best[j], v, p);
+        }
+      }
+#pragma unroll
+    for (int j = 0; j < kUnits; ++j) {
+#pragma unroll
+      for (int d = W / 2; d > 0; d /= 2) {
+        const Best other{__shfl_xor_sync(kFullWarp, best[j].value, d),
+                         __shfl_xor_sync(kFullWarp, best[j].piece, d)};
+        if (beats(other, best[j])) best[j] = other;
+      }
+      const std::int64_t u = base + j * kGroups + group;
+      if (u < units && lane == 0) {
+        y[u] = best[j].value;
+        index[u] = static_cast<std::uint8_t>(best[j].piece);
+      }
     }
   }
 }
@@ -139,8 +150,8 @@ template <int W>
 void forward_lanes(std::int64_t units, std::int64_t pieces, const float* x, float* y,
                    std::uint8_t* index) {
   launch("maxout_forward_lanes_kernel", maxout_forward_lanes_kernel<W>,
-         blocks_for(units, kThreads / W), kThreads, 0, units, static_cast<int>(pieces), x, y,
-         index);
+         blocks_for(units, kThreads / W * kUnits), kThreads, 0, units, static_cast<int>(pieces), x,
+         y, index);
 }
 
 void forward(std::int64_t units, std::int64_t pieces, const float* x, float* y,

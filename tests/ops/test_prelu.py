@@ -86,7 +86,8 @@ def test_any_address_and_in_place(rng, device):
         (Tensor.from_numpy(x).to(device), Tensor.from_numpy(dy).to(device)),
     ]:
         da = Tensor.empty((1,), device=device)
-        work = Tensor.empty((_core.prelu_backward_workspace(x.size),), "uint8", device=device)
+        need = _core.prelu_backward_workspace(x.size, device)
+        work = Tensor.empty((need,), "uint8", device=device)
         tensor_a = Tensor.from_numpy(a).to(device)
         _core.prelu_backward(source, tensor_a, other, other, da, work)
         assert_exact(other, want[0])
