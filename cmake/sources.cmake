@@ -102,6 +102,14 @@ set(sentei_binding_sources
 )
 # Kernels for CUDA, compiled by nvcc, and as plain C++ for the emulator (tests/cusim).
 set(sentei_cuda_sources
+  csrc/cuda/activations.cu
   csrc/cuda/add.cu
+  csrc/cuda/channel_scale.cu
+  csrc/cuda/concat.cu
+  csrc/cuda/dropout.cu
+  csrc/cuda/fill.cu
+  csrc/cuda/maxout.cu
+  csrc/cuda/prelu.cu
+  csrc/cuda/softmax.cu
   csrc/cuda/tables.cpp
 )
