@@ -98,5 +98,9 @@ set(sentei_binding_sources
 # Kernels for CUDA, compiled by nvcc, and as plain C++ for the emulator (tests/cusim).
 set(sentei_cuda_sources
   csrc/cuda/add.cu
+  csrc/cuda/avg_pool2d.cu
+  csrc/cuda/batch_norm.cu
+  csrc/cuda/column_sum.cu
+  csrc/cuda/max_pool2d.cu
   csrc/cuda/tables.cpp
 )

@@ -5,7 +5,12 @@
 
 namespace sentei::cuda {
 
-#define SENTEI_CUDA_TABLES(X) X(add_kernels)
+#define SENTEI_CUDA_TABLES(X) \
+  X(add_kernels)              \
+  X(avg_pool2d_kernels)       \
+  X(batch_norm_kernels)       \
+  X(column_sum_kernels)       \
+  X(max_pool2d_kernels)
 
 #define SENTEI_DECLARE(table) extern const void* const table##_entry;
 SENTEI_CUDA_TABLES(SENTEI_DECLARE)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers import (
+    array,
     assert_close,
     assert_exact,
     assert_vector,
@@ -55,6 +56,7 @@ def channels(rng, c):
     return [normal(rng, (c,)) for _ in range(3)] + [np.abs(normal(rng, (c,))) + np.float32(0.1)]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", cases("batchnorm"))
 def test_vectors(case):
     v = {k[len(case) + 1 :]: a for k, a in vectors("batchnorm").items() if k.startswith(case + ".")}
@@ -84,6 +86,7 @@ def test_vectors(case):
     assert_vector(dx, v["eval.dx"], tol)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("c", [1, 3, 13, 16, 37, 64, 109])
 def test_exact(rng, c, relu):
@@ -110,6 +113,7 @@ def test_exact(rng, c, relu):
     assert_exact(dbeta, want[2])
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_close(rng, shape, relu):
@@ -136,9 +140,10 @@ def test_close(rng, shape, relu):
     for got, w in zip(grads, want, strict=True):
         assert_close(got, w, n, scale=max(float(np.abs(w).max()), 1.0) * n**0.5)
     dx = batch_norm_inference_backward_input(dy, gamma, rv, x, rm, beta, relu=relu)
-    assert np.array_equal(np.asarray(dx), np.asarray(grads[0]))
+    assert np.array_equal(array(dx), array(grads[0]))
 
 
+@pytest.mark.devices
 def test_statistics_of_many_pixels_far_from_zero(rng):
     """1e5 pixels of mean 1000 and deviation 1, the first pixel an outlier; plain sums of squares fail."""
     x = (normal(rng, (10, 100, 100, 3)) + np.float32(1000)).astype(np.float32)
@@ -149,10 +154,11 @@ def test_statistics_of_many_pixels_far_from_zero(rng):
     mean, var = ref.statistics(x)
     assert_close(m, mean)
     assert_close(rstd, 1 / np.sqrt(var + EPS), 128)
-    assert_exact(np.asarray(y)[..., 2], np.zeros(x.shape[:-1]))
-    assert_exact(np.asarray(rstd)[2], np.float64(np.float32(1 / np.sqrt(EPS))))
+    assert_exact(array(y)[..., 2], np.zeros(x.shape[:-1]))
+    assert_exact(array(rstd)[2], np.float64(np.float32(1 / np.sqrt(EPS))))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("frozen", [False, True])
 def test_gradient_is_the_slope(rng, relu, frozen):
@@ -171,14 +177,15 @@ def test_gradient_is_the_slope(rng, relu, frozen):
         dx, dgamma, dbeta = batch_norm_backward(dy, x, gamma, m, rstd, beta, relu=relu)
     for i in [(0, 0, 0, 0), (1, 1, 2, 3), (2, 0, 1, 4)]:
         slope = central_difference(lambda a: loss(a, gamma, beta), x, i)
-        assert np.asarray(dx)[i] == pytest.approx(slope, rel=1e-3, abs=1e-4)
+        assert array(dx)[i] == pytest.approx(slope, rel=1e-3, abs=1e-4)
     for c in range(5):
         slope = central_difference(lambda a: loss(x, a, beta), gamma, (c,))
-        assert np.asarray(dgamma)[c] == pytest.approx(slope, rel=1e-3, abs=1e-4)
+        assert array(dgamma)[c] == pytest.approx(slope, rel=1e-3, abs=1e-4)
         slope = central_difference(lambda a: loss(x, gamma, a), beta, (c,))
-        assert np.asarray(dbeta)[c] == pytest.approx(slope, rel=1e-3, abs=1e-4)
+        assert array(dbeta)[c] == pytest.approx(slope, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.devices
 def test_relu_mask_is_the_forward_one(rng):
     """A gradient passes exactly where the forward value is above 0, also where rounding decides."""
     x = normal(rng, (50, 37)) * np.float32(1e-7) + np.float32(1)
@@ -186,19 +193,20 @@ def test_relu_mask_is_the_forward_one(rng):
     beta[:] = 0
     y, m, rstd = batch_norm_forward(x, gamma, beta, rm, rv, relu=True)
     _, _, dbeta = batch_norm_backward(np.ones_like(x), x, gamma, m, rstd, beta, relu=True)
-    assert_exact(dbeta, (np.asarray(y) > 0).sum(axis=0).astype(np.float64))
+    assert_exact(dbeta, (array(y) > 0).sum(axis=0).astype(np.float64))
     zero = np.zeros(37, np.float32)
     y, m, rstd = batch_norm_forward(x, zero, zero, rm, rv, relu=True)
     dx, _, dbeta = batch_norm_backward(np.ones_like(x), x, zero, m, rstd, zero, relu=True)
-    assert not np.asarray(dbeta).any() and not np.asarray(dx).any()  # 0 at 0
+    assert not array(dbeta).any() and not array(dx).any()  # 0 at 0
 
 
+@pytest.mark.devices
 def test_nan_stays_visible(rng):
     x = normal(rng, (4, 13))
     x[2, 5] = np.nan
     one = np.ones(13, np.float32)
     y = batch_norm_inference_forward(x, one, one, one, one, relu=True)
-    assert np.array_equal(np.isnan(np.asarray(y)), np.isnan(x))
+    assert np.array_equal(np.isnan(array(y)), np.isnan(x))
 
 
 @pytest.mark.usefixtures("threads")
@@ -233,6 +241,7 @@ def test_in_place(rng):
     assert np.array_equal(t.numpy(), want)
 
 
+@pytest.mark.devices
 def test_empty_batch():
     x = np.zeros((0, 3, 3, 5), np.float32)
     one = np.ones(5, np.float32)
