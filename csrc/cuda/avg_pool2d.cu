@@ -14,10 +14,10 @@ namespace {
 using kernels::Pool2d;
 using std::int64_t;
 
-constexpr int kPart = 32;                       // taps added at a time
-constexpr int64_t kShareArea = 16;              // taps that pay for a block
+constexpr int kPart = 32;                        // taps added at a time
+constexpr int64_t kShareArea = 16;               // taps that pay for a block
 constexpr int64_t kMostTaps = int64_t{1} << 30;  // of a window, as int
-constexpr int64_t kFill = int64_t{132} * 512;   // vectors that fill the GPU, a thread each
+constexpr int64_t kFill = int64_t{132} * 512;    // vectors that fill the GPU, a thread each
 
 template <int V>
 __device__ __forceinline__ void add(Vec<V>& sum, const Vec<V>& x) {
@@ -146,11 +146,12 @@ void backward_as(const Pool2d& g, const float* dy, float* dx) {
   const Pool pool(g);
   const Pixels in(g.H, g.W, g.C, V);
   const float divisor = static_cast<float>(g.kh * g.kw);
-  for_images("avg_pool2d_backward", g.N, g.H * g.W * (g.C / V), [&](int64_t first, std::uint32_t n) {
-    launch("avg_pool2d_backward_kernel", avg_pool2d_backward_kernel<V>,
-           blocks_for(n, kPoolThreads, n), kPoolThreads, 0, n, pool, in, divisor,
-           dy + first * g.P * g.Q * g.C, dx + first * g.H * g.W * g.C);
-  });
+  for_images("avg_pool2d_backward", g.N, g.H * g.W * (g.C / V),
+             [&](int64_t first, std::uint32_t n) {
+               launch("avg_pool2d_backward_kernel", avg_pool2d_backward_kernel<V>,
+                      blocks_for(n, kPoolThreads, n), kPoolThreads, 0, n, pool, in, divisor,
+                      dy + first * g.P * g.Q * g.C, dx + first * g.H * g.W * g.C);
+             });
 }
 
 void backward(const Pool2d& g, const float* dy, float* dx) {

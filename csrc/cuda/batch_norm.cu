@@ -218,9 +218,9 @@ void forward(int64_t rows, int64_t C, const float* x, const float* gamma, const 
              std::byte* workspace, double eps, double momentum, bool relu) {
   const NormParameters p{gamma, beta, mean, rstd, nullptr, 0};
   const bool wide = aligned_to_vectors(x, y);
-  (wide ? statistics<4> : statistics<1>)(
-      rows, C, x, reinterpret_cast<double*>(workspace),
-      {rows, eps, momentum, x, running_mean, running_var, mean, rstd});
+  (wide ? statistics<4>
+        : statistics<1>)(rows, C, x, reinterpret_cast<double*>(workspace),
+                         {rows, eps, momentum, x, running_mean, running_var, mean, rstd});
   (wide ? apply<4> : apply<1>)(rows, C, x, y, p, relu);
 }
 
@@ -254,7 +254,7 @@ void backward(int64_t rows, int64_t C, const float* dy, const float* x, const fl
   const NormParameters p{gamma, beta, mean, rstd, nullptr, 0};
   const FinishGradient finish{rows, gamma, rstd, nullptr, 0, dgamma, dbeta, B, B + C};
   const bool wide = aligned_to_vectors(dy, x, dx);
-  (wide ? relu ? backward_as<4, true> : backward_as<4, false>
+  (wide   ? relu ? backward_as<4, true> : backward_as<4, false>
    : relu ? backward_as<1, true>
           : backward_as<1, false>)(rows, C, dy, x, dx, p, partials, finish);
 }
@@ -267,7 +267,7 @@ void inference_backward(int64_t rows, int64_t C, const float* dy, const float* x
   const NormParameters p{gamma, beta, mean, nullptr, var, e};
   const FinishGradient finish{rows, gamma, nullptr, var, e, dgamma, dbeta, nullptr, nullptr};
   const bool wide = aligned_to_vectors(dy, x, dx);
-  (wide ? relu ? sums_as<4, true, true> : sums_as<4, false, true>
+  (wide   ? relu ? sums_as<4, true, true> : sums_as<4, false, true>
    : relu ? sums_as<1, true, true>
           : sums_as<1, false, true>)(rows, C, dy, x, dx, p, reinterpret_cast<double*>(workspace),
                                      finish);
@@ -285,7 +285,7 @@ void inference_backward_input(int64_t rows, int64_t C, const float* dy, const fl
                               const float* beta, float* dx, std::byte*, double eps, bool relu) {
   const NormParameters p{gamma, beta, mean, nullptr, var, static_cast<float>(eps)};
   const bool wide = relu ? aligned_to_vectors(dy, x, dx) : aligned_to_vectors(dy, dx);
-  (wide ? relu ? input_as<4, true> : input_as<4, false>
+  (wide   ? relu ? input_as<4, true> : input_as<4, false>
    : relu ? input_as<1, true>
           : input_as<1, false>)(rows, C, dy, x, dx, p);
 }

@@ -183,16 +183,14 @@ void forward_as(const Pool2d& g, const float* x, float* y, std::uint8_t* index) 
   using Source = PlainSource<V>;
   const Pool pool(g);
   const Pixels out(g.P, g.Q, g.C, V);
-  const auto kernel = two_by_two(g)                ? max_pool2d_forward_2x2_kernel<V, Source>
-                      : g.kh == 3 && g.kw == 3     ? max_pool2d_forward_kernel<V, 3, Source>
-                                                   : max_pool2d_forward_kernel<V, 0, Source>;
-  for_images("max_pool2d_forward", g.N, g.P * g.Q * (g.C / V),
-             [&](int64_t first, std::uint32_t n) {
-               const int64_t to = first * g.P * g.Q * g.C;
-               launch("max_pool2d_forward_kernel", kernel, blocks_for(n, kPoolThreads, n),
-                      kPoolThreads, 0, n, pool, out, Source{x + first * g.H * g.W * g.C}, y + to,
-                      index + to);
-             });
+  const auto kernel = two_by_two(g)            ? max_pool2d_forward_2x2_kernel<V, Source>
+                      : g.kh == 3 && g.kw == 3 ? max_pool2d_forward_kernel<V, 3, Source>
+                                               : max_pool2d_forward_kernel<V, 0, Source>;
+  for_images("max_pool2d_forward", g.N, g.P * g.Q * (g.C / V), [&](int64_t first, std::uint32_t n) {
+    const int64_t to = first * g.P * g.Q * g.C;
+    launch("max_pool2d_forward_kernel", kernel, blocks_for(n, kPoolThreads, n), kPoolThreads, 0, n,
+           pool, out, Source{x + first * g.H * g.W * g.C}, y + to, index + to);
+  });
 }
 
 void forward(const Pool2d& g, const float* x, float* y, std::uint8_t* index) {

@@ -47,7 +47,8 @@ void check_gradients(const char* op, const Tensor& dx, const Tensor& dgamma, con
 
 std::byte* scratch(const char* op, const Tensor& workspace, const Tensor& x) {
   check_dtype(op, "workspace", workspace, DType::u8);
-  return check_workspace(op, workspace, static_cast<std::size_t>(batch_norm_workspace(x.shape(), x.device())));
+  return check_workspace(op, workspace,
+                         static_cast<std::size_t>(batch_norm_workspace(x.shape(), x.device())));
 }
 
 }  // namespace

@@ -52,6 +52,12 @@ SHAPES = [
 ]
 
 
+def unaligned(a, device):
+    """A copy of `a` on the device, 4 bytes off any boundary."""
+    whole = Tensor.from_numpy(np.concatenate([np.zeros(1, np.float32), a.ravel()])).to(device)
+    return whole.view(a.shape, 4)
+
+
 def channels(rng, c):
     return [normal(rng, (c,)) for _ in range(3)] + [np.abs(normal(rng, (c,))) + np.float32(0.1)]
 
@@ -225,18 +231,69 @@ def test_bits_do_not_depend_on_threads(rng, shape):
     assert all(r == runs[0] for r in runs)
 
 
-def test_in_place(rng):
+@pytest.mark.devices
+@pytest.mark.parametrize("shape", [(100, 14, 14, 37), (300, 512)])
+def test_same_bits_twice(rng, shape):
+    x, dy = normal(rng, shape), normal(rng, shape)
+    gamma, beta, rm, rv = channels(rng, shape[-1])
+    runs = []
+    for _ in range(2):
+        running = rm.copy(), rv.copy()
+        out = batch_norm_forward(x, gamma, beta, *running, relu=True)
+        out += batch_norm_backward(dy, x, gamma, *out[1:], beta, relu=True)
+        out += batch_norm_inference_backward(dy, x, gamma, rm, rv, beta, relu=True)
+        runs.append([*(array(t).tobytes() for t in out), *(r.tobytes() for r in running)])
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("shape", [(2, 3, 5, 16), (3, 5, 7, 13), (70000, 64)])
+def test_unaligned(rng, device, shape, relu):
+    """Tensors at any multiple of 4 bytes; the last shape also has many rows for a thread to sum."""
+    x, dy = normal(rng, shape) + np.float32(30), normal(rng, shape)
+    gamma, beta, rm, rv = channels(rng, shape[-1])
+    odd = [unaligned(a, device) for a in (x, dy, gamma, beta, rm, rv)]
+    n = x.size // shape[-1]
+    mean, var = ref.statistics(x)
+    running = [Tensor.from_numpy(a).to(device) for a in (rm, rv)]
+    y, m, rstd = batch_norm_forward(odd[0], *odd[2:4], *running, relu=relu)
+    assert_close(m, mean)
+    assert_close(rstd, 1 / np.sqrt(var + EPS), n)
+    assert_close(y, ref.normalise(x, gamma, beta, mean, var, EPS, relu), n, scale=30.0)
+    aligned = batch_norm_forward(x, *odd[2:4], *running, relu=relu)
+    assert_close(aligned[0], array(y), n, scale=30.0)
+    want = ref.frozen_gradient(dy, x, gamma, beta, array(m), 1 / array(rstd) ** 2, EPS, False)
+    _, dgamma, dbeta = batch_norm_backward(odd[1], odd[0], odd[2], m, rstd)
+    assert_close(dgamma, want[1], n, scale=float(n))
+    assert_close(dbeta, want[2], n, scale=float(n))
+    grads = batch_norm_inference_backward(odd[1], odd[0], odd[2], *odd[4:], odd[3], relu=relu)
+    want = batch_norm_inference_backward(dy, x, gamma, rm, rv, beta, relu=relu)
+    for got, w, s in zip(grads, want, (1.0, 30.0 * n, float(n)), strict=True):
+        assert_close(got, array(w), n, scale=s)
+    dx = batch_norm_inference_backward_input(
+        odd[1], odd[2], odd[5], odd[0], odd[4], odd[3], relu=relu
+    )
+    assert np.array_equal(array(dx), array(grads[0]))
+
+
+@pytest.mark.devices
+def test_in_place(rng, device):
     x, dy = normal(rng, (6, 5, 4, 37)), normal(rng, (6, 5, 4, 37))
     gamma, beta, rm, rv = channels(rng, 37)
     want = batch_norm_inference_forward(x, gamma, beta, rm, rv).numpy()
-    t, small = Tensor.from_numpy(x), [Tensor.from_numpy(a) for a in (gamma, beta, rm, rv)]
-    scratch = Tensor.empty((_core.batch_norm_workspace(x.shape),), "uint8")
+    t = Tensor.from_numpy(x).to(device)
+    small = [Tensor.from_numpy(a).to(device) for a in (gamma, beta, rm, rv)]
+    scratch = Tensor.empty((_core.batch_norm_workspace(x.shape, device),), "uint8", device=device)
     _core.batch_norm_inference_forward(t, *small, t, scratch, EPS, False)
     assert np.array_equal(t.numpy(), want)
     _, m, rstd = batch_norm_forward(x, gamma, beta, rm, rv)
     want = batch_norm_backward(dy, x, gamma, m, rstd)[0].numpy()
-    t, out = Tensor.from_numpy(dy), [Tensor.empty((37,)) for _ in range(2)]
-    args = (t, Tensor.from_numpy(x), small[0], m, rstd, None, t, *out, scratch, False)
+    t, out = (
+        Tensor.from_numpy(dy).to(device),
+        [Tensor.empty((37,), device=device) for _ in range(2)],
+    )
+    args = (t, Tensor.from_numpy(x).to(device), small[0], m, rstd, None, t, *out, scratch, False)
     _core.batch_norm_backward(*args)
     assert np.array_equal(t.numpy(), want)
 

@@ -47,6 +47,12 @@ GEOMETRIES = [  # kernel, stride, padding, ceil
 SHAPES = [(2, 6, 8, 1), (1, 5, 7, 3), (2, 7, 6, 13), (1, 8, 5, 16), (2, 5, 5, 37), (1, 7, 7, 64)]
 
 
+def unaligned(a, device):
+    """A copy of `a` on the device, 4 bytes off any boundary."""
+    whole = Tensor.from_numpy(np.concatenate([np.zeros(1, np.float32), a.ravel()])).to(device)
+    return whole.view(a.shape, 4)
+
+
 def winners(index, w, kernel, stride, padding):
     """Place in the window -> pixel of the image, row * W + column."""
     index = array(index).astype(np.int64)
@@ -112,7 +118,7 @@ def test_avg_exact(rng, shape, kernel, stride):
 
 
 @pytest.mark.devices
-@pytest.mark.parametrize("shape", [*SHAPES, (2, 56, 57, 37), (1, 1, 1, 5)])
+@pytest.mark.parametrize("shape", [*SHAPES, (2, 56, 57, 37), (1, 1, 1, 5), (2, 5, 5, 300)])
 def test_avg_close(rng, shape):
     x = normal(rng, shape)
     pixels = shape[1] * shape[2]
@@ -157,6 +163,52 @@ def test_first_nan_wins(rng, args, c):
     want, winner = ref.max_pool(x, *args)
     assert np.array_equal(array(y), want, equal_nan=True)
     assert np.array_equal(winners(index, 6, *args[:3]), winner)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("args", [((2, 2), (2, 2), (0, 0), True), ((3, 3), (2, 2), (1, 1), False)])
+def test_max_unaligned(rng, device, args):
+    shape = (2, 5, 7, 8)
+    x = unaligned(integers(rng, shape), device)
+    want, winner = ref.max_pool(x.numpy(), *args)
+    y, index = max_pool2d_forward(x, *args)
+    assert_exact(y, want)
+    assert np.array_equal(winners(index, shape[2], *args[:3]), winner)
+    dy = unaligned(integers(rng, want.shape), device)
+    dx = max_pool2d_backward(dy, index, shape, *args)
+    assert_exact(dx, ref.max_pool_gradient(dy.numpy(), winner, shape))
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("kernel", [(2, 2), (5, 4)])
+def test_avg_unaligned(rng, device, kernel):
+    x = unaligned(integers(rng, (2, 5, 8, 8)), device)
+    want = ref.avg_pool(x.numpy(), kernel, kernel)
+    assert_close(avg_pool2d_forward(x, kernel), want, 20)
+    dy = unaligned(integers(rng, want.shape), device)
+    want = ref.avg_pool_gradient(dy.numpy(), x.shape, kernel, kernel)
+    assert_close(avg_pool2d_backward(dy, x.shape, kernel), want)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("c", [1, 4])
+def test_avg_of_large_windows_in_a_large_image(rng, c):
+    x = normal(rng, (1, 280, 280, c))
+    windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (6, 6), (1, 2))
+    assert_close(avg_pool2d_forward(x, 6, 1), windows.mean((-2, -1)), 36, scale=1.0)
+
+
+@pytest.mark.devices
+def test_same_bits_twice(rng):
+    x = normal(rng, (3, 31, 30, 36))
+    runs = []
+    for _ in range(2):
+        y, index = max_pool2d_forward(x, 3, 2, 1)
+        out = [y, index, max_pool2d_backward(y, index, x.shape, 3, 2, 1)]
+        y = avg_pool2d_forward(x, 3, 2)
+        out += [y, avg_pool2d_backward(y, x.shape, 3, 2), global_avg_pool_forward(x)]
+        runs.append([array(t).tobytes() for t in out])
+    assert runs[0] == runs[1]
 
 
 @pytest.mark.devices

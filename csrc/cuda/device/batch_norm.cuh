@@ -67,8 +67,7 @@ struct NormApply {
   __device__ void store(const Affine<V>& f, const Raw& raw, std::int64_t i, int live) const {
     Vec<V> out;
 #pragma unroll
-    for (int e = 0; e < V; ++e)
-      out.v[e] = epilogue.value(f.value(raw.x.v[e], e), raw.more, e);
+    for (int e = 0; e < V; ++e) out.v[e] = epilogue.value(f.value(raw.x.v[e], e), raw.more, e);
     cuda::store<V>(y + i, out, live);
   }
 };

@@ -27,7 +27,8 @@ struct Columns {
 };
 
 // `batch`: rows that a thread should find at least.
-inline Columns columns_of(std::int64_t rows, std::int64_t C, int V, int batch, std::int64_t blocks) {
+inline Columns columns_of(std::int64_t rows, std::int64_t C, int V, int batch,
+                          std::int64_t blocks) {
   Columns v{};
   v.C = C;
   v.copies = V == 1 || C % 4 == 0 ? 1 : C % 2 == 0 ? 2 : 4;
@@ -72,8 +73,13 @@ __device__ __forceinline__ Vec<V> channels(const Columns& v, std::int64_t column
   } else if (v.copies == 1 && reinterpret_cast<std::uintptr_t>(p) % 16 == 0) {
     x = load<V>(p + column);
   } else {
+    std::int64_t c = column;
+    while (c >= v.C) c -= v.C;  // at most 3 times
 #pragma unroll
-    for (int e = 0; e < V; ++e) x.v[e] = p[(column + e) % v.C];
+    for (int e = 0; e < V; ++e) {
+      x.v[e] = p[c];
+      if (++c == v.C) c = 0;
+    }
   }
   return x;
 }
@@ -182,7 +188,8 @@ __global__ void __launch_bounds__(kColumnThreads)
 #pragma unroll 4
     for (int k = part; k < slabs * v.copies; k += kFinishParts) {
       const int slab = k / v.copies;
-      const double* p = partials + std::int64_t{slab} * Sums * v.width + (k - slab * v.copies) * v.C;
+      const double* p =
+          partials + std::int64_t{slab} * Sums * v.width + (k - slab * v.copies) * v.C;
 #pragma unroll
       for (int s = 0; s < Sums; ++s) total[s] += p[s * v.width + c];
     }

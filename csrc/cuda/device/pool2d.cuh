@@ -11,21 +11,28 @@ namespace sentei::cuda {
 struct Divisor {
   std::uint32_t d, magic, shift;
 
-  explicit Divisor(std::int64_t by) : d(static_cast<std::uint32_t>(by)), magic(0), shift(0) {
+  explicit constexpr Divisor(std::int64_t by)
+      : d(static_cast<std::uint32_t>(by)), magic(0), shift(0) {
     while ((std::uint64_t{1} << shift) < d) ++shift;
     magic = static_cast<std::uint32_t>(
         (std::uint64_t{1} << 32) * ((std::uint64_t{1} << shift) - d) / d + 1);
   }
-  __device__ __forceinline__ std::uint32_t quotient(std::uint32_t n) const {
+  __host__ __device__ constexpr std::uint32_t quotient(std::uint32_t n) const {
     return (static_cast<std::uint32_t>((std::uint64_t{n} * magic) >> 32) + n) >> shift;
   }
   // n becomes the remainder.
-  __device__ __forceinline__ std::uint32_t split(std::uint32_t& n) const {
+  __host__ __device__ constexpr std::uint32_t split(std::uint32_t& n) const {
     const std::uint32_t q = quotient(n);
     n -= q * d;
     return q;
   }
 };
+
+constexpr bool divides(std::uint32_t n, std::uint32_t d) {
+  return Divisor(d).quotient(n) == n / d && Divisor(d).quotient(n - 1) == (n - 1) / d;
+}
+static_assert(divides(0x7fffffff, 1) && divides(0x7fffffff, 7) && divides(0x7ffffff0, 16) &&
+              divides(0x7ffffffe, 0x7ffffffe) && divides(641 * 3, 641) && divides(1 << 30, 37));
 
 // Vector i of (N, h, w, C): image n, pixel (h, w), channel c.
 struct Pixel {
