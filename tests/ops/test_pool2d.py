@@ -43,6 +43,7 @@ GEOMETRIES = [  # kernel, stride, padding, ceil
     ((1, 1), (2, 3), (0, 0), True),
     ((5, 5), (5, 5), (2, 2), True),
     ((2, 2), (1, 1), (0, 0), False),
+    ((2, 1), (2, 3), (0, 0), False),  # gaps between windows
 ]
 SHAPES = [(2, 6, 8, 1), (1, 5, 7, 3), (2, 7, 6, 13), (1, 8, 5, 16), (2, 5, 5, 37), (1, 7, 7, 64)]
 
@@ -216,6 +217,11 @@ def test_padding_never_wins():
     x = np.full((1, 3, 3, 5), -7, np.float32)
     y, _ = max_pool2d_forward(x, 3, 2, 1)
     assert_exact(y, np.full((1, 2, 2, 5), -7.0))
+    lowest = np.full_like(x, -np.inf)
+    y, index = max_pool2d_forward(lowest, 3, 2, 1)
+    want, winner = ref.max_pool(lowest, (3, 3), (2, 2), (1, 1), False)
+    assert np.array_equal(array(y), want)
+    assert np.array_equal(winners(index, 3, (3, 3), (2, 2), (1, 1)), winner)
 
 
 @pytest.mark.parametrize("size", range(1, 12))
