@@ -104,10 +104,14 @@ set(sentei_binding_sources
 set(sentei_cuda_sources
   csrc/cuda/activations.cu
   csrc/cuda/add.cu
+  csrc/cuda/avg_pool2d.cu
+  csrc/cuda/batch_norm.cu
   csrc/cuda/channel_scale.cu
+  csrc/cuda/column_sum.cu
   csrc/cuda/concat.cu
   csrc/cuda/dropout.cu
   csrc/cuda/fill.cu
+  csrc/cuda/max_pool2d.cu
   csrc/cuda/maxout.cu
   csrc/cuda/prelu.cu
   csrc/cuda/softmax.cu
