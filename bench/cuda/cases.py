@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,30 +146,33 @@ def arms(machine: Machine, case: Case) -> tuple[dict[str, Arm], Bound]:
     for name, told in case.rivals.items() if machine.peer else ():
         notes = {k: v for k, v in told.items() if k != "peer"}
         calls = [rival(machine, case, told) for _ in range(count)]
-        found[name] = Arm(calls, torch=True, capture=told.get("capture", True), notes=notes)
+        found[name] = Arm(calls, torch=True, notes=notes, around=lambda t=told: switches(t))
     return found, first
 
 
+@contextmanager
+def switches(told: Mapping[str, Any]) -> Iterator[None]:
+    """PyTorch's switches for a rival."""
+    with flags(told.get("precision") == "tf32", bool(told.get("benchmark"))), torch.no_grad():
+        yield
+
+
 def rival(machine: Machine, case: Case, told: Mapping[str, Any]) -> Call:
-    """The peer on a set of buffers of its own, with its switches."""
+    """The peer on a set of buffers of its own."""
     dtype = torch.bfloat16 if told.get("storage") == "bfloat16" else None
     nchw = told.get("layout") == "NCHW"
     given = [to_torch(machine, a, nchw, dtype) for a in arrays_of(case)]
-    call = told.get("peer", case.peer)(given)
-    tf32, benchmark = told.get("precision") == "tf32", bool(told.get("benchmark"))
-
-    def run() -> object:
-        with flags(tf32, benchmark), torch.no_grad():
-            return call()
-
-    return run
+    with switches(told):
+        return told.get("peer", case.peer)(given)
 
 
 def error(machine: Machine, case: Case, ours: Bound) -> float:
     """|ours - reference| / |reference| over all elements, after one call of each from the same start."""
     ours()
     got = torch.from_numpy(ours.result.numpy()).to(machine.torch_device)
-    want = rival(machine, case, {})()
+    reference = rival(machine, case, {})
+    with switches({}):
+        want = reference()
     want = want.permute(0, 2, 3, 1) if want.ndim == 4 else want
     want = want.reshape(got.shape).to(got.dtype)
     return float((got - want).norm() / want.norm())

@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,12 +29,14 @@ except ImportError:  # the peer is optional
 
 @dataclass
 class Arm:
-    """calls: one per set of buffers. notes: what a record must say of it (layout, precision, storage)."""
+    """calls: one per set of buffers. notes: what a record must say of it (layout, precision, storage).
+    around: what holds while it is prepared and runs, outside the time that is taken."""
 
     calls: Sequence[Call]
     torch: bool = False
     capture: bool = True
     notes: dict[str, Any] = field(default_factory=dict)
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 class Machine:
@@ -169,23 +171,31 @@ def interleaved(
     ready: dict[str, tuple[Call, int]] = {}
     notes: dict[str, str] = {}
     for name, arm in arms.items():
-        for f in arm.calls:  # lazily made parts of other libraries; not in a capture
-            f()
-        once = min(machine.time(arm.calls[0], arm.torch) for _ in range(1 if machine.dry else 3))
-        turns = 1 if machine.dry else math.ceil(at_least_ms / max(once, 1e-3) / len(arm.calls))
-        calls = list(arm.calls) * max(1, min(turns, 64))
-        replay: Call = lambda calls=calls: [f() for f in calls]  # noqa: E731
-        if arm.capture:
-            try:
-                replay = machine.captured(calls, arm.torch)
-            except Exception as e:
-                notes[name] = f"not captured: {str(e).splitlines()[0][:100]}"
-                machine.wait()
-        ready[name] = replay, len(calls)
+        with arm.around():
+            ready[name] = _ready(machine, arm, at_least_ms, notes, name)
     times: dict[str, list[float]] = {name: [] for name in arms}
     for turn in range(-1 if machine.dry else -2, samples):
         for name, (replay, count) in ready.items():
-            ms = machine.time(replay, arms[name].torch)
+            with arms[name].around():
+                ms = machine.time(replay, arms[name].torch)
             if turn >= 0:
                 times[name].append(ms * 1e3 / count)
     return {name: summary(t) for name, t in times.items()}, notes
+
+
+def _ready(
+    machine: Machine, arm: Arm, at_least_ms: float, notes: dict[str, str], name: str
+) -> tuple[Call, int]:
+    """One replay of enough calls, and how many they are."""
+    for f in arm.calls:  # lazily made parts of other libraries; not in a capture
+        f()
+    once = min(machine.time(arm.calls[0], arm.torch) for _ in range(1 if machine.dry else 3))
+    turns = 1 if machine.dry else math.ceil(at_least_ms / max(once, 1e-3) / len(arm.calls))
+    calls = list(arm.calls) * max(1, min(turns, 64))
+    if arm.capture:
+        try:
+            return machine.captured(calls, arm.torch), len(calls)
+        except Exception as e:
+            notes[name] = f"not captured: {str(e).splitlines()[0][:100]}"
+            machine.wait()
+    return lambda: [f() for f in calls], len(calls)
