@@ -5,7 +5,20 @@
 
 namespace sentei::cuda {
 
-#define SENTEI_CUDA_TABLES(X) X(add_kernels)
+#define SENTEI_CUDA_TABLES(X) \
+  X(activation_kernels)       \
+  X(add_kernels)              \
+  X(avg_pool2d_kernels)       \
+  X(batch_norm_kernels)       \
+  X(channel_scale_kernels)    \
+  X(column_sum_kernels)       \
+  X(concat_kernels)           \
+  X(dropout_kernels)          \
+  X(fill_kernels)             \
+  X(max_pool2d_kernels)       \
+  X(maxout_kernels)           \
+  X(prelu_kernels)            \
+  X(softmax_kernels)
 
 #define SENTEI_DECLARE(table) extern const void* const table##_entry;
 SENTEI_CUDA_TABLES(SENTEI_DECLARE)
