@@ -9,8 +9,10 @@ set(sentei_cpu_sources
   csrc/cpu/conv2d.cpp
   csrc/cpu/conv2d_plan.cpp
   csrc/cpu/fill.cpp
+  csrc/cpu/gather_batch.cpp
   csrc/cpu/isa.cpp
   csrc/cpu/linear.cpp
+  csrc/cpu/record.cpp
   csrc/cpu/tables.cpp
 )
 set(sentei_kernel_sources
@@ -53,6 +55,7 @@ set(sentei_ops_sources
   csrc/ops/discriminant_penalty.cpp
   csrc/ops/dropout.cpp
   csrc/ops/fill.cpp
+  csrc/ops/gather_batch.cpp
   csrc/ops/linear.cpp
   csrc/ops/losses.cpp
   csrc/ops/max_pool2d.cpp
@@ -60,6 +63,7 @@ set(sentei_ops_sources
   csrc/ops/optimizers.cpp
   csrc/ops/pool2d.cpp
   csrc/ops/prelu.cpp
+  csrc/ops/record.cpp
   csrc/ops/scores.cpp
   csrc/ops/semi_sync.cpp
   csrc/ops/softmax.cpp
@@ -80,6 +84,7 @@ set(sentei_binding_sources
   csrc/bindings/dropout.cpp
   csrc/bindings/errors.cpp
   csrc/bindings/fill.cpp
+  csrc/bindings/gather_batch.cpp
   csrc/bindings/linear.cpp
   csrc/bindings/losses.cpp
   csrc/bindings/maxout.cpp
@@ -87,6 +92,7 @@ set(sentei_binding_sources
   csrc/bindings/optimizers.cpp
   csrc/bindings/pool2d.cpp
   csrc/bindings/prelu.cpp
+  csrc/bindings/record.cpp
   csrc/bindings/runtime.cpp
   csrc/bindings/scores.cpp
   csrc/bindings/semi_sync.cpp
@@ -98,5 +104,9 @@ set(sentei_binding_sources
 # Kernels for CUDA, compiled by nvcc, and as plain C++ for the emulator (tests/cusim).
 set(sentei_cuda_sources
   csrc/cuda/add.cu
+  csrc/cuda/gather_batch.cu
+  csrc/cuda/record.cu
   csrc/cuda/tables.cpp
 )
+# Product and sum rounded each, as NumPy and the CUDA kernel do.
+set_source_files_properties(csrc/cpu/gather_batch.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)

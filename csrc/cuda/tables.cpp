@@ -5,7 +5,10 @@
 
 namespace sentei::cuda {
 
-#define SENTEI_CUDA_TABLES(X) X(add_kernels)
+#define SENTEI_CUDA_TABLES(X) \
+  X(add_kernels)              \
+  X(gather_batch_kernels)     \
+  X(record_kernels)
 
 #define SENTEI_DECLARE(table) extern const void* const table##_entry;
 SENTEI_CUDA_TABLES(SENTEI_DECLARE)

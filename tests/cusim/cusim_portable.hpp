@@ -3,10 +3,10 @@
 #pragma once
 #include "cusim.hpp"
 
-#define SENTEI_SHARED(T, name, dims)  \
-  static cusim::Site name##_site_;    \
-  T(&name) dims =                     \
-      *reinterpret_cast<T(*) dims>(cusim::shared_at(name##_site_, sizeof(T dims), alignof(T)))
+#define SENTEI_SHARED(T, name, dims) \
+  static cusim::Site name##_site_;   \
+  T(&name)                           \
+  dims = *reinterpret_cast<T(*) dims>(cusim::shared_at(name##_site_, sizeof(T dims), alignof(T)))
 #define SENTEI_DYNAMIC_SHARED(T, name) T* const name = reinterpret_cast<T*>(cusim::B->arena)
 
 namespace sentei::cuda {
@@ -39,6 +39,10 @@ inline void ldmatrix_x4_trans(std::uint32_t* r, const void* row, int line = __bu
 }
 inline void ldmatrix_x2_trans(std::uint32_t* r, const void* row, int line = __builtin_LINE()) {
   cusim::ldmatrix<2>(r, row, true, line);
+}
+inline float multiply_then_add(float a, float b, float c) {
+  const volatile float product = a * b;
+  return product + c;
 }
 inline std::uint32_t to_tf32(float f) {
   const std::uint32_t u = cusim::f_bits(f);
