@@ -6,84 +6,12 @@
 
 #include "core/parallel.hpp"
 #include "cpu/pool2d_loops.hpp"
-#include "cpu/simd.hpp"
-#if defined(__SSE4_1__)
-#include <immintrin.h>
-#endif
+#include "cpu/pool_index.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
 
 using namespace sentei::kernels;
 namespace {
-
-// Indices between bytes and lanes, by hand: GCC 12 converts such vectors one element at a time.
-#if defined(__AVX512BW__) && defined(__AVX512VL__)
-SENTEI_INLINE vi load_index(const std::uint8_t* p, Full) {
-  return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-}
-SENTEI_INLINE vi load_index(const std::uint8_t* p, Part t) {
-  return (vi)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(tail_mask(t.n), p));
-}
-SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Full) {
-  _mm512_mask_cvtepi32_storeu_epi8(p, 0xFFFF, (__m512i)v);
-}
-SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Part t) {
-  _mm512_mask_cvtepi32_storeu_epi8(p, tail_mask(t.n), (__m512i)v);
-}
-#else
-#if defined(__AVX2__)
-SENTEI_INLINE vi load_index(const std::uint8_t* p, Full) {
-  return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
-}
-SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Full) {
-  const __m256i u = (__m256i)v;
-  const __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(u), _mm256_extracti128_si256(u, 1));
-  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packus_epi16(words, words));
-}
-#elif defined(__SSE4_1__)
-SENTEI_INLINE vi load_index(const std::uint8_t* p, Full) {
-  std::int32_t bytes;
-  std::memcpy(&bytes, p, sizeof bytes);
-  return (vi)_mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes));
-}
-SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Full) {
-  const __m128i words = _mm_packus_epi32((__m128i)v, (__m128i)v);
-  const std::int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
-  std::memcpy(p, &bytes, sizeof bytes);
-}
-#else
-SENTEI_INLINE vi load_index(const std::uint8_t* p, Full) {
-  vi v{};
-  for (int i = 0; i < kLanes; ++i) v[i] = p[i];
-  return v;
-}
-SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Full) {
-  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<std::uint8_t>(v[i]);
-}
-#endif
-SENTEI_INLINE vi load_index(const std::uint8_t* p, Part t) {
-  std::uint8_t bytes[kLanes] = {};
-  for (int i = 0; i < t.n; ++i) bytes[i] = p[i];
-  return load_index(bytes, Full{});
-}
-SENTEI_INLINE void store_index(std::uint8_t* p, vi v, Part t) {
-  std::uint8_t bytes[kLanes];
-  store_index(bytes, v, Full{});
-  for (int i = 0; i < t.n; ++i) p[i] = bytes[i];
-}
-#endif
-
-struct Best {
-  vf value;
-  vi index;
-};
-
-SENTEI_INLINE void challenge(Best& best, vf v, int tap) {
-  // Not "v > best": a NaN challenger must win, and a NaN champion must stay.
-  const vi wins = ~(v <= best.value) & (best.value == best.value);
-  best.value = wins ? v : best.value;
-  best.index = wins ? vi{} + tap : best.index;
-}
 
 SENTEI_INLINE void forward_pixel(const Pool2d& g, const float* x, Window h, Window w, float* y,
                                  std::uint8_t* index) {
@@ -123,12 +51,10 @@ void forward(const Pool2d& g, const float* x, float* y, std::uint8_t* index) {
         float* o = out + q * g.C;
         std::uint8_t* k = winner + q * g.C;
         over_channels(g.C, [&](std::int64_t c, auto tag) {
-          Best top{ld(a + c, tag), vi{}}, low{ld(b + c, tag), vi{} + 2};
-          challenge(top, ld(a + g.C + c, tag), 1);
-          challenge(low, ld(b + g.C + c, tag), 3);
-          const vi wins = ~(low.value <= top.value) & (top.value == top.value);
-          st(o + c, wins ? low.value : top.value, tag);
-          store_index(k + c, wins ? low.index : top.index, tag);
+          const Best best = best_of_four(ld(a + c, tag), ld(a + g.C + c, tag), ld(b + c, tag),
+                                         ld(b + g.C + c, tag));
+          st(o + c, best.value, tag);
+          store_index(k + c, best.index, tag);
         });
       }
     for (; q < g.Q; ++q)
