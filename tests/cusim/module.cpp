@@ -1,5 +1,8 @@
 // The contents page of sentei._cusim.
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <utility>
 
 #include "cusim.hpp"
 #include "runtime.hpp"
@@ -14,6 +17,9 @@ PYBIND11_MODULE(_cusim, m) {
         return py::capsule(static_cast<const void*>(&cusim::emulated_backend()), "sentei.backend");
       },
       "What sentei._core.install_backend takes.");
+  m.def(
+      "orders", [] { return std::exchange(cusim::orders(), {}); },
+      "Streams put in order with ours since the last call: (stream, whether it waits for ours).");
   m.def(
       "configure",
       [](const std::string& order, const std::string& copies, std::uint64_t seed, int threads) {

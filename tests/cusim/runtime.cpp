@@ -9,6 +9,12 @@
 #include "cusim.hpp"
 
 namespace cusim {
+
+std::vector<Waiting>& orders() {
+  static std::vector<Waiting> all;
+  return all;
+}
+
 namespace {
 
 using sentei::DeviceError;
@@ -72,7 +78,7 @@ void forget(void* graph) {
   }
   delete static_cast<Recording*>(graph);
 }
-void order(std::intptr_t, bool) {}
+void order(std::intptr_t stream, bool ours_first) { orders().push_back({stream, ours_first}); }
 
 }  // namespace
 

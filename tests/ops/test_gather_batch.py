@@ -14,7 +14,7 @@ from sentei.tensor import Tensor
 
 
 def reference(images, plan, scale, shift):
-    n, h, w, c = images.shape
+    _, h, w, c = images.shape
     x = np.zeros((len(plan), h, w, c), np.float32)
     for b, (i, r, s, mirrored) in enumerate(plan):
         for y in range(h):
