@@ -35,6 +35,12 @@ class Figures(NamedTuple):
     loss: float
     correct: int
 
+    def add_to(self, sums: dict[str, float]) -> None:
+        """Count this step."""
+        gained = {"loss": self.loss, "objective": self.total, "correct": self.correct, "steps": 1}
+        for k, value in gained.items():
+            sums[k] += value
+
 
 @dataclass(frozen=True)
 class StepGraph:

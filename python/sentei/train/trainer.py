@@ -54,8 +54,7 @@ class Trainer:
     Raises:
         GraphError, ShapeError: loss, regularizers or optimizer do not fit the model.
 
-    On cuda the figures in `sums` follow `step` by some steps: they are read now and then, at the end
-    of an epoch and for a checkpoint.
+    On cuda the figures in `sums` follow `step` by some steps, but at the end of an epoch.
     """
 
     def __init__(
@@ -231,29 +230,23 @@ class Trainer:
             if not math.isfinite(found.total):
                 self._go_back(places[: i + 1])
                 self._not_finite(found.total)
-            gained = {
-                "loss": found.loss,
-                "objective": found.total,
-                "correct": found.correct,
-                "steps": 1,
-            }
             for sums in (self.sums, self._window):
                 if sums is not None:
-                    for k, value in gained.items():
-                        sums[k] += value
+                    found.add_to(sums)
 
     def _go_back(self, places: Sequence[tuple[int, int, int]]) -> None:
         """Make all but the last of these steps again and feed the last, which was not finite."""
         assert self._feed is not None
         runner, feed = self._runner, self._feed[1]
-        runner.rewind()
-        for k, place in enumerate(places):
+
+        def fed(place: tuple[int, int, int]) -> dict[str, Any]:
             self.epoch, self.cursor, self.step = place
-            feeds = self._feeds(feed.batch(self.epoch, self.cursor))
-            if k < len(places) - 1:
-                runner.step(feeds)
-            else:
-                runner.feed(feeds)
+            return self._feeds(feed.batch(self.epoch, self.cursor))
+
+        runner.rewind()
+        for place in places[:-1]:
+            runner.step(fed(place))
+        runner.feed(fed(places[-1]))
         runner.read()
 
     def _means(self, sums: Mapping[str, float]) -> dict[str, float]:
