@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -44,6 +45,16 @@ def summary(times: list[float]) -> dict[str, float]:
     }
 
 
+def _git(*arguments: str) -> str:
+    """What git says of this checkout; nothing where there is no git or no history."""
+    command = ["git", "-C", str(ROOT), *arguments]
+    try:
+        out = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return out.stdout.strip() if out.returncode == 0 else ""
+
+
 def machine() -> dict[str, Any]:
     """What ran: CPU, tier, threads, versions, commit."""
     from sentei import _core
@@ -57,26 +68,20 @@ def machine() -> dict[str, Any]:
             if x.startswith("model name")
         ]
         cpu = lines[0] if lines else cpu
-    git = ["git", "-C", str(ROOT)]
-    commit = subprocess.run(
-        [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    dirty = subprocess.run(
-        [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=False
-    )
+    commit = _git("rev-parse", "--short", "HEAD") or os.environ.get("SENTEI_COMMIT", "")
     return {
         "cpu": cpu,
         "isa": _core.isa_info()["active"],
         "threads": _core.threads(),
         "sentei": _core.__version__,
         "python": platform.python_version(),
-        "commit": commit.stdout.strip(),
-        "dirty": bool(dirty.stdout.strip()),
+        "commit": commit,
+        "dirty": bool(_git("status", "--porcelain", "-uno")),
     }
 
 
 def record(folder: str, name: str, data: Mapping[str, Any]) -> Path:
-    """Append one line to bench/results/<folder>/<name>.jsonl."""
+    """Append one line to bench/results/<folder>/<name>.jsonl, or below `folder` if that is absolute."""
     path = RESULTS / folder / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

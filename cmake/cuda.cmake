@@ -32,9 +32,14 @@ endif()
 
 function(sentei_add_cuda_module)
   pybind11_add_module(_cuda MODULE
-    csrc/cuda/module.cpp csrc/cuda/devices.cu csrc/cuda/runtime.cu ${sentei_cuda_sources})
+    csrc/cuda/module.cpp csrc/cuda/devices.cu csrc/cuda/events.cu csrc/cuda/runtime.cu
+    ${sentei_cuda_sources})
   target_include_directories(_cuda PRIVATE csrc)
+  target_include_directories(_cuda SYSTEM PRIVATE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
   target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=size;-lineinfo>")
+  if(SENTEI_CUDA_REPORT)
+    target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:--resource-usage>")
+  endif()
   sentei_export_only_init(_cuda)
   install(TARGETS _cuda LIBRARY DESTINATION sentei)
 endfunction()

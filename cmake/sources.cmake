@@ -20,6 +20,8 @@ set(sentei_kernel_sources
   csrc/cpu/add.cpp
   csrc/cpu/avg_pool2d.cpp
   csrc/cpu/batch_norm.cpp
+  csrc/cpu/batch_norm_add.cpp
+  csrc/cpu/batch_norm_pool.cpp
   csrc/cpu/channel_scale.cpp
   csrc/cpu/column_sum.cpp
   csrc/cpu/concat.cpp
@@ -47,6 +49,8 @@ set(sentei_ops_sources
   csrc/ops/add.cpp
   csrc/ops/avg_pool2d.cpp
   csrc/ops/batch_norm.cpp
+  csrc/ops/batch_norm_add.cpp
+  csrc/ops/batch_norm_pool.cpp
   csrc/ops/bias.cpp
   csrc/ops/channel_scale.cpp
   csrc/ops/concat.cpp
@@ -74,6 +78,7 @@ set(sentei_binding_sources
   csrc/bindings/add.cpp
   csrc/bindings/backend.cpp
   csrc/bindings/batch_norm.cpp
+  csrc/bindings/batch_norm_fused.cpp
   csrc/bindings/bias.cpp
   csrc/bindings/channel_scale.cpp
   csrc/bindings/concat.cpp
@@ -103,9 +108,21 @@ set(sentei_binding_sources
 )
 # Kernels for CUDA, compiled by nvcc, and as plain C++ for the emulator (tests/cusim).
 set(sentei_cuda_sources
+  csrc/cuda/activations.cu
   csrc/cuda/add.cu
+  csrc/cuda/avg_pool2d.cu
+  csrc/cuda/batch_norm.cu
+  csrc/cuda/channel_scale.cu
+  csrc/cuda/column_sum.cu
+  csrc/cuda/concat.cu
+  csrc/cuda/dropout.cu
+  csrc/cuda/fill.cu
   csrc/cuda/gather_batch.cu
+  csrc/cuda/max_pool2d.cu
+  csrc/cuda/maxout.cu
+  csrc/cuda/prelu.cu
   csrc/cuda/record.cu
+  csrc/cuda/softmax.cu
   csrc/cuda/tables.cpp
 )
 # Product and sum rounded each, as NumPy and the CUDA kernel do.

@@ -31,6 +31,14 @@ def array(x: Any) -> np.ndarray:
     return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
 
 
+def shifted(x: np.ndarray, device: str) -> Tensor:
+    """A copy of x that starts 4 bytes past the alignment of its memory: no room for wide vectors."""
+    whole = Tensor.empty((x.nbytes + 64,), "uint8", device=device)
+    t = whole.view(x.shape, 4, str(x.dtype))
+    t.copy_from(x)
+    return t
+
+
 def assert_close(got: Any, want: Any, terms: int = 1, scale: float | None = None) -> None:
     """got equals want to the tolerance of `terms` terms, relative to the largest wanted magnitude."""
     got = array(got)

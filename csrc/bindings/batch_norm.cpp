@@ -11,7 +11,8 @@ void bind_batch_norm(py::module_& m) {
       [](const std::vector<std::int64_t>& x, Device device) {
         return ops::batch_norm_workspace(shape_from(x), device);
       },
-      arg("x"), arg("device") = Device::cpu, "Scratch bytes of the batch norm functions for an input of this shape.");
+      arg("x"), arg("device") = Device::cpu,
+      "Scratch bytes of the batch norm functions for an input of this shape.");
   m.def("batch_norm_forward", &ops::batch_norm_forward, arg("x"), arg("gamma"), arg("beta"),
         arg("running_mean"), arg("running_var"), arg("y"), arg("mean"), arg("rstd"),
         arg("workspace"), arg("eps"), arg("momentum"), arg("relu"),

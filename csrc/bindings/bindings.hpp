@@ -56,6 +56,7 @@ void bind_add(py::module_& m);
 void bind_bias(py::module_& m);
 void bind_conv2d(py::module_& m);
 void bind_batch_norm(py::module_& m);
+void bind_batch_norm_fused(py::module_& m);
 void bind_channel_scale(py::module_& m);
 void bind_concat(py::module_& m);
 void bind_pool2d(py::module_& m);

@@ -15,6 +15,7 @@ PYBIND11_MODULE(_core, m) {
   bind_bias(m);
   bind_conv2d(m);
   bind_batch_norm(m);
+  bind_batch_norm_fused(m);
   bind_channel_scale(m);
   bind_concat(m);
   bind_pool2d(m);

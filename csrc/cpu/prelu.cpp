@@ -10,6 +10,10 @@ namespace sentei::cpu::SENTEI_ISA {
 using namespace sentei::kernels;
 namespace {
 
+constexpr std::int64_t kBlock = 16384;  // elements of a task
+
+std::int64_t partials(std::int64_t n) { return ceil_div(n, kBlock); }
+
 void forward(std::int64_t n, const float* x, const float* a, float* y) {
   const vf slope = splat(*a);
   map_elements(n, x, y, [=](vf v) { return select(v > splat(0.0f), v, slope * v); });
@@ -19,10 +23,10 @@ void backward(std::int64_t n, const float* x, const float* a, const float* dy, f
               double* partial) {
   const vf slope = splat(*a);
   const vf zero = splat(0.0f);
-  const std::int64_t tasks = prelu_tasks(n);
+  const std::int64_t tasks = partials(n);
   parallel_for(tasks, [=](std::int64_t task) {
-    const std::int64_t end = imin(n, (task + 1) * kPreluBlock);
-    std::int64_t i = task * kPreluBlock;
+    const std::int64_t end = imin(n, (task + 1) * kBlock);
+    std::int64_t i = task * kBlock;
     double total = 0;
     while (i < end) {
       const std::int64_t stop = imin(end, i + 64 * kLanes);
@@ -53,6 +57,6 @@ void backward(std::int64_t n, const float* x, const float* a, const float* dy, f
 }  // namespace
 
 extern const PreluKernels prelu_kernels;
-const PreluKernels prelu_kernels = {forward, backward};
+const PreluKernels prelu_kernels = {partials, forward, backward};
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -4,6 +4,8 @@
 #include "kernels/add.hpp"
 #include "kernels/avg_pool2d.hpp"
 #include "kernels/batch_norm.hpp"
+#include "kernels/batch_norm_add.hpp"
+#include "kernels/batch_norm_pool.hpp"
 #include "kernels/channel_scale.hpp"
 #include "kernels/concat.hpp"
 #include "kernels/cross_entropy.hpp"
@@ -27,6 +29,8 @@ SENTEI_PICK_TIER(ActivationKernels, activation_kernels)
 SENTEI_PICK_TIER(AddKernels, add_kernels)
 SENTEI_PICK_TIER(AvgPool2dKernels, avg_pool2d_kernels)
 SENTEI_PICK_TIER(BatchNormKernels, batch_norm_kernels)
+SENTEI_PICK_TIER(BatchNormAddKernels, batch_norm_add_kernels)
+SENTEI_PICK_TIER(BatchNormPoolKernels, batch_norm_pool_kernels)
 SENTEI_PICK_TIER(ChannelScaleKernels, channel_scale_kernels)
 SENTEI_PICK_TIER(ConcatKernels, concat_kernels)
 SENTEI_PICK_TIER(CrossEntropyKernels, cross_entropy_kernels)

@@ -5,12 +5,10 @@
 
 namespace sentei::kernels {
 
-constexpr std::int64_t kPreluBlock = 16384;  // elements per task, one partial sum of da each
-inline std::int64_t prelu_tasks(std::int64_t n) { return (n + kPreluBlock - 1) / kPreluBlock; }
-
 struct PreluKernels {
+  std::int64_t (*partials)(std::int64_t n);  // partial sums of da, one for each task
   void (*forward)(std::int64_t n, const float* x, const float* a, float* y);
-  // partial: prelu_tasks(n) doubles
+  // partial: partials(n) doubles
   void (*backward)(std::int64_t n, const float* x, const float* a, const float* dy, float* dx,
                    float* da, double* partial);
 };

@@ -1,53 +1,15 @@
 #include "ops/batch_norm.hpp"
 
-#include <cmath>
-
 #include "kernels/batch_norm.hpp"
-#include "ops/checks.hpp"
+#include "ops/batch_norm_checks.hpp"
 
 namespace sentei::ops {
 namespace {
 
-void check_x(const char* op, const char* name, const Tensor& x) {
-  check_float(op, name, x);
-  SENTEI_CHECK(ShapeError, x.shape().rank == 2 || x.shape().rank == 4, op, ": ", name,
-               " must have shape (N, H, W, C) or (N, C), got ", x.shape());
-}
-
-void check_channels(const char* op, const char* name, const Tensor& t, const Tensor& x) {
-  check_float(op, name, t);
-  check_shape(op, name, t, Shape{x.shape().back()});
-}
-
-void check_like(const char* op, const char* name, const Tensor& t, const Tensor& x) {
-  check_float(op, name, t);
-  check_shape(op, name, t, x.shape());
-}
-
-void check_given(const char* op, const char* name, const Tensor* t) {
-  SENTEI_CHECK(ValueError, t != nullptr, op, ": ", name, " must be given when relu is on");
-}
-
-void check_eps(const char* op, double eps) {
-  SENTEI_CHECK(ValueError, std::isfinite(eps) && eps > 0, op,
-               ": eps must be a finite number above 0, got ", eps);
-}
-
-// dgamma and dbeta are written between two passes over the inputs and dx; the first two inputs may
-// be dx.
-void check_gradients(const char* op, const Tensor& dx, const Tensor& dgamma, const Tensor& dbeta,
-                     std::initializer_list<Argument> inputs) {
-  check_apart(op, "dgamma", dgamma, inputs);
-  check_apart(op, "dbeta", dbeta, inputs);
-  check_apart(op, "dgamma", dgamma, {{"dx", &dx}, {"dbeta", &dbeta}});
-  check_apart(op, "dbeta", dbeta, "dx", dx);
-  for (const Argument* vector = inputs.begin() + 2; vector != inputs.end(); ++vector)
-    check_apart(op, "dx", dx, {*vector});
-}
-
 std::byte* scratch(const char* op, const Tensor& workspace, const Tensor& x) {
   check_dtype(op, "workspace", workspace, DType::u8);
-  return check_workspace(op, workspace, static_cast<std::size_t>(batch_norm_workspace(x.shape(), x.device())));
+  return check_workspace(op, workspace,
+                         static_cast<std::size_t>(batch_norm_workspace(x.shape(), x.device())));
 }
 
 }  // namespace
@@ -71,7 +33,7 @@ void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta
                                        {"mean", &mean},
                                        {"rstd", &rstd},
                                        {"workspace", &workspace}});
-  check_x(op, "x", x);
+  check_norm_input(op, "x", x);
   check_channels(op, "gamma", gamma, x);
   check_channels(op, "beta", beta, x);
   check_channels(op, "running_mean", running_mean, x);
@@ -79,22 +41,16 @@ void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta
   check_like(op, "y", y, x);
   check_channels(op, "mean", mean, x);
   check_channels(op, "rstd", rstd, x);
-  SENTEI_CHECK(ShapeError, x.size() > 0, op,
-               ": x must have at least one element per channel, got shape ", x.shape());
+  check_not_empty(op, x);
   check_eps(op, eps);
-  SENTEI_CHECK(ValueError, momentum >= 0 && momentum <= 1, op,
-               ": momentum must be between 0 and 1, got ", momentum);
+  check_momentum(op, momentum);
   check_same_or_apart(op, "y", y, "x", x);
-  const Argument outs[] = {{"running_mean", &running_mean},
-                           {"running_var", &running_var},
-                           {"mean", &mean},
-                           {"rstd", &rstd}};
-  for (const Argument& out : outs) {
-    check_apart(op, out.name, *out.tensor,
-                {{"x", &x}, {"y", &y}, {"gamma", &gamma}, {"beta", &beta}});
-    for (const Argument* before = outs; before != &out; ++before)
-      check_apart(op, out.name, *out.tensor, before->name, *before->tensor);
-  }
+  check_statistics(op,
+                   {{"running_mean", &running_mean},
+                    {"running_var", &running_var},
+                    {"mean", &mean},
+                    {"rstd", &rstd}},
+                   {{"x", &x}, {"y", &y}, {"gamma", &gamma}, {"beta", &beta}});
   check_apart(op, "y", y, {{"gamma", &gamma}, {"beta", &beta}});
   std::byte* const work = scratch(op, workspace, x);
   kernels::batch_norm_kernels(device).forward(
@@ -118,7 +74,7 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma,
                                        {"dgamma", &dgamma},
                                        {"dbeta", &dbeta},
                                        {"workspace", &workspace}});
-  check_x(op, "x", x);
+  check_norm_input(op, "x", x);
   check_like(op, "dy", dy, x);
   check_channels(op, "gamma", gamma, x);
   check_channels(op, "mean", mean, x);
@@ -130,8 +86,7 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma,
   check_like(op, "dx", dx, x);
   check_channels(op, "dgamma", dgamma, x);
   check_channels(op, "dbeta", dbeta, x);
-  SENTEI_CHECK(ShapeError, x.size() > 0, op,
-               ": x must have at least one element per channel, got shape ", x.shape());
+  check_not_empty(op, x);
   check_same_or_apart(op, "dx", dx, "dy", dy);
   check_same_or_apart(op, "dx", dx, "x", x);
   check_gradients(op, dx, dgamma, dbeta,
@@ -159,7 +114,7 @@ void batch_norm_inference_forward(const Tensor& x, const Tensor& gamma, const Te
                                        {"var", &var},
                                        {"y", &y},
                                        {"workspace", &workspace}});
-  check_x(op, "x", x);
+  check_norm_input(op, "x", x);
   check_channels(op, "gamma", gamma, x);
   check_channels(op, "beta", beta, x);
   check_channels(op, "mean", mean, x);
@@ -190,7 +145,7 @@ void batch_norm_inference_backward(const Tensor& dy, const Tensor& x, const Tens
                                        {"dgamma", &dgamma},
                                        {"dbeta", &dbeta},
                                        {"workspace", &workspace}});
-  check_x(op, "x", x);
+  check_norm_input(op, "x", x);
   check_like(op, "dy", dy, x);
   check_channels(op, "gamma", gamma, x);
   check_channels(op, "mean", mean, x);
@@ -229,7 +184,7 @@ void batch_norm_inference_backward_input(const Tensor& dy, const Tensor& gamma, 
                                        {"beta", beta},
                                        {"dx", &dx},
                                        {"workspace", &workspace}});
-  check_x(op, "dy", dy);
+  check_norm_input(op, "dy", dy);
   check_channels(op, "gamma", gamma, dy);
   check_channels(op, "var", var, dy);
   if (relu) {

@@ -6,7 +6,8 @@
 namespace sentei::ops {
 namespace {
 
-std::byte* check(const char* op, const Tensor& x, const Tensor& m, const Tensor& workspace) {
+std::byte* check(const char* op, Device device, const Tensor& x, const Tensor& m,
+                 const Tensor& workspace) {
   check_float(op, "x", x);
   SENTEI_CHECK(ShapeError, x.shape().rank >= 1, op, ": x must have channels, got shape ",
                x.shape());
@@ -14,7 +15,7 @@ std::byte* check(const char* op, const Tensor& x, const Tensor& m, const Tensor&
   check_shape(op, "m", m, Shape{x.shape().back()});
   check_dtype(op, "workspace", workspace, DType::u8);
   return check_workspace(op, workspace,
-                         static_cast<std::size_t>(channel_scale_workspace(x.shape(), x.device())));
+                         static_cast<std::size_t>(channel_scale_workspace(x.shape(), device)));
 }
 
 }  // namespace
@@ -28,7 +29,7 @@ void channel_scale_forward(const Tensor& x, const Tensor& m, const Tensor& y,
                            const Tensor& workspace) {
   const char* op = "channel_scale_forward";
   const Device device = device_of(op, {{"x", &x}, {"m", &m}, {"y", &y}, {"workspace", &workspace}});
-  std::byte* const work = check(op, x, m, workspace);
+  std::byte* const work = check(op, device, x, m, workspace);
   check_float(op, "y", y);
   check_shape(op, "y", y, x.shape());
   check_same_or_apart(op, "y", y, "x", x);
@@ -43,7 +44,7 @@ void channel_scale_backward(const Tensor& dy, const Tensor& x, const Tensor& m, 
   const char* op = "channel_scale_backward";
   const Device device = device_of(
       op, {{"dy", &dy}, {"x", &x}, {"m", &m}, {"dx", &dx}, {"dm", &dm}, {"workspace", &workspace}});
-  std::byte* const work = check(op, x, m, workspace);
+  std::byte* const work = check(op, device, x, m, workspace);
   check_float(op, "dy", dy);
   check_shape(op, "dy", dy, x.shape());
   check_float(op, "dx", dx);

@@ -17,7 +17,6 @@ Shape with_channels(Shape s, std::int64_t c) {
 
 void concat_forward(const std::vector<Tensor>& xs, const Tensor& y) {
   const char* op = "concat_forward";
-  const Device device = device_of(op, {{"y", &y}});
   SENTEI_CHECK(ShapeError, !xs.empty(), op, ": xs must hold at least one tensor, got none");
   check_float(op, "y", y);
   std::vector<const float*> data;
@@ -31,14 +30,16 @@ void concat_forward(const std::vector<Tensor>& xs, const Tensor& y) {
                  x.shape());
     check_shape(op, name.c_str(), x, with_channels(xs[0].shape(), x.shape().back()));
     check_apart(op, "y", y, name.c_str(), x);
+    device_of(op, {{"y", &y}, {name.c_str(), &x}});
     data.push_back(x.data<float>());
     widths.push_back(x.shape().back());
     C += x.shape().back();
   }
   check_shape(op, "y", y, with_channels(xs[0].shape(), C));
   if (y.size() == 0) return;
-  kernels::concat_kernels(device).forward(y.shape().rows(), static_cast<std::int64_t>(xs.size()),
-                                          data.data(), widths.data(), y.data<float>());
+  kernels::concat_kernels(y.device())
+      .forward(y.shape().rows(), static_cast<std::int64_t>(xs.size()), data.data(), widths.data(),
+               y.data<float>());
 }
 
 void channel_split_forward(const Tensor& x, const Tensor& head, const Tensor& rest) {

@@ -16,8 +16,8 @@ void prelu_forward(const Tensor& x, const Tensor& a, const Tensor& y) {
                                          y.data<float>());
 }
 
-std::size_t prelu_backward_workspace(std::int64_t n) {
-  return static_cast<std::size_t>(kernels::prelu_tasks(n)) * sizeof(double);
+std::size_t prelu_backward_workspace(std::int64_t n, Device device) {
+  return static_cast<std::size_t>(kernels::prelu_kernels(device).partials(n)) * sizeof(double);
 }
 
 void prelu_backward(const Tensor& x, const Tensor& a, const Tensor& dy, const Tensor& dx,
@@ -32,7 +32,7 @@ void prelu_backward(const Tensor& x, const Tensor& a, const Tensor& dy, const Te
   check_shape(op, "da", da, Shape{1});
   check_apart(op, "dx", dx, "a", a);
   check_apart(op, "da", da, {{"dx", &dx}, {"x", &x}, {"dy", &dy}});
-  check_workspace(op, workspace, prelu_backward_workspace(x.size()));
+  check_workspace(op, workspace, prelu_backward_workspace(x.size(), device));
   kernels::prelu_kernels(device).backward(x.size(), x.data<float>(), a.data<float>(),
                                           dy.data<float>(), dx.data<float>(), da.data<float>(),
                                           workspace.data<double>());

@@ -27,6 +27,9 @@ const cpu::VmathKernels& tier_table(const std::string& isa) {
 void vmath(const std::string& name, const std::string& isa, const Tensor& x, const Tensor& y) {
   const char* op = "vmath";
   check_map(op, "x", x, "y", y);
+  const Device device = device_of(op, {{"x", &x}, {"y", &y}});
+  SENTEI_CHECK(DeviceError, device == Device::cpu, op, ": x must be on cpu, got ",
+               device_name(device));
   const cpu::VmathKernels& k = tier_table(isa);
   const struct {
     const char* name;

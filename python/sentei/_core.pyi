@@ -231,6 +231,64 @@ def trace_accumulate(
     x: Tensor | None, mean_g: Tensor | None, stats: Tensor | None, workspace: Tensor
 ) -> None: ...
 def score_workspace(shape: Sequence[int], rows: int) -> int: ...
+def batch_norm_pool_workspace(x: Sequence[int], device: str = "cpu") -> int: ...
+def batch_norm_pool_forward(
+    x: Tensor | None,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    y: Tensor,
+    index: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    momentum: float,
+    relu: bool,
+) -> None: ...
+def batch_norm_pool_backward(
+    dy: Tensor | None,
+    index: Tensor | None,
+    x: Tensor | None,
+    gamma: Tensor | None,
+    mean: Tensor | None,
+    rstd: Tensor | None,
+    beta: Tensor | None,
+    dx: Tensor,
+    dgamma: Tensor,
+    dbeta: Tensor,
+    workspace: Tensor | None,
+    relu: bool,
+) -> None: ...
+def batch_norm_add_workspace(x: Sequence[int], device: str = "cpu") -> int: ...
+def batch_norm_add_forward(
+    x: Tensor | None,
+    other: Tensor | None,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    y: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    momentum: float,
+) -> None: ...
+def batch_norm_add_backward(
+    dy: Tensor | None,
+    y: Tensor | None,
+    x: Tensor | None,
+    gamma: Tensor | None,
+    mean: Tensor | None,
+    rstd: Tensor | None,
+    dx: Tensor,
+    dother: Tensor,
+    dgamma: Tensor,
+    dbeta: Tensor,
+    workspace: Tensor | None,
+) -> None: ...
 def batch_norm_workspace(x: Sequence[int], device: str = "cpu") -> int: ...
 def batch_norm_forward(
     x: Tensor | None,
@@ -311,7 +369,7 @@ def softplus_forward(x: Tensor | None, y: Tensor) -> None: ...
 def softplus_backward(x: Tensor | None, dy: Tensor | None, dx: Tensor) -> None: ...
 def step_forward(x: Tensor | None, y: Tensor) -> None: ...
 def prelu_forward(x: Tensor | None, a: Tensor | None, y: Tensor) -> None: ...
-def prelu_backward_workspace(n: int) -> int: ...
+def prelu_backward_workspace(n: int, device: str = "cpu") -> int: ...
 def prelu_backward(
     x: Tensor | None,
     a: Tensor | None,

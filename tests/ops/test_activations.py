@@ -7,7 +7,16 @@ import pytest
 
 import reference.activations as reference
 from eager_context import gradients
-from helpers import assert_close, assert_exact, central_difference, integers, normal, vectors
+from helpers import (
+    array,
+    assert_close,
+    assert_exact,
+    central_difference,
+    integers,
+    normal,
+    shifted,
+    vectors,
+)
 from sentei import _core, ops
 from sentei.errors import DTypeError, ShapeError
 from sentei.graph import Spec
@@ -45,7 +54,7 @@ IDS = [k[0] for k in KINDS]
 
 
 def forward(name, x, attrs):
-    return np.asarray(FORWARD[name](x, **attrs))
+    return array(FORWARD[name](x, **attrs))
 
 
 def expected(name, x, attrs):
@@ -54,9 +63,10 @@ def expected(name, x, attrs):
 
 def backward(name, x, dy, attrs):
     saved = x if name == "softplus" else forward(name, x, attrs)
-    return np.asarray(BACKWARD[name](saved, dy, **attrs))
+    return array(BACKWARD[name](saved, dy, **attrs))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
     ("name", "attrs"), [k for k in KINDS if k[0] in ("relu", "leaky_relu", "step")]
@@ -69,6 +79,7 @@ def test_exact(rng, name, attrs, shape):
         assert_exact(backward(name, x, dy, attrs), dy * slope)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("name", "attrs"), KINDS, ids=IDS)
 def test_close(rng, name, attrs, shape):
@@ -76,6 +87,7 @@ def test_close(rng, name, attrs, shape):
     assert_close(forward(name, x, attrs), expected(name, x, attrs)[0])
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("name", "attrs"), WITH_GRADIENT)
 def test_gradient(rng, name, attrs, shape):
@@ -87,6 +99,7 @@ def test_gradient(rng, name, attrs, shape):
     np.testing.assert_array_equal(dx, backward(name, x, dy, attrs))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("name", "attrs"), WITH_GRADIENT)
 def test_gradient_against_differences(rng, name, attrs):
     x, dy = normal(rng, (17,)), normal(rng, (17,))
@@ -100,6 +113,7 @@ def test_step_passes_no_gradient():
     assert ops.STEP.backward is None
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("name", "attrs"), KINDS, ids=IDS)
 def test_zero_nan_and_infinities(name, attrs):
     x = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e4, -1e4], np.float32)
@@ -119,19 +133,30 @@ def test_zero_nan_and_infinities(name, attrs):
     assert np.isfinite(dx[3:]).all()
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("name", "attrs"), WITH_GRADIENT)
-def test_in_place(rng, name, attrs):
+def test_in_place(rng, name, attrs, device):
     x, dy = normal(rng, (5, 13)), normal(rng, (5, 13))
-    t, d = Tensor.from_numpy(x), Tensor.from_numpy(dy)
+    t, d = Tensor.from_numpy(x).to(device), Tensor.from_numpy(dy).to(device)
     back = getattr(_core, f"{name}_backward")
     if name == "softplus":
-        back(Tensor.borrow(x), d, d, *attrs.values())
-        np.testing.assert_array_equal(d, backward(name, x, dy, attrs))
+        back(Tensor.from_numpy(x).to(device), d, d, *attrs.values())
+        np.testing.assert_array_equal(array(d), backward(name, x, dy, attrs))
     getattr(_core, f"{name}_forward")(t, t, *attrs.values())
-    np.testing.assert_array_equal(t, forward(name, x, attrs))
+    np.testing.assert_array_equal(array(t), forward(name, x, attrs))
     if name != "softplus":
         back(t, d, t, *attrs.values())
-        np.testing.assert_array_equal(t, backward(name, x, dy, attrs))
+        np.testing.assert_array_equal(array(t), backward(name, x, dy, attrs))
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize(("name", "attrs"), WITH_GRADIENT)
+def test_any_address(rng, name, attrs, device):
+    x, dy = normal(rng, (3, 37)), normal(rng, (3, 37))
+    y = forward(name, x, attrs)
+    np.testing.assert_array_equal(forward(name, shifted(x, device), attrs), y)
+    dx = array(BACKWARD[name](x if name == "softplus" else y, shifted(dy, device), **attrs))
+    np.testing.assert_array_equal(dx, backward(name, x, dy, attrs))
 
 
 @pytest.mark.usefixtures("threads")
@@ -159,6 +184,7 @@ VECTORS = [
 ]  # fmt: skip
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("case", "name"), VECTORS)
 def test_reference_vectors(case, name):
     v = vectors("activations")

@@ -5,10 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import RAGGED, assert_close, assert_exact, central_difference, integers, normal
+from helpers import (
+    RAGGED,
+    array,
+    assert_close,
+    assert_exact,
+    central_difference,
+    integers,
+    normal,
+    shifted,
+)
 from reference import channels as ref
 from sentei import _core
-from sentei.errors import DTypeError, ShapeError
+from sentei.device import default_device
+from sentei.errors import DeviceError, DTypeError, ShapeError
 from sentei.graph import Node, Spec
 from sentei.ops import (
     CHANNEL_SCALE,
@@ -27,6 +37,7 @@ from sentei.tensor import Tensor
 LEADING = [(2, 3, 5), (7,), (1, 1, 1), (0, 2, 2), (), (20, 31, 30)]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("leading", LEADING)
 @pytest.mark.parametrize("widths", [(1,), (3, 13), (37, 1, 16), (64, 64), (5, 0, 2)])
 def test_concat_and_split_move_every_element(rng, leading, widths):
@@ -35,7 +46,27 @@ def test_concat_and_split_move_every_element(rng, leading, widths):
     assert_exact(y, ref.concat(xs))
     head, rest = channel_split_forward(y, widths[0])
     assert_exact(head, xs[0].astype(np.float64))
-    assert_exact(rest, np.asarray(y)[..., widths[0] :].astype(np.float64))
+    assert_exact(rest, array(y)[..., widths[0] :].astype(np.float64))
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("widths", [(9000, 5), (8192, 4096), (4,) * 33, (3, 0, 1) * 25])
+def test_concat_of_wide_rows_and_of_many_parts(rng, widths):
+    xs = [normal(rng, (3, c)) for c in widths]
+    y = concat_forward(*xs)
+    assert_exact(y, ref.concat(xs))
+    head, rest = channel_split_forward(y, widths[0])
+    assert_exact(head, xs[0].astype(np.float64))
+    assert_exact(rest, array(y)[:, widths[0] :].astype(np.float64))
+
+
+@pytest.mark.devices
+def test_concat_and_split_at_any_address(rng, device):
+    xs = [normal(rng, (5, 3, c)) for c in (8, 16)]
+    y = concat_forward(xs[0], shifted(xs[1], device))
+    assert_exact(y, ref.concat(xs))
+    for got, want in zip(channel_split_forward(shifted(array(y), device), 8), xs, strict=True):
+        assert_exact(got, want.astype(np.float64))
 
 
 class Run:
@@ -52,9 +83,10 @@ class Run:
         if op.alias:
             results = [given[0].view(outs[0].shape)]
         else:
-            results = [Tensor.empty(s.shape, s.dtype) for s in outs]
-            n = op.workspace(specs, outs, attrs, "cpu") if op.workspace else 0
-            op.run(seen, results, attrs, Tensor.empty((n,), "uint8"))
+            device = default_device()
+            results = [Tensor.empty(s.shape, s.dtype, device=device) for s in outs]
+            n = op.workspace(specs, outs, attrs, device) if op.workspace else 0
+            op.run(seen, results, attrs, Tensor.empty((n,), "uint8", device=device))
         names = tuple(f"value{len(self.values)}.{i}" for i in range(len(outs)))
         self.values.update(zip(names, results, strict=True))
         return names[0] if len(names) == 1 else names
@@ -67,11 +99,13 @@ def run_gradient(op, inputs, dy):
     """Gradients of sum(dy * op(inputs)) by the op's own backward."""
     names = [f"p{i}" for i in range(len(inputs))]
     arrays = [*inputs, dy]
-    ctx = Run({n: Tensor.from_numpy(a) for n, a in zip([*names, "dy"], arrays, strict=True)})
+    tensors = [Tensor.from_numpy(a).to(default_device()) for a in arrays]
+    ctx = Run(dict(zip([*names, "dy"], tensors, strict=True)))
     node = Node("node", op, tuple(names), ("y",))
-    return [np.asarray(ctx.values[g]) for g in op.backward(ctx, node, ["dy"])]
+    return [array(ctx.values[g]) for g in op.backward(ctx, node, ["dy"])]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("widths", [(4,), (3, 13), (37, 1, 16)])
 def test_concat_gradient_cuts_dy(rng, widths):
     xs = [normal(rng, (2, 3, 1, c)) for c in widths]
@@ -81,6 +115,7 @@ def test_concat_gradient_cuts_dy(rng, widths):
         assert_exact(got, want.astype(np.float64))
 
 
+@pytest.mark.devices
 def test_flatten_is_a_view_and_its_gradient_a_reshape(rng):
     x = normal(rng, (2, 3, 4, 5))
     y = flatten_forward(x)
@@ -92,6 +127,7 @@ def test_flatten_is_a_view_and_its_gradient_a_reshape(rng):
     assert flatten_forward(np.zeros((0, 2, 2, 3), np.float32)).shape == (0, 12)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("c", RAGGED)
 @pytest.mark.parametrize("leading", LEADING[:4])
 def test_channel_scale_exact(rng, leading, c):
@@ -103,6 +139,7 @@ def test_channel_scale_exact(rng, leading, c):
     assert_exact(dm, want[1])
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", [(3, 17, 13, 37), (200, 109), (64, 14, 14, 16), (1, 1, 1, 1)])
 def test_channel_scale_close(rng, shape):
     x, dy, m = normal(rng, shape), normal(rng, shape), normal(rng, shape[-1:])
@@ -114,6 +151,46 @@ def test_channel_scale_close(rng, shape):
     assert_close(dm, want[1], terms, scale=terms**0.5)
 
 
+@pytest.mark.devices
+@pytest.mark.parametrize(
+    ("shape", "aligned"),
+    [
+        ((2_200_000, 1), True),
+        ((9, 1500), True),
+        ((23, 301), True),
+        ((1, 129), True),
+        ((40, 12), False),
+        ((11, 300), False),
+        ((17_000, 257), False),
+    ],
+)
+def test_channel_scale_of_every_plan(rng, shape, aligned, device):
+    x, dy, m = integers(rng, shape, 2), integers(rng, shape, 2), integers(rng, shape[-1:])
+    t, d = (x, dy) if aligned else (shifted(x, device), shifted(dy, device))
+    assert_exact(channel_scale_forward(t, m), x.astype(np.float64) * m)
+    want = ref.channel_scale_gradient(dy, x, m)
+    for got, w in zip(channel_scale_backward(d, t, m), want, strict=True):
+        assert_exact(got, w)
+
+
+@pytest.mark.devices
+def test_channel_scale_in_place(rng, device):
+    x, dy, m = integers(rng, (30, 13)), integers(rng, (30, 13)), integers(rng, (13,))
+    want = ref.channel_scale_gradient(dy, x, m)
+    tm = Tensor.from_numpy(m).to(device)
+    work = Tensor.empty((_core.channel_scale_workspace((30, 13), device),), "uint8", device=device)
+    for over in ("x", "dy"):
+        t = {"x": Tensor.from_numpy(x).to(device), "dy": Tensor.from_numpy(dy).to(device)}
+        dm = Tensor.empty((13,), device=device)
+        _core.channel_scale_backward(t["dy"], t["x"], tm, t[over], dm, work)
+        assert_exact(t[over], want[0])
+        assert_exact(dm, want[1])
+    t = Tensor.from_numpy(x).to(device)
+    _core.channel_scale_forward(t, tm, t, work)
+    assert_exact(t, x.astype(np.float64) * m)
+
+
+@pytest.mark.devices
 def test_channel_scale_gradient(rng):
     x, dy, m = normal(rng, (2, 3, 2, 5)), normal(rng, (2, 3, 2, 5)), normal(rng, (5,))
     dx, dm = run_gradient(CHANNEL_SCALE, [x, m], dy)
@@ -217,3 +294,12 @@ def test_ties():
 
 def test_split_reads_only_the_shape_of_like():
     assert CHANNEL_SPLIT.shape_only == ("like",) and RESHAPE_LIKE.shape_only == ("like",)
+
+
+@pytest.mark.devices
+def test_refuses_parts_on_other_devices(device):
+    if device == "cpu":
+        pytest.skip("there is no other device")
+    here, there = Tensor.zeros((2, 3)), Tensor.zeros((2, 3), device=device)
+    with pytest.raises(DeviceError, match="concat_forward: xs1 must be on cuda as y is, got cpu"):
+        _core.concat_forward([there, here], Tensor.zeros((2, 6), device=device))

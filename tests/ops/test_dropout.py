@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from eager_context import gradients
-from helpers import assert_close, assert_exact, assert_vector, integers, normal, vectors
+from helpers import (
+    array,
+    assert_close,
+    assert_exact,
+    assert_vector,
+    integers,
+    normal,
+    shifted,
+    vectors,
+)
 from reference.philox import dropout_mask as reference_mask
 from reference.philox import philox
 from sentei import _core
@@ -40,6 +49,7 @@ def test_known_answers_of_philox():
     assert [f"{int(w):08x}" for w in philox((0, 0, 0, 0), (0, 0))] == ZERO
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("keep", [0.5, 0.8, 1.0, 2.0**-24])
 def test_mask_equals_reference(shape, keep):
@@ -56,10 +66,11 @@ def test_mask_is_kept_as_often_as_asked():
         assert abs(mask.mean() - keep) < 5 * deviation
 
 
+@pytest.mark.devices
 def test_masks_differ_by_seed_step_and_stream():
-    base = np.asarray(dropout_mask((1000,), rng_of(1, 1), keep=0.5, stream=1))
+    base = array(dropout_mask((1000,), rng_of(1, 1), keep=0.5, stream=1))
     for seed, step, stream in [(2, 1, 1), (1, 2, 1), (1, 1, 2)]:
-        other = np.asarray(dropout_mask((1000,), rng_of(seed, step), keep=0.5, stream=stream))
+        other = array(dropout_mask((1000,), rng_of(seed, step), keep=0.5, stream=stream))
         assert 400 < (base != other).sum() < 600
 
 
@@ -74,6 +85,7 @@ def test_mask_knows_neither_threads_nor_what_follows():
     np.testing.assert_array_equal(dropout_mask((7, 1001), rng, keep=0.5, stream=2), one[:7])
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("inverted", [False, True])
 def test_exact(rng, shape, inverted):
@@ -86,6 +98,7 @@ def test_exact(rng, shape, inverted):
     assert_exact(dx, x * mask * factor)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("inverted", [False, True])
 def test_close_and_gradient(rng, shape, inverted):
@@ -98,26 +111,45 @@ def test_close_and_gradient(rng, shape, inverted):
     assert_close(dx, dy * mask)
 
 
-def test_reads_the_step_when_it_runs(rng):
-    x, state = normal(rng, (100,)), Tensor.from_numpy(rng_of(1, 1))
-    first = np.asarray(dropout_forward(x, state, keep=0.5, stream=0)).copy()
+@pytest.mark.devices
+def test_reads_the_step_when_it_runs(rng, device):
+    x, state = normal(rng, (100,)), Tensor.from_numpy(rng_of(1, 1)).to(device)
+    first = array(dropout_forward(x, state, keep=0.5, stream=0)).copy()
     state.copy_from(rng_of(1, 2))
-    assert (np.asarray(dropout_forward(x, state, keep=0.5, stream=0)) != first).any()
+    assert (array(dropout_forward(x, state, keep=0.5, stream=0)) != first).any()
 
 
+@pytest.mark.devices
 def test_non_finite_numbers_are_not_hidden():
     x = np.full(64, np.nan, np.float32)
-    assert np.isnan(np.asarray(dropout_forward(x, rng_of(0, 0), keep=0.5, stream=0))).all()
+    assert np.isnan(array(dropout_forward(x, rng_of(0, 0), keep=0.5, stream=0))).all()
 
 
-def test_in_place(rng):
-    x, state = normal(rng, (5, 13)), rng_of(3, 3)
-    want = np.asarray(dropout_forward(x, state, keep=0.5, stream=0))
-    t = Tensor.from_numpy(x)
-    _core.dropout_forward(t, Tensor.borrow(state), t, 0.5, 0, False)
-    np.testing.assert_array_equal(t, want)
+@pytest.mark.devices
+def test_in_place_and_at_any_address(rng, device):
+    x, state = normal(rng, (5, 13)), Tensor.from_numpy(rng_of(3, 3)).to(device)
+    want = array(dropout_forward(x, state, keep=0.5, stream=0))
+    for t in (Tensor.from_numpy(x).to(device), shifted(x, device)):
+        _core.dropout_forward(t, state, t, 0.5, 0, False)
+        np.testing.assert_array_equal(array(t), want)
+    mask = shifted(x, device)
+    _core.dropout_mask(state, mask, 0.5, 0)
+    np.testing.assert_array_equal(array(mask), want == x)
 
 
+@pytest.mark.devices
+def test_devices_draw_the_same_bits(device):
+    """More numbers than one sweep of a grid draws."""
+    if device == "cpu":
+        pytest.skip("there is no other device")
+    state = Tensor.from_numpy(rng_of(-7, 12))
+    shape = (9_000_001,)
+    here = dropout_mask(shape, state, keep=0.3, stream=5)
+    there = array(dropout_mask(shape, rng_of(-7, 12), keep=0.3, stream=5))
+    np.testing.assert_array_equal(there, np.asarray(here))
+
+
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_scale_and_mask_multiply(rng, shape):
     x, mask = integers(rng, shape), rng.integers(0, 2, shape).astype(np.float32)
@@ -133,6 +165,7 @@ def test_scale_and_mask_multiply(rng, shape):
     assert_close(dx, dy * mask * 0.3)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", ["dropout", "dropout_8"])
 def test_reference_vectors(case):
     v = vectors("dense")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from helpers import array
 from sentei import _core
 from sentei.errors import DTypeError
 from sentei.ops import fill_forward
 from sentei.tensor import Tensor
 
 
-@pytest.mark.parametrize("shape", [(1,), (3, 37), (0, 2), (2, 3, 5, 7)])
+@pytest.mark.devices
+@pytest.mark.parametrize("shape", [(1,), (3, 37), (0, 2), (2, 3, 5, 7), (3, 3_000_001)])
 @pytest.mark.parametrize("value", [0.0, 1.0, -2.5])
 def test_fill_forward(shape, value):
-    got = np.asarray(fill_forward(shape, value))
+    got = array(fill_forward(shape, value))
     assert got.shape == shape and (got == np.float32(value)).all()
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import assert_close, assert_exact, assert_vector, cases, integers, normal, vectors
+from helpers import (
+    array,
+    assert_close,
+    assert_exact,
+    assert_vector,
+    cases,
+    integers,
+    normal,
+    vectors,
+)
 from reference import pool2d as ref
 from sentei import _core
 from sentei.errors import DTypeError, ShapeError
@@ -34,18 +43,26 @@ GEOMETRIES = [  # kernel, stride, padding, ceil
     ((1, 1), (2, 3), (0, 0), True),
     ((5, 5), (5, 5), (2, 2), True),
     ((2, 2), (1, 1), (0, 0), False),
+    ((2, 1), (2, 3), (0, 0), False),  # gaps between windows
 ]
 SHAPES = [(2, 6, 8, 1), (1, 5, 7, 3), (2, 7, 6, 13), (1, 8, 5, 16), (2, 5, 5, 37), (1, 7, 7, 64)]
 
 
+def unaligned(a, device):
+    """A copy of `a` on the device, 4 bytes off any boundary."""
+    whole = Tensor.from_numpy(np.concatenate([np.zeros(1, np.float32), a.ravel()])).to(device)
+    return whole.view(a.shape, 4)
+
+
 def winners(index, w, kernel, stride, padding):
     """Place in the window -> pixel of the image, row * W + column."""
-    index = np.asarray(index).astype(np.int64)
+    index = array(index).astype(np.int64)
     p, q = np.arange(index.shape[1])[:, None, None], np.arange(index.shape[2])[:, None]
     row = p * stride[0] - padding[0] + index // kernel[1]
     return row * w + q * stride[1] - padding[1] + index % kernel[1]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", MAX_CASES)
 def test_max_vectors(case):
     v = {k[len(case) + 1 :]: a for k, a in vectors("pooling").items() if k.startswith(case + ".")}
@@ -58,6 +75,7 @@ def test_max_vectors(case):
     assert_vector(max_pool2d_backward(v["dy"], index, v["x"].shape, *args), v["dx"], 1e-5)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", ["avg2", "avg8", "global"])
 def test_avg_vectors(case):
     v = {k[len(case) + 1 :]: a for k, a in vectors("pooling").items() if k.startswith(case + ".")}
@@ -71,6 +89,7 @@ def test_avg_vectors(case):
     assert_vector(dx, v["dx"], 1e-5)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("kernel", "stride", "padding", "ceil_mode"), GEOMETRIES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_max_exact(rng, shape, kernel, stride, padding, ceil_mode):
@@ -85,6 +104,7 @@ def test_max_exact(rng, shape, kernel, stride, padding, ceil_mode):
     assert_exact(dx, ref.max_pool_gradient(dy, winner, shape))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(
     ("kernel", "stride"), [((2, 2), (2, 2)), ((2, 4), (1, 3)), ((1, 1), (2, 2))]
 )
@@ -98,7 +118,8 @@ def test_avg_exact(rng, shape, kernel, stride):
     assert_exact(avg_pool2d_backward(dy, shape, kernel, stride), want)
 
 
-@pytest.mark.parametrize("shape", [*SHAPES, (2, 56, 57, 37), (1, 1, 1, 5)])
+@pytest.mark.devices
+@pytest.mark.parametrize("shape", [*SHAPES, (2, 56, 57, 37), (1, 1, 1, 5), (2, 5, 5, 300)])
 def test_avg_close(rng, shape):
     x = normal(rng, shape)
     pixels = shape[1] * shape[2]
@@ -115,13 +136,14 @@ def test_avg_close(rng, shape):
         assert_close(avg_pool2d_backward(dy, shape, 3, (2, 1)), want, 9)
 
 
+@pytest.mark.devices
 def test_max_gradient_is_the_slope(rng):
     """With one element moved by e, sum(dy y) moves by e dx, exactly, while the winners stay."""
     shape, args = (1, 7, 6, 13), ((3, 3), (2, 2), (1, 1), True)
     x = rng.permutation(np.prod(shape)).reshape(shape).astype(np.float32)  # no two within 1/2
     y, index = max_pool2d_forward(x, *args)
     dy = integers(rng, y.shape)
-    dx = np.asarray(max_pool2d_backward(dy, index, shape, *args))
+    dx = array(max_pool2d_backward(dy, index, shape, *args))
     for i in [(0, 0, 0, 0), (0, 3, 2, 5), (0, 6, 5, 12), *map(tuple, np.argwhere(dx)[:5])]:
         up, down = x.copy(), x.copy()
         up[i] += 0.25
@@ -130,6 +152,7 @@ def test_max_gradient_is_the_slope(rng):
         assert dx[i] == slope
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("c", [1, 13, 16, 37])
 @pytest.mark.parametrize("args", [((2, 2), (2, 2), (0, 0), False), ((3, 3), (2, 2), (1, 1), False)])
 def test_first_nan_wins(rng, args, c):
@@ -139,14 +162,66 @@ def test_first_nan_wins(rng, args, c):
     x[rng.random(x.shape) < 0.2] = -np.inf
     y, index = max_pool2d_forward(x, *args)
     want, winner = ref.max_pool(x, *args)
-    assert np.array_equal(np.asarray(y), want, equal_nan=True)
+    assert np.array_equal(array(y), want, equal_nan=True)
     assert np.array_equal(winners(index, 6, *args[:3]), winner)
 
 
+@pytest.mark.devices
+@pytest.mark.parametrize("args", [((2, 2), (2, 2), (0, 0), True), ((3, 3), (2, 2), (1, 1), False)])
+def test_max_unaligned(rng, device, args):
+    shape = (2, 5, 7, 8)
+    x = unaligned(integers(rng, shape), device)
+    want, winner = ref.max_pool(x.numpy(), *args)
+    y, index = max_pool2d_forward(x, *args)
+    assert_exact(y, want)
+    assert np.array_equal(winners(index, shape[2], *args[:3]), winner)
+    dy = unaligned(integers(rng, want.shape), device)
+    dx = max_pool2d_backward(dy, index, shape, *args)
+    assert_exact(dx, ref.max_pool_gradient(dy.numpy(), winner, shape))
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("kernel", [(2, 2), (5, 4)])
+def test_avg_unaligned(rng, device, kernel):
+    x = unaligned(integers(rng, (2, 5, 8, 8)), device)
+    want = ref.avg_pool(x.numpy(), kernel, kernel)
+    assert_close(avg_pool2d_forward(x, kernel), want, 20)
+    dy = unaligned(integers(rng, want.shape), device)
+    want = ref.avg_pool_gradient(dy.numpy(), x.shape, kernel, kernel)
+    assert_close(avg_pool2d_backward(dy, x.shape, kernel), want)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("c", [1, 4])
+def test_avg_of_large_windows_in_a_large_image(rng, c):
+    x = normal(rng, (1, 280, 280, c))
+    windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.float64), (6, 6), (1, 2))
+    assert_close(avg_pool2d_forward(x, 6, 1), windows.mean((-2, -1)), 36, scale=1.0)
+
+
+@pytest.mark.devices
+def test_same_bits_twice(rng):
+    x = normal(rng, (3, 31, 30, 36))
+    runs = []
+    for _ in range(2):
+        y, index = max_pool2d_forward(x, 3, 2, 1)
+        out = [y, index, max_pool2d_backward(y, index, x.shape, 3, 2, 1)]
+        y = avg_pool2d_forward(x, 3, 2)
+        out += [y, avg_pool2d_backward(y, x.shape, 3, 2), global_avg_pool_forward(x)]
+        runs.append([array(t).tobytes() for t in out])
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.devices
 def test_padding_never_wins():
     x = np.full((1, 3, 3, 5), -7, np.float32)
     y, _ = max_pool2d_forward(x, 3, 2, 1)
     assert_exact(y, np.full((1, 2, 2, 5), -7.0))
+    lowest = np.full_like(x, -np.inf)
+    y, index = max_pool2d_forward(lowest, 3, 2, 1)
+    want, winner = ref.max_pool(lowest, (3, 3), (2, 2), (1, 1), False)
+    assert np.array_equal(array(y), want)
+    assert np.array_equal(winners(index, 3, (3, 3), (2, 2), (1, 1)), winner)
 
 
 @pytest.mark.parametrize("size", range(1, 12))
@@ -181,6 +256,7 @@ def test_bits_do_not_depend_on_threads(rng):
     assert all(r == runs[0] for r in runs)
 
 
+@pytest.mark.devices
 def test_empty_batch():
     x = np.zeros((0, 4, 4, 5), np.float32)
     y, index = max_pool2d_forward(x, 2)

@@ -7,20 +7,30 @@ import pytest
 
 import reference.prelu as reference
 from eager_context import gradients
-from helpers import assert_close, assert_exact, central_difference, integers, normal, vectors
+from helpers import (
+    array,
+    assert_close,
+    assert_exact,
+    central_difference,
+    integers,
+    normal,
+    shifted,
+    vectors,
+)
 from sentei import _core
 from sentei.errors import DTypeError, ShapeError
 from sentei.graph import Spec
 from sentei.ops import PRELU, prelu_backward, prelu_forward
 from sentei.tensor import Tensor
 
-SHAPES = [(1,), (3, 37), (2, 5, 7, 13), (1, 1, 1, 1), (0, 4), (3, 28, 28, 32)]
+SHAPES = [(1,), (3, 37), (2, 5, 7, 13), (1, 1, 1, 1), (0, 4), (3, 28, 28, 32), (5, 1_000_003)]
 
 
 def slope(a):
     return np.array([a], np.float32)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_exact(rng, shape):
     x, dy, a = integers(rng, shape), integers(rng, shape), slope(0.25)
@@ -29,6 +39,7 @@ def test_exact(rng, shape):
         assert_exact(got, want)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_close_and_gradient(rng, shape):
     x, dy, a = normal(rng, shape), normal(rng, shape), slope(0.3)
@@ -40,23 +51,49 @@ def test_close_and_gradient(rng, shape):
     assert_close(da, want_da, terms=x.size, scale=float(np.sqrt(max(1, x.size))))
 
 
+@pytest.mark.devices
 def test_gradient_against_differences(rng):
     x, dy, a = normal(rng, (17,)), normal(rng, (17,)), slope(0.3)
     dx, da = prelu_backward(x, a, dy)
     for i in range(x.size):
         d = central_difference(lambda v: float(dy @ reference.forward(v, 0.3)), x, (i,))
-        assert abs(np.asarray(dx)[i] - d) < 1e-6
+        assert abs(array(dx)[i] - d) < 1e-6
     d = central_difference(lambda v: float(dy @ reference.forward(x, v)), a, (0,))
-    assert abs(np.asarray(da)[0] - d) < 1e-5
+    assert abs(array(da)[0] - d) < 1e-5
 
 
+@pytest.mark.devices
 def test_zero_takes_the_lower_branch_and_nan_stays():
     x = np.array([0.0, -0.0, np.nan, np.inf, -np.inf], np.float32)
-    y = np.asarray(prelu_forward(x, slope(0.5)))
+    y = array(prelu_forward(x, slope(0.5)))
     np.testing.assert_array_equal(y, [0, 0, np.nan, np.inf, -np.inf])
     dx, _ = prelu_backward(x[:2], slope(0.5), np.ones(2, np.float32))
-    np.testing.assert_array_equal(dx, [0.5, 0.5])
-    assert np.isnan(np.asarray(prelu_backward(x[:3], slope(0.5), np.ones(3, np.float32))[1]))
+    np.testing.assert_array_equal(array(dx), [0.5, 0.5])
+    assert np.isnan(array(prelu_backward(x[:3], slope(0.5), np.ones(3, np.float32))[1]))
+
+
+@pytest.mark.devices
+def test_any_address_and_in_place(rng, device):
+    x, dy, a = integers(rng, (5, 4001)), integers(rng, (5, 4001)), slope(0.25)
+    want = reference.backward(x, 0.25, dy)
+    t, d = shifted(x, device), shifted(dy, device)
+    y = prelu_forward(t, a)
+    assert_exact(y, reference.forward(x.astype(np.float64), 0.25))
+    for got, w in zip(prelu_backward(t, a, d), want, strict=True):
+        assert_exact(got, w)
+    for source, other in [
+        (t, d),
+        (Tensor.from_numpy(x).to(device), Tensor.from_numpy(dy).to(device)),
+    ]:
+        da = Tensor.empty((1,), device=device)
+        need = _core.prelu_backward_workspace(x.size, device)
+        work = Tensor.empty((need,), "uint8", device=device)
+        tensor_a = Tensor.from_numpy(a).to(device)
+        _core.prelu_backward(source, tensor_a, other, other, da, work)
+        assert_exact(other, want[0])
+        assert_exact(da, want[1])
+        _core.prelu_forward(source, tensor_a, source)
+        assert_exact(source, array(y).astype(np.float64))
 
 
 @pytest.mark.usefixtures("threads")
@@ -76,14 +113,15 @@ def test_facts():
     assert PRELU.zero_preserving
 
 
+@pytest.mark.devices
 def test_reference_vectors():
     v = vectors("activations")
     x, a = v["x"], v["prelu.a"].reshape(1)
     near = {"rtol": 4e-6, "atol": 1e-6}
-    np.testing.assert_allclose(prelu_forward(x, a), v["prelu.value"], **near)
+    np.testing.assert_allclose(array(prelu_forward(x, a)), v["prelu.value"], **near)
     dx, da = prelu_backward(x, a, np.ones_like(x))
-    np.testing.assert_allclose(dx, v["prelu.slope"], **near)
-    np.testing.assert_allclose(da, [v["prelu.slope_a"].sum()], **near)
+    np.testing.assert_allclose(array(dx), v["prelu.slope"], **near)
+    np.testing.assert_allclose(array(da), [v["prelu.slope_a"].sum()], **near)
 
 
 X = np.zeros((2, 3), np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sentei import _core
+from sentei.errors import DeviceError
 from sentei.tensor import Tensor
 
 TIERS = [t for t in _core.isa_info()["built"] if t in _core.isa_info()["supported"]]
@@ -79,3 +80,12 @@ def test_refuses():
         _core.vmath("sin", TIERS[0], x, x)
     with pytest.raises(ValueError, match=r"vmath: isa must be .* got v9"):
         _core.vmath("exp", "v9", x, x)
+
+
+@pytest.mark.devices
+def test_refuses_other_devices(device):
+    if device == "cpu":
+        pytest.skip("there is no other device")
+    x = Tensor.zeros((3,), device=device)
+    with pytest.raises(DeviceError, match="vmath: x must be on cpu, got cuda"):
+        _core.vmath("exp", TIERS[0], x, x)

@@ -45,6 +45,12 @@ from sentei.ops.batch_norm import (
     batch_norm_backward,
     batch_norm_forward,
 )
+from sentei.ops.batch_norm_add import (
+    BATCH_NORM_ADD,
+    BATCH_NORM_ADD_BACKWARD,
+    batch_norm_add_backward,
+    batch_norm_add_forward,
+)
 from sentei.ops.batch_norm_inference import (
     BATCH_NORM_INFERENCE,
     BATCH_NORM_INFERENCE_BACKWARD,
@@ -52,6 +58,12 @@ from sentei.ops.batch_norm_inference import (
     batch_norm_inference_backward,
     batch_norm_inference_backward_input,
     batch_norm_inference_forward,
+)
+from sentei.ops.batch_norm_pool import (
+    BATCH_NORM_POOL,
+    BATCH_NORM_POOL_BACKWARD,
+    batch_norm_pool_backward,
+    batch_norm_pool_forward,
 )
 from sentei.ops.bias import BIAS_BACKWARD, bias_backward
 from sentei.ops.channel_scale import (
@@ -153,10 +165,14 @@ __all__ = [
     "AVG_POOL2D",
     "AVG_POOL2D_BACKWARD",
     "BATCH_NORM",
+    "BATCH_NORM_ADD",
+    "BATCH_NORM_ADD_BACKWARD",
     "BATCH_NORM_BACKWARD",
     "BATCH_NORM_INFERENCE",
     "BATCH_NORM_INFERENCE_BACKWARD",
     "BATCH_NORM_INFERENCE_BACKWARD_INPUT",
+    "BATCH_NORM_POOL",
+    "BATCH_NORM_POOL_BACKWARD",
     "BIAS_BACKWARD",
     "CHANNEL_SCALE",
     "CHANNEL_SCALE_BACKWARD",
@@ -221,11 +237,15 @@ __all__ = [
     "add_forward",
     "avg_pool2d_backward",
     "avg_pool2d_forward",
+    "batch_norm_add_backward",
+    "batch_norm_add_forward",
     "batch_norm_backward",
     "batch_norm_forward",
     "batch_norm_inference_backward",
     "batch_norm_inference_backward_input",
     "batch_norm_inference_forward",
+    "batch_norm_pool_backward",
+    "batch_norm_pool_forward",
     "bias_backward",
     "channel_scale_backward",
     "channel_scale_forward",

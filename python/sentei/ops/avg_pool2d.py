@@ -10,7 +10,7 @@ from sentei.errors import ShapeError
 from sentei.graph import Attrs, GradContext, Node, Op, Spec, register
 from sentei.ops.eager import eager
 from sentei.ops.pool2d import Size, pool2d_shape, pool_attrs, same_channels, window_of
-from sentei.tensor import ArrayLike, as_tensor
+from sentei.tensor import ArrayLike
 
 __all__ = [
     "AVG_POOL2D",
@@ -196,7 +196,9 @@ def avg_pool2d_backward(
         ShapeError: shapes do not fit. DTypeError: not float32. ValueError: sizes.
     """
     op = "avg_pool2d_backward"
-    return _gradient(AVG_POOL2D_BACKWARD, dy, x_shape, pool_attrs(op, kernel, stride))
+    return eager(AVG_POOL2D_BACKWARD, (dy, Spec(tuple(x_shape))), **pool_attrs(op, kernel, stride))[
+        0
+    ]
 
 
 def global_avg_pool_forward(x: ArrayLike) -> Tensor:
@@ -224,12 +226,4 @@ def global_avg_pool_backward(dy: ArrayLike, x_shape: Sequence[int]) -> Tensor:
     Raises:
         ShapeError: shapes do not fit. DTypeError: not float32.
     """
-    return _gradient(GLOBAL_AVG_POOL_BACKWARD, dy, x_shape, {})
-
-
-def _gradient(op: Op, dy: ArrayLike, x_shape: Sequence[int], attrs: Attrs) -> Tensor:
-    t = as_tensor(dy, f"{op.name}: dy")
-    spec = op.infer((Spec(t.shape, t.dtype), Spec(tuple(x_shape))), attrs)[0]
-    dx = Tensor.empty(spec.shape)
-    op.run((t, None), (dx,), attrs, None)
-    return dx
+    return eager(GLOBAL_AVG_POOL_BACKWARD, (dy, Spec(tuple(x_shape))))[0]

@@ -8,6 +8,7 @@ import numpy as np
 
 from sentei import _core
 from sentei._core import Tensor
+from sentei.device import default_device
 from sentei.errors import ShapeError
 from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
 from sentei.ops.eager import eager
@@ -133,8 +134,10 @@ def channel_split_forward(x: ArrayLike, channels: int) -> tuple[Tensor, Tensor]:
         ShapeError: too many channels asked for. DTypeError: not float32.
     """
     t = as_tensor(x, "channel_split_forward: x")
+    if not isinstance(x, Tensor):
+        t = t.to(default_device())
     like = Spec((*t.shape[:-1], channels))
     specs = _infer_split((Spec(t.shape, t.dtype), like), {})
-    head, rest = (Tensor.empty(s.shape) for s in specs)
+    head, rest = (Tensor.empty(s.shape, device=t.device) for s in specs)
     _run_split((t, None), (head, rest), {}, None)
     return head, rest

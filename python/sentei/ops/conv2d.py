@@ -14,6 +14,7 @@ from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
 from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
+from sentei.ops.activations import RELU_BACKWARD
 from sentei.ops.bias import BIAS_BACKWARD
 from sentei.ops.eager import eager
 from sentei.ops.precision import precision_of
@@ -62,10 +63,10 @@ def _workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs, device: str
 
 def _backward(ctx: GradContext, node: Node, dout: Sequence[str | None]) -> Sequence[str | None]:
     x, w, b = node.inputs
-    if node.attrs.get("relu"):
-        return (None, None, None)  # fused ReLU exists in inference graphs only
     window = {k: node.attrs[k] for k in ("stride", "padding", "dilation")}
     dy = dout[0]
+    if node.attrs.get("relu") and dy is not None:
+        dy = ctx.emit(RELU_BACKWARD, (node.outputs[0], dy))
     dx = ctx.emit(CONV2D_BACKWARD_INPUT, (dy, w, x), **window) if ctx.needs(x) else None
     dw = ctx.emit(CONV2D_BACKWARD_WEIGHT, (x, dy, w), **window) if ctx.needs(w) else None
     db = ctx.emit(BIAS_BACKWARD, (dy,)) if ctx.needs(b) else None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from sentei import _core
 from sentei._core import Tensor
+from sentei.device import default_device
 from sentei.errors import ShapeError
 from sentei.graph import Attrs, GradContext, Node, Op, Spec, register
 from sentei.ops.eager import eager
@@ -151,8 +152,11 @@ def dropout_mask(shape: Sequence[int], rng: ArrayLike, *, keep: float, stream: i
     Raises:
         As dropout_forward.
     """
-    mask = Tensor.empty(tuple(shape))
-    _core.dropout_mask(as_tensor(rng, "dropout_mask: rng"), mask, keep, stream)
+    state = as_tensor(rng, "dropout_mask: rng")
+    if not isinstance(rng, Tensor):
+        state = state.to(default_device())
+    mask = Tensor.empty(tuple(shape), device=state.device)
+    _core.dropout_mask(state, mask, keep, stream)
     return mask
 
 

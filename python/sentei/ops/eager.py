@@ -15,19 +15,26 @@ from sentei.tensor import ArrayLike, as_tensor
 __all__ = ["eager"]
 
 
-def eager(op: Op, inputs: Sequence[ArrayLike | None], **attrs: Any) -> tuple[Tensor, ...]:
+def eager(op: Op, inputs: Sequence[ArrayLike | Spec | None], **attrs: Any) -> tuple[Tensor, ...]:
     """Run an op on Tensors or NumPy arrays; new Tensors come back, mutated inputs change in place.
 
     NumPy arrays go to where the Tensors are, or to the default device (sentei.device.using) when there
-    are none.
+    are none. A Spec stands for an input of which only the shape is used.
     """
     names = [*op.inputs, *([op.inputs[-1]] * len(inputs))] if op.inputs else []
     device = next((x.device for x in inputs if isinstance(x, Tensor)), default_device())
     tensors: list[Tensor | None] = []
     for i, x in enumerate(inputs):
-        t = None if x is None else as_tensor(x, f"{op.name}: {names[i].rstrip('?*')}")
+        t = (
+            None
+            if x is None or isinstance(x, Spec)
+            else as_tensor(x, f"{op.name}: {names[i].rstrip('?*')}")
+        )
         tensors.append(t.to(device) if t is not None and isinstance(x, np.ndarray) else t)
-    specs = [None if t is None else Spec(t.shape, t.dtype) for t in tensors]
+    specs = [
+        x if isinstance(x, Spec) else None if t is None else Spec(t.shape, t.dtype)
+        for x, t in zip(inputs, tensors, strict=True)
+    ]
     outs = op.infer(specs, attrs)
     scratch = None
     if op.workspace is not None and (n := op.workspace(specs, outs, attrs, device)):

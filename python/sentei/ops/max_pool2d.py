@@ -10,7 +10,7 @@ from sentei.errors import ShapeError
 from sentei.graph import Attrs, GradContext, Node, Op, Spec, register
 from sentei.ops.eager import eager
 from sentei.ops.pool2d import Size, pool2d_shape, pool_attrs, same_channels, window_of
-from sentei.tensor import ArrayLike, as_tensor
+from sentei.tensor import ArrayLike
 
 __all__ = ["MAX_POOL2D", "MAX_POOL2D_BACKWARD", "max_pool2d_backward", "max_pool2d_forward"]
 
@@ -138,8 +138,4 @@ def max_pool2d_backward(
     """
     op = "max_pool2d_backward"
     attrs = pool_attrs(op, kernel, stride, padding, ceil_mode)
-    given = as_tensor(dy, f"{op}: dy"), as_tensor(index, f"{op}: index")
-    specs = [*(Spec(t.shape, t.dtype) for t in given), Spec(tuple(x_shape))]
-    dx = Tensor.empty(_infer_backward(specs, attrs)[0].shape)
-    _run_backward(given, (dx,), attrs, None)
-    return dx
+    return eager(MAX_POOL2D_BACKWARD, (dy, index, Spec(tuple(x_shape))), **attrs)[0]

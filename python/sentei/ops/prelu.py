@@ -48,7 +48,7 @@ def _run_backward(
 def _workspace(
     inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
 ) -> int:
-    return max(8, _core.prelu_backward_workspace(outputs[0].size))
+    return max(8, _core.prelu_backward_workspace(outputs[0].size, device))
 
 
 PRELU_BACKWARD = register(

@@ -2,38 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from sentei.graph import Graph, Node
+from sentei.ops import BATCH_NORM_ADD, BATCH_NORM_POOL
+from sentei.ops.pool2d import window_of
 
 __all__ = ["training"]
 
 
 def training(graph: Graph) -> Graph:
-    """Fold every ReLU that alone reads a batch norm into that batch norm.
+    """Fold chains of nodes whose inner values nothing else reads.
 
-    The numbers stay the same, one map less is written and read in each direction. The output value of
-    the ReLU stays; the un-rectified one goes.
+    - batch norm, addition of another branch, ReLU
+    - batch norm, convolution or linear layer, and ReLU
+    - batch norm (with its ReLU) and 2 x 2 max pooling
+
+    The numbers stay the same, one map less is written and read in each direction. The last value of a
+    chain keeps its name; the inner ones go.
     """
+    for ends, fold in (("relu", _add_relu), ("relu", _relu), ("max_pool2d", _pool)):
+        graph = _rewrite(graph, ends, fold)
+    return graph
+
+
+# Given the node that ends a chain and the producers of values that only one node reads: the merged
+# node and the names of those that it replaces, or None.
+Producers = Mapping[str | None, Node]
+Fold = Callable[[Node, Producers], tuple[Node, tuple[str, ...]] | None]
+
+
+def _rewrite(graph: Graph, ends: str, fold: Fold) -> Graph:
     consumers = graph.consumers()
-    producers = graph.producers()
-    folded: dict[str, Node] = {}  # batch norm node -> its ReLU
+    own: dict[str | None, Node] = {
+        out: n
+        for n in graph.nodes
+        for out in n.outputs[:1]
+        if len(consumers[out]) == 1 and out not in graph.outputs
+    }
+    merged: dict[str, Node] = {}
+    gone: set[str] = set()
     for node in graph.nodes:
-        if node.op.name != "relu":
+        if node.op.name != ends or (found := fold(node, own)) is None:
             continue
-        value = node.inputs[0]
-        before = producers.get(value or "")
-        if before is None or before.op.name != "batch_norm" or before.attrs.get("relu"):
-            continue
-        if value == before.outputs[0] and len(consumers[value]) == 1 and value not in graph.outputs:
-            folded[before.name] = node
-    nodes = []
-    gone = {n.name for n in folded.values()}
-    for node in graph.nodes:
-        relu = folded.get(node.name)
-        if relu is not None:
-            outputs = (relu.outputs[0], *node.outputs[1:])
-            nodes.append(
-                Node(node.name, node.op, node.inputs, outputs, {**node.attrs, "relu": True})
-            )
-        elif node.name not in gone:
-            nodes.append(node)
-    return graph.rebuild(nodes)
+        if gone.isdisjoint(found[1]):
+            merged[node.name] = found[0]
+            gone.update(found[1])
+    # The merged node stands where the chain ended: all its inputs are there.
+    return graph.rebuild(merged.get(n.name, n) for n in graph.nodes if n.name not in gone)
+
+
+def _add_relu(relu: Node, own: Producers) -> tuple[Node, tuple[str, ...]] | None:
+    join = own.get(relu.inputs[0])
+    if join is None or join.op.name != "add":
+        return None
+    for branch, other in (join.inputs, join.inputs[::-1]):
+        norm = own.get(branch)
+        if norm is not None and norm.op.name == "batch_norm" and not norm.attrs.get("relu"):
+            inputs = (norm.inputs[0], other, *norm.inputs[1:])
+            outputs = (relu.outputs[0], *norm.outputs[1:])
+            attrs = {k: v for k, v in norm.attrs.items() if k != "relu"}
+            return Node(norm.name, BATCH_NORM_ADD, inputs, outputs, attrs), (norm.name, join.name)
+    return None
+
+
+def _relu(relu: Node, own: Producers) -> tuple[Node, tuple[str, ...]] | None:
+    before = own.get(relu.inputs[0])
+    if before is None or before.op.name not in ("batch_norm", "conv2d", "linear"):
+        return None
+    if before.attrs.get("relu"):
+        return None
+    outputs = (relu.outputs[0], *before.outputs[1:])
+    attrs = {**before.attrs, "relu": True}
+    return Node(before.name, before.op, before.inputs, outputs, attrs), (before.name,)
+
+
+def _pool(pool: Node, own: Producers) -> tuple[Node, tuple[str, ...]] | None:
+    norm = own.get(pool.inputs[0])
+    if norm is None or norm.op.name != "batch_norm":
+        return None
+    if window_of("max_pool2d", pool.attrs) != ((2, 2), (2, 2), (0, 0), False):
+        return None
+    outputs = (*pool.outputs, *norm.outputs[1:])
+    return Node(norm.name, BATCH_NORM_POOL, norm.inputs, outputs, norm.attrs), (norm.name,)

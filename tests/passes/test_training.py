@@ -1,0 +1,99 @@
+"""The training form of a graph: what is folded, what is not, and that no number changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sentei import nn
+from sentei.losses import CrossEntropy
+from sentei.optim import SGD
+from sentei.passes import grad, training
+from sentei.run import Runner
+
+
+def residual(join_first: bool = True, relu: bool = True):
+    x = nn.Input((8, 8, 3))
+    a = nn.Conv2d(8, 3, padding=1, bias=False, name="conv1")(x)
+    a = nn.ReLU(name="act1")(nn.BatchNorm(name="bn1")(a))
+    b = nn.BatchNorm(name="bn2")(nn.Conv2d(8, 3, padding=1, bias=False, name="conv2")(a))
+    y = nn.Add(name="join")(*((b, a) if join_first else (a, b)))
+    if relu:
+        y = nn.ReLU(name="act2")(y)
+    y = nn.MaxPool2d(2, name="pool")(nn.BatchNorm(name="bn3")(y))
+    y = nn.Linear(10, name="fc")(nn.Flatten(name="flat")(y))
+    return nn.build(y, seed=3)
+
+
+def ops_of(graph):
+    return {n.name: n.op.name for n in graph.nodes}
+
+
+@pytest.mark.parametrize("join_first", [True, False])
+def test_folds_a_residual_block(join_first):
+    g = training(residual(join_first).graph)
+    ops = ops_of(g)
+    assert ops["bn2"] == "batch_norm_add" and ops["bn3"] == "batch_norm_pool"
+    assert ops["bn1"] == "batch_norm" and g.node("bn1").attrs["relu"] is True
+    assert not {"join", "act1", "act2", "pool"} & set(ops)
+    assert {"act1", "act2", "pool.y"} <= set(g.values), "the last values keep their names"
+
+
+def test_leaves_an_addition_without_relu():
+    ops = ops_of(training(residual(relu=False).graph))
+    assert ops["bn2"] == "batch_norm" and ops["join"] == "add"
+
+
+def test_folds_relu_into_convolution_and_linear():
+    m = nn.build(
+        [
+            nn.Conv2d(4, 3, name="conv"),
+            nn.ReLU(name="a"),
+            nn.MaxPool2d(3, stride=2, name="pool"),
+            nn.Flatten(name="flat"),
+            nn.Linear(6, name="fc1"),
+            nn.ReLU(name="b"),
+            nn.Linear(3, name="fc2"),
+        ],
+        (9, 9, 1),
+    )
+    g = training(m.graph)
+    assert g.node("conv").attrs["relu"] and g.node("fc1").attrs["relu"]
+    assert not g.node("fc2").attrs.get("relu")
+    assert ops_of(g)["pool"] == "max_pool2d" and "a" not in ops_of(g)
+
+
+def test_keeps_a_window_that_is_not_two_by_two():
+    layers = [
+        nn.BatchNorm(name="bn"),
+        nn.MaxPool2d(3, stride=2, name="pool"),
+        nn.Flatten(name="flat"),
+        nn.Linear(3, name="fc"),
+    ]
+    ops = ops_of(training(nn.build(layers, (9, 9, 2)).graph))
+    assert ops["bn"] == "batch_norm" and ops["pool"] == "max_pool2d"
+
+
+@pytest.mark.parametrize("join_first", [True, False])
+def test_changes_no_number(rng, join_first):
+    """One step of the folded graph against one of the plain graph."""
+    results = []
+    for fold in (False, True):
+        m = residual(join_first)
+        g = training(m.graph) if fold else m.graph.copy()
+        loss = CrossEntropy().emit(g, m.output)
+        g, grads = grad(g, loss.loss)
+        states = SGD(0.1, momentum=0.9).emit(g, grads)
+        g.outputs = (loss.loss,)
+        tensors = {**m.tensors, **states}
+        runner = Runner(g, tensors, 4)
+        data = np.random.default_rng(1)
+        for _ in range(2):
+            x = data.standard_normal((4, 8, 8, 3)).astype(np.float32)
+            runner.run(x=x, labels=data.integers(0, 10, 4), lr=np.float32([0.1]))
+        results.append({k: t.numpy() for k, t in tensors.items()})
+    plain, folded = results
+    assert plain.keys() == folded.keys()
+    for k in plain:
+        scale = max(1e-3, float(np.abs(plain[k]).max()))
+        np.testing.assert_allclose(folded[k], plain[k], atol=2e-5 * scale, rtol=0, err_msg=k)
