@@ -15,9 +15,11 @@ namespace sentei::cuda {
   X(concat_kernels)           \
   X(dropout_kernels)          \
   X(fill_kernels)             \
+  X(gather_batch_kernels)     \
   X(max_pool2d_kernels)       \
   X(maxout_kernels)           \
   X(prelu_kernels)            \
+  X(record_kernels)           \
   X(softmax_kernels)
 
 #define SENTEI_DECLARE(table) extern const void* const table##_entry;

@@ -6,6 +6,7 @@ from sentei.passes.fuse import fuse
 from sentei.passes.grad import grad
 from sentei.passes.inference import inference
 from sentei.passes.memory import MemoryPlan, plan_memory
+from sentei.passes.precision import precision
 from sentei.passes.shapes import infer_specs
 from sentei.passes.training import training
 
@@ -21,5 +22,6 @@ __all__ = [
     "infer_specs",
     "inference",
     "plan_memory",
+    "precision",
     "training",
 ]
