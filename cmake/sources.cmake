@@ -98,5 +98,12 @@ set(sentei_binding_sources
 # Kernels for CUDA, compiled by nvcc, and as plain C++ for the emulator (tests/cusim).
 set(sentei_cuda_sources
   csrc/cuda/add.cu
+  csrc/cuda/cross_entropy.cu
+  csrc/cuda/discriminant_penalty.cu
+  csrc/cuda/losses.cu
+  csrc/cuda/optimizers.cu
+  csrc/cuda/scores.cu
+  csrc/cuda/semi_sync.cu
+  csrc/cuda/sparse_penalty.cu
   csrc/cuda/tables.cpp
 )

@@ -5,7 +5,15 @@
 
 namespace sentei::cuda {
 
-#define SENTEI_CUDA_TABLES(X) X(add_kernels)
+#define SENTEI_CUDA_TABLES(X)     \
+  X(add_kernels)                  \
+  X(cross_entropy_kernels)        \
+  X(discriminant_penalty_kernels) \
+  X(loss_kernels)                 \
+  X(optimizer_kernels)            \
+  X(score_kernels)                \
+  X(semi_sync_kernels)            \
+  X(sparse_penalty_kernels)
 
 #define SENTEI_DECLARE(table) extern const void* const table##_entry;
 SENTEI_CUDA_TABLES(SENTEI_DECLARE)

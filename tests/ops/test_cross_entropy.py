@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import assert_close, assert_exact, assert_vector, central_difference, normal, vectors
+from helpers import (
+    array,
+    assert_close,
+    assert_exact,
+    assert_vector,
+    central_difference,
+    normal,
+    vectors,
+)
 from reference import losses as ref
 from sentei import _core, ops
 from sentei.errors import DTypeError, GraphError, ShapeError
@@ -21,7 +29,7 @@ KINDS = list(FORWARD)
 
 def forward(kind, z, labels, **kw):
     function = FORWARD[kind]
-    return [np.asarray(t) for t in function(z, labels, **kw)]
+    return [array(t) for t in function(z, labels, **kw)]
 
 
 def reference(kind, z, labels):
@@ -32,6 +40,7 @@ def data(rng, shape, scale=3.0):
     return scale * normal(rng, shape), rng.integers(0, shape[1], shape[0])
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -47,6 +56,7 @@ def test_close(rng, shape, kind, reduction):
     assert correct.tolist() == [int((z.argmax(axis=1) == labels).sum()) if len(z) else 0]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("classes", [1, 2, 4, 16, 64])
 def test_exact_equal_logits(rng, classes):
     # A power of two of equal logits: probabilities and sums are exact; the first of equals wins.
@@ -61,6 +71,7 @@ def test_exact_equal_logits(rng, classes):
     assert_exact(dlogits, 0.5 - hot)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 def test_exact_far_apart(kind):
     # So far apart that every exponential is 0 or 1.
@@ -77,6 +88,7 @@ def test_exact_far_apart(kind):
     assert_close(loss, np.array([per_sample.astype(np.float64).sum()]))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [2, 10, 37])
 def test_each_small_loss_is_precise(rng, kind, classes):
@@ -92,11 +104,12 @@ def test_each_small_loss_is_precise(rng, kind, classes):
     assert_close(dlogits[at] / grad[at], np.ones(50), terms=classes)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient(rng, kind):
     z, labels = data(rng, (4, 7))
     _, _, dlogits, _ = forward(kind, z, labels)
-    dx = np.asarray(ops.loss_backward(dlogits, np.array([1], np.float32)))
+    dx = array(ops.loss_backward(dlogits, np.array([1], np.float32)))
     _, grad = reference(kind, z, labels)
     assert_close(dx, grad / 4, terms=7)
     for index in [(0, 0), (1, 3), (3, 6), (2, int(labels[2]))]:
@@ -104,6 +117,7 @@ def test_gradient(rng, kind):
         assert abs(slope - grad[index] / 4) < 1e-8
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", ["cross_entropy", "cross_entropy_2"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_vectors(case, kind):
@@ -117,6 +131,7 @@ def test_vectors(case, kind):
     assert correct.tolist() == [int((z[f"{case}.predicted"] == labels).sum())]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(
     ("case", "kind"), [("softmax_ce", "softmax"), ("binary_ce_logits", "sigmoid")]
 )
@@ -134,6 +149,7 @@ def test_vectors_of_losses(case, kind):
     assert_vector(ops.loss_backward(dlogits, np.ones(1, np.float32)), z[f"{case}.grad"], 1e-5)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [1, 3, 40])
 @pytest.mark.parametrize("at", [0, -1])
@@ -197,7 +213,7 @@ def test_a_bad_label_writes_nothing_and_outputs_are_checked(kind):
     logits, labels = t(f32(2, 3)), t(np.array([0, 1]))
     with pytest.raises(ValueError, match="labels must lie"):
         core(logits, t(np.array([0, 9])), *outs, True)
-    assert all((np.asarray(o) == 7).all() for o in outs)
+    assert all((array(o) == 7).all() for o in outs)
     for i, bad in enumerate(
         [
             (f32(2), "loss"),

@@ -8,6 +8,7 @@ import pytest
 import reference.discriminant_penalty as reference
 from eager_context import gradients
 from helpers import (
+    array,
     assert_close,
     assert_exact,
     assert_vector,
@@ -29,6 +30,7 @@ ONE = np.ones(1, np.float32)
 SIZES = [(1, 1), (8, 3), (13, 37), (100, 10), (64, 100), (5, 1)]
 
 
+@pytest.mark.devices
 def test_exact():
     """Two classes of two: means and squares are whole."""
     y = np.array([[1, 0], [3, 4], [-3, 0], [-1, 4]], np.float32)
@@ -38,11 +40,12 @@ def test_exact():
     assert_exact(total, np.array([5.0, 4.0]))
     np.testing.assert_array_equal(ratio, np.array([0.2, 1.0], np.float32))
     assert_exact(value, np.array([6.0]))
-    dy = np.asarray(discriminant_penalty_backward(y, labels, ONE, lam=50.0))
+    dy = array(discriminant_penalty_backward(y, labels, ONE, lam=50.0))
     assert_exact(dy[:, 1], np.zeros(4))
     assert_close(dy[:, 0], 50 * 2 / 20 * np.array([-1.2, 0.4, -0.4, 1.2]))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("n", "k"), SIZES)
 def test_close_and_gradient(rng, n, k):
     y, labels = normal(rng, (n, k)), rng.integers(0, k, n)
@@ -59,14 +62,16 @@ def test_close_and_gradient(rng, n, k):
     assert nothing == [None, None]
 
 
+@pytest.mark.devices
 def test_gradient_against_differences(rng):
     y, labels = normal(rng, (9, 4)), np.array([0, 1, 2, 0, 1, 2, 0, 3, 3])
-    dy = np.asarray(discriminant_penalty_backward(y, labels, ONE, lam=1.0))
+    dy = array(discriminant_penalty_backward(y, labels, ONE, lam=1.0))
     for i in np.ndindex(y.shape):
         d = central_difference(lambda v: float(reference.forward(v, labels)[2].sum()), y, i)
         assert abs(dy[i] - d) < 1e-6
 
 
+@pytest.mark.devices
 def test_absent_and_only_classes_are_exactly_one(rng):
     y = normal(rng, (1000, 5)) + np.float32(300)
     labels = np.full(1000, 2)
@@ -76,25 +81,27 @@ def test_absent_and_only_classes_are_exactly_one(rng):
     assert_exact(discriminant_penalty_backward(y, labels, ONE, lam=1.0), np.zeros((1000, 5)))
 
 
+@pytest.mark.devices
 def test_empty_batch():
     y, labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
     value, within, _, ratio = discriminant_penalty_forward(y, labels, lam=0.5)
     assert_exact(value, np.array([2.0]))
     assert_exact(ratio, np.ones(4))
     assert_exact(within, np.zeros(4))
-    assert np.asarray(discriminant_penalty_backward(y, labels, ONE, lam=0.5)).shape == (0, 4)
+    assert array(discriminant_penalty_backward(y, labels, ONE, lam=0.5)).shape == (0, 4)
 
 
 @pytest.mark.usefixtures("threads")
 def test_threads_change_nothing(rng):
     y, labels = normal(rng, (300, 100)), rng.integers(0, 100, 300)
     _core.set_threads(1)
-    one = [np.asarray(t) for t in discriminant_penalty_forward(y, labels, lam=1.0)]
+    one = [array(t) for t in discriminant_penalty_forward(y, labels, lam=1.0)]
     _core.set_threads(3)
     for got, want in zip(discriminant_penalty_forward(y, labels, lam=1.0), one, strict=True):
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", cases("discriminant"))
 def test_reference_vectors(case):
     v = vectors("discriminant")

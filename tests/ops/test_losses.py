@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import (
+    array,
     assert_close,
     assert_exact,
     assert_vector,
@@ -38,7 +39,7 @@ ONE = np.ones(1, np.float32)
 
 def forward(kind, y, t, **kw):
     out = ops.elementwise_loss_forward(y, t, kind=kind, parameter=KINDS[kind], **kw)
-    return [np.asarray(a) for a in out]
+    return [array(a) for a in out]
 
 
 def data(rng, kind, shape):
@@ -61,6 +62,7 @@ def per_sample_of(kind, y, t):
     )
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_close(rng, kind, shape):
@@ -73,6 +75,7 @@ def test_close(rng, kind, shape):
     assert_close(forward(kind, y, t, reduction="sum")[0], np.array([want.sum()]))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ["squared", "hinge", "quantile", "huber", "eps_insensitive"])
 def test_exact(rng, kind, shape):
@@ -87,6 +90,7 @@ def test_exact(rng, kind, shape):
     assert_exact(grad, ref.slopes(kind, y, t, KINDS[kind]))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(
     ("kind", "y", "t", "slope"),
     [
@@ -108,12 +112,14 @@ def test_kinks_and_bounds(kind, y, t, slope):
     assert np.isfinite(loss).all()
 
 
+@pytest.mark.devices
 def test_probabilities_are_kept_from_0_and_1():
     y, t = np.array([[0, 1]], np.float32), np.array([[1, 0]], np.float32)
     assert_close(forward("binary_ce", y, t)[0], np.array([-2 * np.log(1e-7)]))
     assert_close(forward("categorical_ce", y, t)[0], np.array([-np.log(1e-7)]))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient(rng, kind):
     y, t = data(rng, kind, (3, 5))
@@ -126,16 +132,18 @@ def test_gradient(rng, kind):
         assert abs(slope - want[index]) <= 1e-7 * max(1, abs(slope))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", [c for c in cases("losses") if c != "softmax_ce"])
 def test_vectors(case):
     z = {k.split(".", 1)[1]: v for k, v in vectors("losses").items() if k.startswith(f"{case}.")}
     kind = case.rstrip("012").rstrip("_")
     parameter = float(z.get("tau", z.get("delta", z.get("epsilon", 0.0))))
     loss, _, grad = ops.elementwise_loss_forward(z["y"], z["t"], kind=kind, parameter=parameter)
-    assert_vector(np.asarray(loss)[0], z["value"], 1e-5)
+    assert_vector(array(loss)[0], z["value"], 1e-5)
     assert_vector(ops.loss_backward(grad, ONE), z["grad"], 1e-5)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 def test_nan_is_not_hidden(kind):
     y, t = np.full((2, 9), 0.5, np.float32), np.ones((2, 9), np.float32)
@@ -145,6 +153,7 @@ def test_nan_is_not_hidden(kind):
     assert np.isnan(per_sample[0]) and np.isfinite(per_sample[1])
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", [(1,), (3, 37), (5, 4, 3, 13), (0, 4), (40, 1000)])
 def test_loss_backward_exact(rng, shape):
     grad = integers(rng, shape)

@@ -19,6 +19,7 @@ def one(x):
     return np.array([x], np.float32)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("momentum", [None, 0.5])
 def test_sgd_exact(rng, shape, momentum):
@@ -32,6 +33,7 @@ def test_sgd_exact(rng, shape, momentum):
         assert_exact(v, want_v)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sgd_close(rng, shape):
     w, g, v = (normal(rng, shape) for _ in range(3))
@@ -42,6 +44,7 @@ def test_sgd_close(rng, shape):
     assert_close(v, want_v)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_adaptive_exact(rng, shape):
     # Powers of two: every root and quotient is exact.
@@ -60,6 +63,7 @@ def test_adaptive_exact(rng, shape):
     assert_exact(h, want_h)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("eps_inside", [False, True])
 def test_adam_exact(rng, shape, eps_inside):
@@ -73,6 +77,7 @@ def test_adam_exact(rng, shape, eps_inside):
         assert_exact(got, np.broadcast_to(expected, shape))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("eps_inside", [False, True])
 @pytest.mark.parametrize("t", [1, 7, 100000])
@@ -88,6 +93,7 @@ def test_adam_close(rng, shape, eps_inside, t):
         assert_close(got, expected)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_adaptive_close(rng, shape):
     kw = {"weight_decay": 0.01, "l2": 0.02}
@@ -124,6 +130,7 @@ def step(case, z, w, g, states, t):
         )
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(
     "case", [c for c in cases("optimizers") if f"{c}.w0" in vectors("optimizers")]
 )

@@ -39,6 +39,7 @@ def given(full, rows, offsets, t, compact):
     return active, dw
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("compact", [False, True])
 @pytest.mark.parametrize("momentum", [None, 0.5])
@@ -62,6 +63,7 @@ def test_exact(rng, shape, compact, momentum):
         w = before
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("compact", [False, True])
 @pytest.mark.parametrize("momentum", [None, 0.9])
@@ -80,6 +82,7 @@ def test_close(rng, shape, compact, momentum):
         assert_close(v, want_v)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("value", [-0.0, np.nan, np.inf])
 def test_rows_at_rest_keep_their_bits(value):
     w = np.full((4, 5), value, np.float32)
@@ -92,6 +95,7 @@ def test_rows_at_rest_keep_their_bits(value):
     assert (w[:2] == 0.25).all()
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("compact", [False, True])
 def test_one_group_is_sgd(rng, compact):
     w, dw, v = (normal(rng, (6, 19)) for _ in range(3))
@@ -105,6 +109,7 @@ def test_one_group_is_sgd(rng, compact):
     assert a[1].tobytes() == b[1].tobytes()
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", SINGLE)
 @pytest.mark.parametrize("compact", [False, True])
 def test_vectors(case, compact):
@@ -223,6 +228,7 @@ def test_refuses_shared_memory_and_a_short_workspace():
         _core.semi_sync_update(*tensors, 0.0, 0.0, 0.0, False, _core.Tensor.empty((19,), "uint8"))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 def test_counter(dtype):
     t = one(0, dtype)
