@@ -19,7 +19,20 @@ from sentei import _core, ops
 from sentei.errors import DTypeError, GraphError, ShapeError
 from sentei.graph import Graph, Spec
 
-SHAPES = [(1, 1), (3, 2), (5, 3), (4, 10), (7, 13), (9, 37), (2, 1000), (300, 10), (0, 5)]
+SHAPES = [
+    (1, 1),
+    (3, 2),
+    (5, 3),
+    (4, 10),
+    (7, 13),
+    (9, 37),
+    (2, 1000),
+    (300, 10),
+    (1700, 10),
+    (450, 40),
+    (7, 2500),
+    (0, 5),
+]
 FORWARD = {
     "softmax": ops.softmax_cross_entropy_forward,
     "sigmoid": ops.sigmoid_cross_entropy_forward,
@@ -161,6 +174,42 @@ def test_nan_is_not_hidden(kind, classes, at):
     assert np.isnan(per_sample[0]) and np.isfinite(per_sample[1])
     assert np.isnan(dlogits[0]).any() and np.isfinite(dlogits[1]).all()
     assert correct.tolist() == [1]
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(5, 3), (900, 37), (8, 2500)])
+def test_a_label_out_of_range(rng, device, kind, shape):
+    """The cpu refuses it; elsewhere its sample is NaN, the others are what they were."""
+    z, labels = data(rng, shape)
+    good = forward(kind, z, labels)
+    hits = z.argmax(axis=1) == labels
+    bad = labels.copy()
+    bad[[0, 2]] = [shape[1], -1]
+    if device == "cpu":
+        with pytest.raises(ValueError, match="labels must lie in"):
+            forward(kind, z, bad)
+        return
+    loss, per_sample, dlogits, correct = forward(kind, z, bad)
+    assert np.isnan(loss).all()
+    assert np.isnan(per_sample[[0, 2]]).all() and np.isnan(dlogits[[0, 2]]).all()
+    rest = np.delete(np.arange(shape[0]), [0, 2])
+    assert per_sample[rest].tobytes() == good[1][rest].tobytes()
+    assert dlogits[rest].tobytes() == good[2][rest].tobytes()
+    assert correct.tolist() == [int(hits[rest].sum())]
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("value", [-np.inf, np.nan])
+@pytest.mark.parametrize("classes", [1, 5, 70])
+def test_rows_without_a_largest_logit(kind, value, classes):
+    z = np.full((2, classes), value, np.float32)
+    _, per_sample, _, correct = forward(kind, z, np.array([0, classes - 1]))
+    if kind == "softmax" or np.isnan(value):
+        assert np.isnan(per_sample).all() and correct.tolist() == [0]
+    else:  # log(1 + exp(inf)) at the label
+        assert np.isinf(per_sample).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)

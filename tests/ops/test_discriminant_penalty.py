@@ -27,7 +27,7 @@ from sentei.ops import (
 from sentei.tensor import Tensor
 
 ONE = np.ones(1, np.float32)
-SIZES = [(1, 1), (8, 3), (13, 37), (100, 10), (64, 100), (5, 1)]
+SIZES = [(1, 1), (8, 3), (13, 37), (100, 10), (64, 100), (5, 1), (33, 32)]
 
 
 @pytest.mark.devices
@@ -38,7 +38,7 @@ def test_exact():
     value, within, total, ratio = discriminant_penalty_forward(y, labels, lam=5.0)
     assert_exact(within, np.array([1.0, 4.0]))
     assert_exact(total, np.array([5.0, 4.0]))
-    np.testing.assert_array_equal(ratio, np.array([0.2, 1.0], np.float32))
+    np.testing.assert_array_equal(array(ratio), np.array([0.2, 1.0], np.float32))
     assert_exact(value, np.array([6.0]))
     dy = array(discriminant_penalty_backward(y, labels, ONE, lam=50.0))
     assert_exact(dy[:, 1], np.zeros(4))
@@ -77,7 +77,7 @@ def test_absent_and_only_classes_are_exactly_one(rng):
     labels = np.full(1000, 2)
     _, within, total, ratio = discriminant_penalty_forward(y, labels, lam=1.0)
     assert_exact(ratio, np.ones(5))
-    np.testing.assert_array_equal(within, total)
+    np.testing.assert_array_equal(array(within), array(total))
     assert_exact(discriminant_penalty_backward(y, labels, ONE, lam=1.0), np.zeros((1000, 5)))
 
 
@@ -89,6 +89,30 @@ def test_empty_batch():
     assert_exact(ratio, np.ones(4))
     assert_exact(within, np.zeros(4))
     assert array(discriminant_penalty_backward(y, labels, ONE, lam=0.5)).shape == (0, 4)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("k", [3, 40])
+def test_a_label_out_of_range(rng, device, k):
+    """The cpu refuses it; elsewhere all is NaN."""
+    y, labels = normal(rng, (6, k)), np.array([0, 1, -1, 2, k, 0])
+    if device == "cpu":
+        with pytest.raises(ValueError, match="labels must be in"):
+            discriminant_penalty_forward(y, labels, lam=1.0)
+        return
+    for t in discriminant_penalty_forward(y, labels, lam=1.0):
+        assert np.isnan(array(t)).all()
+    assert np.isnan(array(discriminant_penalty_backward(y, labels, ONE, lam=1.0))).all()
+
+
+@pytest.mark.devices
+def test_in_place(rng, device):
+    y, labels = normal(rng, (40, 37)), rng.integers(0, 37, 40)
+    t, rest = Tensor.from_numpy(y).to(device), [Tensor.from_numpy(labels), Tensor.from_numpy(ONE)]
+    scratch = Tensor.empty((_core.discriminant_penalty_workspace(37),), "uint8", device=device)
+    _core.discriminant_penalty_backward(t, *(r.to(device) for r in rest), t, 0.5, scratch)
+    want = discriminant_penalty_backward(y, labels, ONE, lam=0.5)
+    np.testing.assert_array_equal(array(t), array(want))
 
 
 @pytest.mark.usefixtures("threads")

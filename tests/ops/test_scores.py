@@ -22,6 +22,8 @@ SHAPES = [
     (2, 33, 31, 1),
     (3, 6, 7, 200),
     (2, 1000),
+    (70, 3, 3, 5),
+    (40, 2, 2, 33),
 ]
 LAYERS = [c for c in cases("scores") if f"{c}.x" in vectors("scores") and c != "net"]
 
@@ -74,7 +76,9 @@ def test_close(rng, shape):
 
 
 @pytest.mark.devices
-@pytest.mark.parametrize("shape", [(7, 13), (5, 7, 3, 37), (4, 20, 21, 13), (9, 6, 7, 200)])
+@pytest.mark.parametrize(
+    "shape", [(7, 13), (5, 7, 3, 37), (4, 20, 21, 13), (9, 6, 7, 200), (39, 9, 8, 5)]
+)
 def test_the_cut_into_batches_changes_no_bit(rng, shape):
     x, g = normal(rng, shape), normal(rng, shape)
     whole = accumulate(x, g)

@@ -22,7 +22,15 @@ from sentei.errors import DTypeError, ShapeError
 from sentei.ops import SPARSE_PENALTY, sparse_penalty_backward, sparse_penalty_forward
 from sentei.tensor import Tensor
 
-SHAPES = [(1, 1), (3, 37), (2, 5, 7, 13), (1, 1, 1, 1), (6, 9, 9, 100), (3, 30, 30, 32)]
+SHAPES = [
+    (1, 1),
+    (3, 37),
+    (2, 5, 7, 13),
+    (1, 1, 1, 1),
+    (6, 9, 9, 100),
+    (3, 30, 30, 32),
+    (2, 25, 25, 3),
+]
 FORMS = ["neuron", "channel"]
 ONE = np.ones(1, np.float32)
 
@@ -98,11 +106,33 @@ def test_threads_change_nothing(rng, form):
 
 @pytest.mark.devices
 @pytest.mark.parametrize("form", FORMS)
-def test_in_place(rng, form):
+def test_in_place(rng, device, form):
     u = normal(rng, (3, 5, 5, 37))
-    t = Tensor.from_numpy(u)
-    _core.sparse_penalty_backward(t, Tensor.borrow(ONE), t, 1.0, form)
-    np.testing.assert_array_equal(t, sparse_penalty_backward(u, ONE, lam=1.0, form=form))
+    t = Tensor.from_numpy(u).to(device)
+    _core.sparse_penalty_backward(t, Tensor.from_numpy(ONE).to(device), t, 1.0, form)
+    want = sparse_penalty_backward(u, ONE, lam=1.0, form=form)
+    np.testing.assert_array_equal(array(t), array(want))
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("form", FORMS)
+def test_memory_not_aligned_for_vectors(rng, device, form):
+    u = normal(rng, (3, 40))
+    t = Tensor.empty((121,), device=device).view((3, 40), 4)
+    t.copy_from(u)
+    assert_close(
+        sparse_penalty_forward(t, lam=1.0, form=form), [reference.value(u, 1.0, form)], terms=4
+    )
+    du = sparse_penalty_backward(t, ONE, lam=1.0, form=form)
+    assert_close(du, reference.gradient(u, 1.0, form), terms=4)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("form", FORMS)
+def test_twice_the_same_bits(rng, form):
+    u = normal(rng, (3, 40, 40, 20))
+    a, b = (array(sparse_penalty_forward(u, lam=1.0, form=form)) for _ in range(2))
+    assert a.tobytes() == b.tobytes()
 
 
 @pytest.mark.devices

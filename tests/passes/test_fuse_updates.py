@@ -74,11 +74,10 @@ def updates(reader=None, shared=False):
 
 def results(g):
     tensors = {n: Tensor.from_numpy(np.full(3, i, np.float32)) for i, n in enumerate("abc")}
-    used = {n: t for n, t in tensors.items() if n in g.values}
-    r = Runner(g, used, 1)
+    r = Runner(g, {n: t for n, t in tensors.items() if n in g.values}, 1)
     feeds = {f"d{n}": np.full(3, 10.0 * (i + 1), np.float32) for i, n in enumerate("abc")}
     r.run(lr=np.ones(1, np.float32), **feeds)
-    return {n: t.numpy().tolist() for n, t in used.items()} | {
+    return {n: t.numpy().tolist() for n, t in tensors.items()} | {
         o: r.fetch(o).tolist() for o in g.outputs
     }
 
