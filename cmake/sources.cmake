@@ -115,14 +115,21 @@ set(sentei_cuda_sources
   csrc/cuda/channel_scale.cu
   csrc/cuda/column_sum.cu
   csrc/cuda/concat.cu
+  csrc/cuda/cross_entropy.cu
+  csrc/cuda/discriminant_penalty.cu
   csrc/cuda/dropout.cu
   csrc/cuda/fill.cu
   csrc/cuda/gather_batch.cu
+  csrc/cuda/losses.cu
   csrc/cuda/max_pool2d.cu
   csrc/cuda/maxout.cu
+  csrc/cuda/optimizers.cu
   csrc/cuda/prelu.cu
   csrc/cuda/record.cu
+  csrc/cuda/scores.cu
+  csrc/cuda/semi_sync.cu
   csrc/cuda/softmax.cu
+  csrc/cuda/sparse_penalty.cu
   csrc/cuda/tables.cpp
 )
 # Product and sum rounded each, as NumPy and the CUDA kernel do.

@@ -136,10 +136,12 @@ from sentei.ops.optimizers import (
     ADAM_UPDATE,
     RMSPROP_UPDATE,
     SGD_UPDATE,
+    SGD_UPDATE_MANY,
     adagrad_update,
     adam_update,
     rmsprop_update,
     sgd_update,
+    sgd_update_many,
 )
 from sentei.ops.prelu import PRELU, PRELU_BACKWARD, prelu_backward, prelu_forward
 from sentei.ops.record import RECORD_APPEND, record_append
@@ -219,6 +221,7 @@ __all__ = [
     "SCORE_ACCUMULATE",
     "SEMI_SYNC_UPDATE",
     "SGD_UPDATE",
+    "SGD_UPDATE_MANY",
     "SIGMOID_CROSS_ENTROPY",
     "SOFTMAX",
     "SOFTMAX_BACKWARD",
@@ -292,6 +295,7 @@ __all__ = [
     "score_accumulate",
     "semi_sync_update",
     "sgd_update",
+    "sgd_update_many",
     "sigmoid_cross_entropy_forward",
     "softmax_backward",
     "softmax_cross_entropy_forward",

@@ -3,6 +3,7 @@
 from sentei.passes.channels import ChannelGroups, channel_groups
 from sentei.passes.costs import Costs, NodeCost, costs
 from sentei.passes.fuse import fuse
+from sentei.passes.fuse_updates import fuse_updates
 from sentei.passes.grad import grad
 from sentei.passes.inference import inference
 from sentei.passes.memory import MemoryPlan, plan_memory
@@ -18,6 +19,7 @@ __all__ = [
     "channel_groups",
     "costs",
     "fuse",
+    "fuse_updates",
     "grad",
     "infer_specs",
     "inference",
