@@ -98,5 +98,11 @@ set(sentei_binding_sources
 # Kernels for CUDA, compiled by nvcc, and as plain C++ for the emulator (tests/cusim).
 set(sentei_cuda_sources
   csrc/cuda/add.cu
+  csrc/cuda/conv2d.cu
+  csrc/cuda/conv2d_depthwise.cu
+  csrc/cuda/conv2d_simt.cu
+  csrc/cuda/conv2d_weight_simt.cu
+  csrc/cuda/linear.cu
+  csrc/cuda/slot_sum.cu
   csrc/cuda/tables.cpp
 )

