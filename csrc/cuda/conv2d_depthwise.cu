@@ -268,7 +268,7 @@ void conv2d_depthwise_backward_weight(const Conv2dGeometry& g, const float* x, c
               : conv2d_backward_weight_depthwise_kernel<1>,
          static_cast<unsigned>(s.blocks_c * s.tap_blocks * s.splits), kThreads, 0, s);
   if (s.splits > 1)
-    sum_slots({s.out, s.splits, g.C * g.R * g.S, g.R * g.S, nullptr, false, dw, {}, 0});
+    sum_slots({s.out, s.splits, g.C * g.R * g.S, g.C * g.R * g.S, nullptr, false, dw, {}, 0});
 }
 
 }  // namespace sentei::cuda
