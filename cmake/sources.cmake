@@ -115,11 +115,16 @@ set(sentei_cuda_sources
   csrc/cuda/channel_scale.cu
   csrc/cuda/column_sum.cu
   csrc/cuda/concat.cu
+  csrc/cuda/conv2d.cu
+  csrc/cuda/conv2d_depthwise.cu
+  csrc/cuda/conv2d_simt.cu
+  csrc/cuda/conv2d_weight_simt.cu
   csrc/cuda/cross_entropy.cu
   csrc/cuda/discriminant_penalty.cu
   csrc/cuda/dropout.cu
   csrc/cuda/fill.cu
   csrc/cuda/gather_batch.cu
+  csrc/cuda/linear.cu
   csrc/cuda/losses.cu
   csrc/cuda/max_pool2d.cu
   csrc/cuda/maxout.cu
@@ -128,6 +133,7 @@ set(sentei_cuda_sources
   csrc/cuda/record.cu
   csrc/cuda/scores.cu
   csrc/cuda/semi_sync.cu
+  csrc/cuda/slot_sum.cu
   csrc/cuda/softmax.cu
   csrc/cuda/sparse_penalty.cu
   csrc/cuda/tables.cpp

@@ -13,11 +13,13 @@ namespace sentei::cuda {
   X(channel_scale_kernels) \
   X(column_sum_kernels) \
   X(concat_kernels) \
+  X(conv2d_kernels) \
   X(cross_entropy_kernels) \
   X(discriminant_penalty_kernels) \
   X(dropout_kernels) \
   X(fill_kernels) \
   X(gather_batch_kernels) \
+  X(linear_kernels) \
   X(loss_kernels) \
   X(max_pool2d_kernels) \
   X(maxout_kernels) \
