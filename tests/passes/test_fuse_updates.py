@@ -21,10 +21,10 @@ def kinds(graph):
     return [n.op.name for n in graph.nodes if n.op.mutates and n.op.name != "counter_advance"]
 
 
-def trained(step, model, rng):
+def trained(step, model, rng, device):
     """All parameters and states after three steps."""
-    tensors = {k: Tensor.from_numpy(t.numpy()) for k, t in model.tensors.items()}
-    tensors |= {k: Tensor.from_numpy(t.numpy()) for k, t in step.states.items()}
+    tensors = {k: Tensor.from_numpy(t.numpy()).to(device) for k, t in model.tensors.items()}
+    tensors |= {k: Tensor.from_numpy(t.numpy()).to(device) for k, t in step.states.items()}
     runner = StepRunner(step, tensors, 5)
     for k in range(3):
         feeds = {
@@ -37,9 +37,10 @@ def trained(step, model, rng):
     return {k: t.numpy() for k, t in tensors.items()}
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("semi", [False, True])
-def test_the_same_trajectory(momentum, semi):
+def test_the_same_trajectory(device, momentum, semi):
     model = mlp([4, 9, 7, 3])
     opt = optim.SGD(0.1, weight_decay=0.01, l2=0.02, momentum=momentum)
     step = build_step(model, losses.CrossEntropy(), (), optim.SemiSync(opt) if semi else opt)
@@ -49,8 +50,8 @@ def test_the_same_trajectory(momentum, semi):
     assert sorted(kinds(fused.graph)) == sorted([*own, "sgd_update_many"])
     node = next(n for n in fused.graph.nodes if n.op.name == "sgd_update_many")
     assert node.attrs["weight_decay"].count(0.01) == (1 if semi else 3)  # biases have none
-    a = trained(step, model, np.random.default_rng(1))
-    b = trained(fused, model, np.random.default_rng(1))
+    a = trained(step, model, np.random.default_rng(1), device)
+    b = trained(fused, model, np.random.default_rng(1), device)
     assert a.keys() == b.keys() and any(
         not np.array_equal(a[k], model.tensors[k]) for k in model.tensors
     )
