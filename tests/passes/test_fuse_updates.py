@@ -49,6 +49,9 @@ def test_the_same_trajectory(device, momentum, semi):
     assert sorted(kinds(step.graph)) == sorted(own + ["sgd_update"] * (2 if semi else 6))
     assert sorted(kinds(fused.graph)) == sorted([*own, "sgd_update_many"])
     node = next(n for n in fused.graph.nodes if n.op.name == "sgd_update_many")
+    assert set(model.graph.by_role("param")) - set(node.changed()) == {
+        v for n in fused.graph.nodes if n.op.name == "semi_sync_update" for v in n.changed()
+    } & set(model.graph.by_role("param"))
     assert node.attrs["weight_decay"].count(0.01) == (1 if semi else 3)  # biases have none
     a = trained(step, model, np.random.default_rng(1), device)
     b = trained(fused, model, np.random.default_rng(1), device)
@@ -122,3 +125,24 @@ def test_with_and_without_momentum_and_other_step_sizes_stay_apart():
     assert [n.op.name for n in Graph.from_json(fused.to_json()).nodes] == [
         n.op.name for n in fused.nodes
     ]
+
+
+@pytest.mark.devices
+def test_what_a_merged_update_changed_is_put_back(device):
+    """A loss that is not finite: the cpu updates nothing, a device rewinds."""
+    model = mlp([4, 9, 3])
+    step = build_step(model, losses.CrossEntropy(), (), optim.SGD(0.1, momentum=0.9))
+    step = replace(step, graph=fuse_updates(step.graph))
+    tensors = {
+        k: Tensor.from_numpy(t.numpy()).to(device) for k, t in (model.tensors | step.states).items()
+    }
+    before = {k: t.numpy().tobytes() for k, t in tensors.items()}
+    runner = StepRunner(step, tensors, 5)
+    feeds = {
+        k: np.full(t.shape, np.nan, np.float32) if t.dtype == "float32" else np.zeros(t.shape, int)
+        for k, t in runner.inputs.items()
+    }
+    if runner.step(feeds | {"lr": np.array([0.1], np.float32)}):
+        assert all(t.numpy().tobytes() != before[k] for k, t in tensors.items())
+        runner.rewind()
+    assert {k: t.numpy().tobytes() for k, t in tensors.items()} == before
