@@ -9,8 +9,10 @@ set(sentei_cpu_sources
   csrc/cpu/conv2d.cpp
   csrc/cpu/conv2d_plan.cpp
   csrc/cpu/fill.cpp
+  csrc/cpu/gather_batch.cpp
   csrc/cpu/isa.cpp
   csrc/cpu/linear.cpp
+  csrc/cpu/record.cpp
   csrc/cpu/tables.cpp
 )
 set(sentei_kernel_sources
@@ -57,6 +59,7 @@ set(sentei_ops_sources
   csrc/ops/discriminant_penalty.cpp
   csrc/ops/dropout.cpp
   csrc/ops/fill.cpp
+  csrc/ops/gather_batch.cpp
   csrc/ops/linear.cpp
   csrc/ops/losses.cpp
   csrc/ops/max_pool2d.cpp
@@ -64,6 +67,7 @@ set(sentei_ops_sources
   csrc/ops/optimizers.cpp
   csrc/ops/pool2d.cpp
   csrc/ops/prelu.cpp
+  csrc/ops/record.cpp
   csrc/ops/scores.cpp
   csrc/ops/semi_sync.cpp
   csrc/ops/softmax.cpp
@@ -85,6 +89,7 @@ set(sentei_binding_sources
   csrc/bindings/dropout.cpp
   csrc/bindings/errors.cpp
   csrc/bindings/fill.cpp
+  csrc/bindings/gather_batch.cpp
   csrc/bindings/linear.cpp
   csrc/bindings/losses.cpp
   csrc/bindings/maxout.cpp
@@ -92,6 +97,7 @@ set(sentei_binding_sources
   csrc/bindings/optimizers.cpp
   csrc/bindings/pool2d.cpp
   csrc/bindings/prelu.cpp
+  csrc/bindings/record.cpp
   csrc/bindings/runtime.cpp
   csrc/bindings/scores.cpp
   csrc/bindings/semi_sync.cpp
@@ -109,11 +115,28 @@ set(sentei_cuda_sources
   csrc/cuda/channel_scale.cu
   csrc/cuda/column_sum.cu
   csrc/cuda/concat.cu
+  csrc/cuda/conv2d.cu
+  csrc/cuda/conv2d_depthwise.cu
+  csrc/cuda/conv2d_simt.cu
+  csrc/cuda/conv2d_weight_simt.cu
+  csrc/cuda/cross_entropy.cu
+  csrc/cuda/discriminant_penalty.cu
   csrc/cuda/dropout.cu
   csrc/cuda/fill.cu
+  csrc/cuda/gather_batch.cu
+  csrc/cuda/linear.cu
+  csrc/cuda/losses.cu
   csrc/cuda/max_pool2d.cu
   csrc/cuda/maxout.cu
+  csrc/cuda/optimizers.cu
   csrc/cuda/prelu.cu
+  csrc/cuda/record.cu
+  csrc/cuda/scores.cu
+  csrc/cuda/semi_sync.cu
+  csrc/cuda/slot_sum.cu
   csrc/cuda/softmax.cu
+  csrc/cuda/sparse_penalty.cu
   csrc/cuda/tables.cpp
 )
+# Product and sum rounded each, as NumPy and the CUDA kernel do.
+set_source_files_properties(csrc/cpu/gather_batch.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)

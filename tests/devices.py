@@ -14,6 +14,11 @@ from sentei.device import cuda_state, using
 ALL = ("cpu", "cusim", "cuda")
 
 
+def ready() -> bool:
+    """Whether this machine has a GPU that can be used."""
+    return cuda_state().state == "ready"
+
+
 def backend(name: str) -> Any:
     """The backend to install for a device; skips with the reason where there is none."""
     if name == "cusim":

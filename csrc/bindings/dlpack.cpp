@@ -35,7 +35,8 @@ struct DLManagedVersioned {
   std::uint64_t flags;
   DLTensor tensor;
 };
-constexpr std::int32_t kDLCPU = 1;
+constexpr std::int32_t kDLCPU = 1, kDLCUDA = 2;
+constexpr std::intptr_t kLegacyStream = 1;  // what "the default stream" means, see the standard
 constexpr std::uint64_t kReadOnly = 1, kIsCopied = 2;
 
 struct Holder {
@@ -58,6 +59,8 @@ DLDataType dl_dtype(DType t) {
   }
 }
 
+DLDevice dl_device_of(const Tensor& t) { return {t.device() == Device::cpu ? kDLCPU : kDLCUDA, 0}; }
+
 template <class Managed>
 void release(Managed* m) {
   delete static_cast<Holder*>(m->manager);
@@ -77,7 +80,8 @@ Managed* make(const Tensor& t) {
   m->manager = holder;
   m->deleter = &release<Managed>;
   m->tensor = {
-      t.raw(), {kDLCPU, 0}, t.shape().rank, dl_dtype(t.dtype()), holder->shape, holder->strides, 0};
+      t.raw(), dl_device_of(t), t.shape().rank, dl_dtype(t.dtype()), holder->shape, holder->strides,
+      0};
   return m;
 }
 
@@ -88,26 +92,55 @@ void drop_capsule(PyObject* capsule, const char* name) {  // only when nobody to
   m->deleter(m);
 }
 
-Tensor copy_of(const Tensor& t) {
-  Tensor out = Tensor::empty(t.shape(), t.dtype());
-  std::memcpy(out.raw(), t.raw(), t.bytes());
+Tensor copy_of(const Tensor& t, Device device) {
+  Tensor out = Tensor::empty(t.shape(), t.dtype(), false, device);
+  out.copy_bytes(t);
   return out;
+}
+
+// The consumer's stream (1: legacy default, 2: per-thread default, or its address) waits for ours.
+void order_consumer(const py::object& stream) {
+  std::intptr_t theirs = kLegacyStream;
+  if (!stream.is_none()) {
+    if (!py::isinstance<py::int_>(stream))
+      throw py::value_error("Tensor.__dlpack__: stream must be a whole number or None on cuda");
+    theirs = stream.cast<std::intptr_t>();
+    if (theirs == -1) return;  // no order is asked for
+    if (theirs <= 0)
+      throw py::value_error(
+          "Tensor.__dlpack__: stream must be -1, 1, 2 or the address of a stream on cuda, got " +
+          std::to_string(theirs));
+  }
+  backend().order(theirs, true);
 }
 
 py::object to_dlpack(const Tensor& self, const py::object& stream, const py::object& max_version,
                      const py::object& dl_device, const py::object& copy) {
-  if (!stream.is_none())
+  if (self.device() == Device::cpu && !stream.is_none())
     throw py::value_error("Tensor.__dlpack__: stream must be None for a tensor on cpu");
-  if (!dl_device.is_none() &&
-      dl_device.cast<std::pair<int, int>>() != std::pair<int, int>(kDLCPU, 0))
-    throw py::buffer_error(
-        "Tensor.__dlpack__: dl_device must be (1, 0), the CPU, where the tensor is");
   const bool asked = !copy.is_none() && copy.cast<bool>();
   const bool arena = self.storage() && self.storage()->shared_arena;
-  if (arena && !copy.is_none() && !asked)
+  Device to = self.device();
+  if (!dl_device.is_none()) {
+    const auto [type, id] = dl_device.cast<std::pair<int, int>>();
+    if (type == kDLCPU && id == 0)
+      to = Device::cpu;
+    else if (type != dl_device_of(self).type || id != 0)
+      throw py::buffer_error(
+          self.device() == Device::cpu
+              ? "Tensor.__dlpack__: dl_device must be (1, 0), the CPU, where the tensor is"
+              : "Tensor.__dlpack__: dl_device must be (2, 0), where the tensor is, or (1, 0)");
+  }
+  const bool refused = !copy.is_none() && !asked;
+  if (to != self.device() && refused)
+    throw py::buffer_error(
+        "Tensor.__dlpack__: copy must not be False: the tensor is on cuda, dl_device asks for cpu");
+  if (arena && refused)
     throw py::buffer_error(
         "Tensor.__dlpack__: copy must not be False: the memory belongs to a plan that reuses it");
-  const Tensor t = asked || arena ? copy_of(self) : self;
+  const bool copied = asked || arena || to != self.device();
+  const Tensor t = copied ? copy_of(self, to) : self;
+  if (t.device() == Device::cuda) order_consumer(stream);
   const bool versioned =
       !max_version.is_none() && max_version.cast<std::pair<int, int>>().first >= 1;
   if (t.read_only() && !versioned)
@@ -118,7 +151,7 @@ py::object to_dlpack(const Tensor& self, const py::object& stream, const py::obj
     auto* m = make<DLManagedVersioned>(t);
     m->major = 1;
     m->minor = 0;
-    m->flags = asked || arena ? kIsCopied : t.read_only() ? kReadOnly : 0;
+    m->flags = copied ? kIsCopied : t.read_only() ? kReadOnly : 0;
     return py::reinterpret_steal<py::object>(PyCapsule_New(
         m, "dltensor_versioned",
         [](PyObject* c) { drop_capsule<DLManagedVersioned>(c, "dltensor_versioned"); }));
@@ -127,13 +160,26 @@ py::object to_dlpack(const Tensor& self, const py::object& stream, const py::obj
       make<DLManaged>(t), "dltensor", [](PyObject* c) { drop_capsule<DLManaged>(c, "dltensor"); }));
 }
 
+// The producer may use its memory again: after our work on it.
+void order_quietly(const Backend& owner) {
+  try {
+    owner.order(kLegacyStream, true);
+  } catch (const std::exception&) {  // a destructor has no one to tell
+  }
+}
+
 template <class Managed>
 Tensor adopt(const py::object& capsule, const char* name, const char* used) {
   auto* m = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), name));
   if (!m) throw py::error_already_set();
   const DLTensor& d = m->tensor;
-  SENTEI_CHECK(DeviceError, d.device.type == kDLCPU,
-               "from_dlpack: x must be on cpu (DLPack device 1), got device ", d.device.type);
+  const bool cuda = d.device.type == kDLCUDA;
+  SENTEI_CHECK(DeviceError, cuda || d.device.type == kDLCPU,
+               "from_dlpack: x must be on cpu or cuda (DLPack device 1 or 2), got device ",
+               d.device.type);
+  SENTEI_CHECK(DeviceError, d.device.id == 0,
+               "from_dlpack: x must be on the first device, got number ", d.device.id);
+  const Backend* const owner = cuda ? &backend() : nullptr;  // DeviceError where there is none
   SENTEI_CHECK(ShapeError, d.ndim >= 0 && d.ndim <= Shape::kMaxRank,
                "from_dlpack: x must have at most 4 axes, got ", d.ndim);
   DType dtype = DType::f32;
@@ -160,7 +206,11 @@ Tensor adopt(const py::object& capsule, const char* name, const char* used) {
   SENTEI_CHECK(ValueError, reinterpret_cast<std::uintptr_t>(storage->data) % dtype_size(dtype) == 0,
                "from_dlpack: x must be aligned");
   storage->bytes = static_cast<std::size_t>(shape.size()) * dtype_size(dtype);
-  storage->release = [m] {
+  storage->device = cuda ? Device::cuda : Device::cpu;
+  if (owner)
+    owner->order(kLegacyStream, false);  // the producer has ordered that stream after its own
+  storage->release = [m, owner] {
+    if (owner) order_quietly(*owner);
     py::gil_scoped_acquire gil;
     if (m->deleter) m->deleter(m);
   };
@@ -172,12 +222,16 @@ Tensor from_dlpack(const py::object& x) {
   if (!py::hasattr(x, "__dlpack__"))
     throw py::type_error("from_dlpack: x must have __dlpack__, got " +
                          std::string(py::str(py::type::of(x))));
+  py::dict how;
+  if (py::hasattr(x, "__dlpack_device__") &&
+      x.attr("__dlpack_device__")().cast<std::pair<int, int>>().first == kDLCUDA)
+    how["stream"] = kLegacyStream;
   py::object capsule;
   try {
-    capsule = x.attr("__dlpack__")(py::arg("max_version") = py::make_tuple(1, 0));
+    capsule = x.attr("__dlpack__")(**how, py::arg("max_version") = py::make_tuple(1, 0));
   } catch (py::error_already_set& e) {  // a producer from before 1.0 knows no max_version
     if (!e.matches(PyExc_TypeError)) throw;
-    capsule = x.attr("__dlpack__")();
+    capsule = x.attr("__dlpack__")(**how);
   }
   if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
     const auto* m =
@@ -197,9 +251,12 @@ void bind_dlpack(py::module_& m, py::class_<Tensor>& tensor) {
       .def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none(),
            py::arg("max_version") = py::none(), py::arg("dl_device") = py::none(),
            py::arg("copy") = py::none(), "DLPack capsule on this tensor's memory.")
-      .def("__dlpack_device__", [](const Tensor&) { return py::make_tuple(kDLCPU, 0); });
+      .def("__dlpack_device__", [](const Tensor& t) {
+        const DLDevice d = dl_device_of(t);
+        return py::make_tuple(d.type, d.id);
+      });
   m.def("from_dlpack", &from_dlpack, py::arg("x"),
-        "Tensor on the memory of any DLPack producer on the CPU.");
+        "Tensor on the memory of any DLPack producer on the CPU or the CUDA device.");
 }
 
 }  // namespace sentei::bindings

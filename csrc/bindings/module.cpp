@@ -20,6 +20,8 @@ PYBIND11_MODULE(_core, m) {
   bind_concat(m);
   bind_pool2d(m);
   bind_fill(m);
+  bind_gather_batch(m);
+  bind_record(m);
   bind_linear(m);
   bind_cross_entropy(m);
   bind_losses(m);

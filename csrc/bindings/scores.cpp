@@ -12,13 +12,14 @@ void bind_scores(py::module_& m) {
         py::arg("stats"), py::arg("workspace"), "Sums over samples of (x . mean_g)^2", nogil());
   m.def(
       "score_workspace",
-      [](const std::vector<std::int64_t>& shape, std::int64_t rows) {
+      [](const std::vector<std::int64_t>& shape, std::int64_t rows, Device device) {
         const Shape x = shape_from(shape);
         SENTEI_CHECK(ShapeError, x.rank >= 2,
                      "score_workspace: x must have shape (N, H, W, C) or (N, C), got ", x);
-        return ops::score_workspace(x, rows);
+        return ops::score_workspace(x, rows, device);
       },
-      py::arg("shape"), py::arg("rows"), "Bytes of workspace of the two");
+      py::arg("shape"), py::arg("rows"), py::arg("device") = Device::cpu,
+      "Bytes of workspace of the two");
 }
 
 }  // namespace sentei::bindings

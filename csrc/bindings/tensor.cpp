@@ -89,6 +89,17 @@ void copy_from(const Tensor& t, const py::array& source) {
   std::memmove(t.raw(), dense.data(), t.bytes());  // source may be a view of this very tensor
 }
 
+void copy_tensor(const Tensor& t, const Tensor& source) {
+  SENTEI_CHECK(
+      ValueError, !t.read_only(),
+      "Tensor.copy_from: the tensor must be writable, got the memory of a read-only array");
+  SENTEI_CHECK(DTypeError, source.dtype() == t.dtype(), "Tensor.copy_from: source must be ",
+               t.dtype(), ", got ", source.dtype());
+  SENTEI_CHECK(ShapeError, source.shape() == t.shape(), "Tensor.copy_from: source must have shape ",
+               t.shape(), ", got ", source.shape());
+  t.copy_bytes(source);
+}
+
 std::string text(const Tensor& t) {
   std::ostringstream out;
   out << "Tensor(shape=" << t.shape() << ", dtype=" << t.dtype()
@@ -137,6 +148,9 @@ void bind_tensor(py::module_& m) {
       .def_property_readonly("ndim", [](const Tensor& t) { return t.shape().rank; })
       .def_property_readonly("size", &Tensor::size)
       .def_property_readonly("nbytes", &Tensor::bytes)
+      .def("copy_from", &copy_tensor, py::arg("source"),
+           "Overwrite the elements by those of a tensor on any device; same shape and dtype.",
+           nogil())
       .def("copy_from", &copy_from, py::arg("source"),
            "Overwrite the elements; same shape and dtype.")
       .def(

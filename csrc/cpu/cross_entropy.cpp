@@ -7,6 +7,7 @@
 #include "kernels/cross_entropy.hpp"
 
 #include "core/parallel.hpp"
+#include "cpu/loss_sum.hpp"
 #include "cpu/vmath.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
@@ -70,9 +71,9 @@ SENTEI_INLINE std::int64_t count_rows(std::int64_t n, std::int64_t k, const Row&
   return total;
 }
 
-std::int64_t softmax(std::int64_t n, std::int64_t k, const float* logits,
-                     const std::int64_t* labels, float* per_sample, float* dlogits) {
-  return count_rows(n, k, [=](std::int64_t i) -> std::int64_t {
+void softmax(std::int64_t n, std::int64_t k, const float* logits, const std::int64_t* labels,
+             bool mean, float* loss_out, float* per_sample, float* dlogits, std::int64_t* correct) {
+  *correct = count_rows(n, k, [=](std::int64_t i) -> std::int64_t {
     const float* z = logits + i * k;
     float* d = dlogits + i * k;
     const std::int64_t best = argmax(k, z), label = labels[i];
@@ -93,11 +94,12 @@ std::int64_t softmax(std::int64_t n, std::int64_t k, const float* logits,
     d[label] = -rest * share;
     return best == label && loss == loss;
   });
+  sum_losses(n, per_sample, mean, loss_out);
 }
 
-std::int64_t sigmoid(std::int64_t n, std::int64_t k, const float* logits,
-                     const std::int64_t* labels, float* per_sample, float* dlogits) {
-  return count_rows(n, k, [=](std::int64_t i) -> std::int64_t {
+void sigmoid(std::int64_t n, std::int64_t k, const float* logits, const std::int64_t* labels,
+             bool mean, float* loss_out, float* per_sample, float* dlogits, std::int64_t* correct) {
+  *correct = count_rows(n, k, [=](std::int64_t i) -> std::int64_t {
     const float* z = logits + i * k;
     float* d = dlogits + i * k;
     const std::int64_t best = argmax(k, z), label = labels[i];
@@ -122,6 +124,7 @@ std::int64_t sigmoid(std::int64_t n, std::int64_t k, const float* logits,
     per_sample[i] = loss;
     return best == label && loss == loss;
   });
+  sum_losses(n, per_sample, mean, loss_out);
 }
 
 }  // namespace

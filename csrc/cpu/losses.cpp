@@ -4,7 +4,7 @@
 #include "kernels/losses.hpp"
 
 #include "core/parallel.hpp"
-#include "cpu/simd.hpp"
+#include "cpu/loss_sum.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
 
@@ -127,8 +127,8 @@ void forward(Loss kind, std::int64_t n, std::int64_t k, const float* y, const fl
   }
 }
 
-void scale(std::int64_t n, const float* x, float factor, float* y) {
-  const vf f = splat(factor);
+void scale(std::int64_t n, const float* x, const float* dloss, float divisor, float* y) {
+  const vf f = splat(*dloss / divisor);
   parallel_for(ceil_div(n, kBlock), [=](std::int64_t task) {
     const std::int64_t end = imin(n, (task + 1) * kBlock);
     std::int64_t i = task * kBlock;
@@ -143,6 +143,6 @@ void scale(std::int64_t n, const float* x, float factor, float* y) {
 }  // namespace
 
 extern const LossKernels loss_kernels;
-const LossKernels loss_kernels = {forward, scale};
+const LossKernels loss_kernels = {forward, sum_losses, scale};
 
 }  // namespace sentei::cpu::SENTEI_ISA

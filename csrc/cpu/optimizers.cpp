@@ -2,6 +2,8 @@
 // element), in tasks of 16 Ki elements. Each element is on its own, so no order matters.
 #include "kernels/optimizers.hpp"
 
+#include <cmath>
+
 #include "core/parallel.hpp"
 #include "cpu/simd.hpp"
 
@@ -35,9 +37,9 @@ SENTEI_INLINE void sweep(std::int64_t n, const Full& full, const Tail& tail) {
   });
 }
 
-void sgd(std::int64_t n, float* w, const float* g, float* v, float lr, float momentum,
+void sgd(std::int64_t n, float* w, const float* g, float* v, const float* lr, float momentum,
          float decay) {
-  const vf rate = splat(lr), a = splat(momentum), d = splat(decay);
+  const vf rate = splat(*lr), a = splat(momentum), d = splat(decay);
   if (!v) {
     const auto next = [=](vf w_, vf g_) { return w_ - rate * fma(d, w_, g_); };
     sweep(
@@ -83,17 +85,18 @@ SENTEI_INLINE void one_state(std::int64_t n, float* w, const float* g, float* h,
       });
 }
 
-void adagrad(std::int64_t n, float* w, const float* g, float* h, float lr, float eps, float decay) {
-  const vf rate = splat(lr), e = splat(eps);
+void adagrad(std::int64_t n, float* w, const float* g, float* h, const float* lr, float eps,
+             float decay) {
+  const vf rate = splat(*lr), e = splat(eps);
   one_state(n, w, g, h, decay, [=](vf& w_, vf g_, vf& h_) {
     h_ = fma(g_, g_, h_);
     w_ = w_ - rate * g_ / (vsqrt(h_) + e);
   });
 }
 
-void rmsprop(std::int64_t n, float* w, const float* g, float* h, float lr, float alpha, float keep,
-             float eps, float decay) {
-  const vf rate = splat(lr), e = splat(eps), a = splat(alpha), b = splat(keep);
+void rmsprop(std::int64_t n, float* w, const float* g, float* h, const float* lr, float alpha,
+             float keep, float eps, float decay) {
+  const vf rate = splat(*lr), e = splat(eps), a = splat(alpha), b = splat(keep);
   one_state(n, w, g, h, decay, [=](vf& w_, vf g_, vf& h_) {
     h_ = fma(a, h_, b * g_ * g_);
     w_ = w_ - rate * g_ / vsqrt(h_ + e);
@@ -102,9 +105,14 @@ void rmsprop(std::int64_t n, float* w, const float* g, float* h, float lr, float
 
 template <bool kInside>
 SENTEI_INLINE void adam_of(std::int64_t n, float* w, const float* g, float* m, float* v,
-                           const AdamScalars& s) {
-  const vf b1 = splat(s.beta1), k1 = splat(s.keep1), b2 = splat(s.beta2), k2 = splat(s.keep2);
-  const vf rate = splat(s.step), c = splat(s.correction), e = splat(s.eps), d = splat(s.decay);
+                           std::int64_t t, float lr, const AdamScalars& s) {
+  const double steps = static_cast<double>(t);
+  const double step_size = static_cast<double>(lr) / (1 - std::pow(s.beta1, steps));
+  const double correction = 1 / (1 - std::pow(s.beta2, steps));
+  const vf b1 = splat(static_cast<float>(s.beta1)), k1 = splat(static_cast<float>(1 - s.beta1));
+  const vf b2 = splat(static_cast<float>(s.beta2)), k2 = splat(static_cast<float>(1 - s.beta2));
+  const vf rate = splat(static_cast<float>(step_size)), c = splat(static_cast<float>(correction));
+  const vf e = splat(s.eps), d = splat(s.decay);
   const auto step = [=](vf& w_, vf g_, vf& m_, vf& v_) {
     g_ = fma(d, w_, g_);
     m_ = fma(b1, m_, k1 * g_);
@@ -130,16 +138,24 @@ SENTEI_INLINE void adam_of(std::int64_t n, float* w, const float* g, float* m, f
       });
 }
 
-void adam(std::int64_t n, float* w, const float* g, float* m, float* v, const AdamScalars& s) {
+void adam(std::int64_t n, float* w, const float* g, float* m, float* v, const std::int64_t* t,
+          const float* lr, const AdamScalars& s) {
   if (s.eps_inside)
-    adam_of<true>(n, w, g, m, v, s);
+    adam_of<true>(n, w, g, m, v, *t, *lr, s);
   else
-    adam_of<false>(n, w, g, m, v, s);
+    adam_of<false>(n, w, g, m, v, *t, *lr, s);
+}
+
+void sgd_many(std::int64_t count, const SgdTensor* tensors, const float* lr) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const SgdTensor& t = tensors[i];
+    sgd(t.n, t.w, t.g, t.v, lr, t.momentum, t.decay);
+  }
 }
 
 }  // namespace
 
 extern const OptimizerKernels optimizer_kernels;
-const OptimizerKernels optimizer_kernels = {sgd, adagrad, rmsprop, adam};
+const OptimizerKernels optimizer_kernels = {sgd, sgd_many, adagrad, rmsprop, adam};
 
 }  // namespace sentei::cpu::SENTEI_ISA

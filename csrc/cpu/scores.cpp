@@ -17,11 +17,28 @@ namespace {
 constexpr std::int64_t kMaxChannels = 128;  // of a channel block
 constexpr std::int64_t kGroup = 64;         // channels per task of pass 2
 
+// Blocks of about 2048 elements (their maps, 32 KB, stay in cache), at least 16 pixels, so that the
+// slots are a small part of the traffic, at most 128 channels.
+struct Cut : ScoreGeometry {
+  std::int64_t pixel_blocks, channel_blocks;
+
+  explicit Cut(const ScoreGeometry& s) : ScoreGeometry(s) {
+    channel_blocks = ceil_div(channels, kMaxChannels);
+    const std::int64_t width = imin(imax(channels, 1), kMaxChannels);
+    pixel_blocks = ceil_div(pixels, imin(imax(2048 / width, 16), 256));
+  }
+};
+
+std::int64_t workspace(const ScoreGeometry& s, std::int64_t rows) {
+  const Cut cut(s);
+  return cut.pixel_blocks == 1 ? 0 : s.samples * cut.pixel_blocks * s.channels * rows * 8;
+}
+
 struct Block {
   Range pixels, channels;
   std::int64_t slot;  // pixel block
 
-  Block(const ScoreGeometry& s, std::int64_t task)
+  Block(const Cut& s, std::int64_t task)
       : pixels(even_part(s.pixels, s.pixel_blocks, task / s.channel_blocks)),
         channels(even_part(s.channels, s.channel_blocks, task % s.channel_blocks)),
         slot(task / s.channel_blocks) {}
@@ -71,8 +88,9 @@ SENTEI_INLINE void add_sample(std::int64_t width, std::int64_t C, const double* 
 }
 
 template <bool kG, bool kMaps>
-void accumulate_of(const ScoreGeometry& s, const float* x, const float* g, double* stats,
+void accumulate_of(const ScoreGeometry& geometry, const float* x, const float* g, double* stats,
                    double* sum_x, double* sum_g, double* work) {
+  const Cut s(geometry);
   constexpr std::int64_t kRows = kG ? 2 : 1;
   const std::int64_t C = s.channels, image = s.pixels * C;
   parallel_for(s.pixel_blocks * s.channel_blocks, [&](std::int64_t task) {
@@ -126,8 +144,9 @@ SENTEI_INLINE void add_trace(std::int64_t width, std::int64_t C, const double* _
   }
 }
 
-void trace(const ScoreGeometry& s, const float* x, const double* mean_g, double* stats,
+void trace(const ScoreGeometry& geometry, const float* x, const double* mean_g, double* stats,
            double* work) {
+  const Cut s(geometry);
   const std::int64_t C = s.channels, image = s.pixels * C;
   parallel_for(s.pixel_blocks * s.channel_blocks, [&](std::int64_t task) {
     const Block b(s, task);
@@ -165,6 +184,6 @@ void trace(const ScoreGeometry& s, const float* x, const double* mean_g, double*
 }  // namespace
 
 extern const ScoreKernels score_kernels;
-const ScoreKernels score_kernels = {accumulate, trace};
+const ScoreKernels score_kernels = {workspace, accumulate, trace};
 
 }  // namespace sentei::cpu::SENTEI_ISA

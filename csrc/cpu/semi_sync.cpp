@@ -61,15 +61,19 @@ SENTEI_INLINE void idle_row(std::int64_t n, float* w, float* v, const Scalars& s
   }
 }
 
-void update(const SemiSyncRows& r, float* w, const float* dw, float* v, float lr, float momentum,
-            float decay) {
-  const Scalars s{splat(lr), splat(momentum), splat(decay)};
+void update(const SemiSyncRows& r, float* w, const float* dw, float* v, const float* lr,
+            float momentum, float decay) {
+  const Scalars s{splat(*lr), splat(momentum), splat(decay)};
+  const std::int64_t group = r.wide ? *static_cast<const std::int64_t*>(r.group)
+                                    : *static_cast<const std::int32_t*>(r.group);
+  const std::int32_t* const active = r.rows + r.offsets[group];
+  const std::int64_t active_count = r.offsets[group + 1] - r.offsets[group];
   const std::int64_t width = r.width, per_task = imax(1, kBlock / imax(1, width));
   if (!v) {
-    parallel_for(ceil_div(r.active_count, per_task), [&](std::int64_t task) {
-      const std::int64_t end = imin(r.active_count, (task + 1) * per_task);
+    parallel_for(ceil_div(active_count, per_task), [&](std::int64_t task) {
+      const std::int64_t end = imin(active_count, (task + 1) * per_task);
       for (std::int64_t k = task * per_task; k < end; ++k) {
-        const std::int64_t row = r.active[k];
+        const std::int64_t row = active[k];
         plain_row(width, w + row * width, dw + (r.compact ? k : row) * width, s);
       }
     });
@@ -87,9 +91,20 @@ void update(const SemiSyncRows& r, float* w, const float* dw, float* v, float lr
   });
 }
 
+void advance(void* counter, bool wide, std::int64_t modulo) {
+  const auto next = [=](std::int64_t now) { return modulo ? (now + 1) % modulo : now + 1; };
+  if (wide) {
+    auto* const c = static_cast<std::int64_t*>(counter);
+    *c = next(*c);
+  } else {
+    auto* const c = static_cast<std::int32_t*>(counter);
+    *c = static_cast<std::int32_t>(next(*c));
+  }
+}
+
 }  // namespace
 
 extern const SemiSyncKernels semi_sync_kernels;
-const SemiSyncKernels semi_sync_kernels = {update};
+const SemiSyncKernels semi_sync_kernels = {update, advance};
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -12,6 +12,19 @@ namespace sentei::cpu::SENTEI_ISA {
 using namespace sentei::kernels;
 namespace {
 
+constexpr std::int64_t kSparseBlock = 16384;  // neuron form: elements per task
+constexpr std::int64_t kSparseChannels = 64;  // channel form: channels per task, one sample
+
+// Tasks, each with one partial sum.
+SENTEI_INLINE std::int64_t sparse_penalty_tasks(std::int64_t n, std::int64_t pixels, std::int64_t c,
+                                                bool channel) {
+  return channel ? n * ceil_div(c, kSparseChannels) : ceil_div(n * pixels * c, kSparseBlock);
+}
+
+std::size_t workspace(std::int64_t n, std::int64_t pixels, std::int64_t c, bool channel) {
+  return static_cast<std::size_t>(sparse_penalty_tasks(n, pixels, c, channel)) * sizeof(double);
+}
+
 // log(1 + u^2), also where u^2 is too large for a float.
 SENTEI_INLINE vf log1p_square(vf u) {
   const vf a = vabs(u);
@@ -138,6 +151,6 @@ void backward(std::int64_t n, std::int64_t pixels, std::int64_t c, bool channel,
 }  // namespace
 
 extern const SparsePenaltyKernels sparse_penalty_kernels;
-const SparsePenaltyKernels sparse_penalty_kernels = {forward, backward};
+const SparsePenaltyKernels sparse_penalty_kernels = {workspace, forward, backward};
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -48,13 +48,6 @@ void check_parameter(const char* op, const Kind& kind, double a) {
 
 }  // namespace
 
-void reduce_loss(const Tensor& per_sample, const Tensor& loss, bool mean) {
-  const std::int64_t n = per_sample.size();
-  double total = 0;
-  for (std::int64_t i = 0; i < n; ++i) total += per_sample.data<float>()[i];
-  *loss.data<float>() = static_cast<float>(mean && n ? total / static_cast<double>(n) : total);
-}
-
 void elementwise_loss_forward(const Tensor& y, const Tensor& t, const Tensor& loss,
                               const Tensor& per_sample, const Tensor& grad, const std::string& kind,
                               double parameter, bool mean) {
@@ -84,10 +77,10 @@ void elementwise_loss_forward(const Tensor& y, const Tensor& t, const Tensor& lo
   check_apart(op, "grad", grad, "per_sample", per_sample);
   const Kind& k = kind_named(op, kind);
   check_parameter(op, k, parameter);
-  kernels::loss_kernels(device).forward(k.loss, n, n ? y.size() / n : 0, y.data<float>(),
-                                        t.data<float>(), parameter, per_sample.data<float>(),
-                                        grad.data<float>());
-  reduce_loss(per_sample, loss, mean);
+  const kernels::LossKernels& table = kernels::loss_kernels(device);
+  table.forward(k.loss, n, n ? y.size() / n : 0, y.data<float>(), t.data<float>(), parameter,
+                per_sample.data<float>(), grad.data<float>());
+  table.reduce(n, per_sample.data<float>(), mean, loss.data<float>());
 }
 
 void loss_backward(const Tensor& grad, const Tensor& dloss, const Tensor& dx, bool mean) {
@@ -103,8 +96,8 @@ void loss_backward(const Tensor& grad, const Tensor& dloss, const Tensor& dx, bo
   check_same_or_apart(op, "dx", dx, "grad", grad);
   check_apart(op, "dx", dx, "dloss", dloss);
   const std::int64_t n = grad.shape()[0];
-  const float factor = *dloss.data<float>() / static_cast<float>(mean && n ? n : 1);
-  kernels::loss_kernels(device).scale(grad.size(), grad.data<float>(), factor, dx.data<float>());
+  kernels::loss_kernels(device).scale(grad.size(), grad.data<float>(), dloss.data<float>(),
+                                      static_cast<float>(mean && n ? n : 1), dx.data<float>());
 }
 
 }  // namespace sentei::ops

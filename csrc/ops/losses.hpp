@@ -13,7 +13,4 @@ void elementwise_loss_forward(const Tensor& y, const Tensor& t, const Tensor& lo
 // dx = grad dloss, divided by the number of samples if mean; dloss (1,). dx may be grad.
 void loss_backward(const Tensor& grad, const Tensor& dloss, const Tensor& dx, bool mean);
 
-// loss[0] = sum or mean of per_sample, in double and in order; 0 if there are no samples.
-void reduce_loss(const Tensor& per_sample, const Tensor& loss, bool mean);
-
 }  // namespace sentei::ops

@@ -1,7 +1,10 @@
 #include "ops/optimizers.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <string>
+#include <utility>
 
 #include "kernels/optimizers.hpp"
 #include "ops/checks.hpp"
@@ -72,8 +75,73 @@ void sgd_update(const Tensor& w, const Tensor& g, const Tensor* v, const Tensor&
                momentum);
   const float decay = decay_of(op, weight_decay, l2);
   kernels::optimizer_kernels(device).sgd(w.size(), w.data<float>(), g.data<float>(),
-                                         v ? v->data<float>() : nullptr, *lr.data<float>(),
+                                         v ? v->data<float>() : nullptr, lr.data<float>(),
                                          static_cast<float>(momentum), decay);
+}
+
+namespace {
+
+struct Extent {
+  const std::byte *begin, *end;
+  bool written;
+  std::string name;
+};
+
+// What is written shares memory with nothing else of the call.
+void check_all_apart(const char* op, std::vector<Extent> all) {
+  std::sort(all.begin(), all.end(),
+            [](const Extent& a, const Extent& b) { return a.begin < b.begin; });
+  const Extent *any = nullptr, *written = nullptr;  // those that reach furthest so far
+  for (const Extent& e : all) {
+    const Extent* const before = e.written ? any : written;
+    SENTEI_CHECK(ValueError, !before || before->end <= e.begin, op, ": ", e.name,
+                 " must not overlap ", before->name);
+    if (!any || e.end > any->end) any = &e;
+    if (e.written && (!written || e.end > written->end)) written = &e;
+  }
+}
+
+}  // namespace
+
+void sgd_update_many(const Tensor& lr, const std::vector<Tensor>& xs, bool with_v,
+                     const std::vector<double>& momentum, const std::vector<double>& weight_decay,
+                     const std::vector<double>& l2) {
+  const char* op = "sgd_update_many";
+  const std::size_t each = with_v ? 3 : 2, count = xs.size() / each;
+  SENTEI_CHECK(ShapeError, xs.size() == count * each, op, ": xs must hold ",
+               with_v ? "w, g, v" : "w, g", " for each parameter, got ", xs.size(), " tensors");
+  for (const auto& [name, values] :
+       {std::pair{"momentum", &momentum}, std::pair{"weight_decay", &weight_decay},
+        std::pair{"l2", &l2}})
+    SENTEI_CHECK(ValueError, values->size() == count, op, ": ", name,
+                 " must have a number for each of ", count, " parameters, got ", values->size());
+  const Device device = lr.device();
+  check_float(op, "lr", lr);
+  check_shape(op, "lr", lr, Shape{1});
+  std::vector<Extent> extents{{lr.raw(), lr.raw() + lr.bytes(), false, "lr"}};
+  std::vector<kernels::SgdTensor> tensors;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Tensor& w = xs[i * each];
+    for (std::size_t k = 0; k < each; ++k) {
+      const Tensor& x = xs[i * each + k];
+      const std::string name = "xs" + std::to_string(i * each + k);
+      check_float(op, name.c_str(), x);
+      check_shape(op, name.c_str(), x, w.shape());
+      SENTEI_CHECK(DeviceError, x.bytes() == 0 || x.device() == device, op, ": ", name,
+                   " must be on ", device_name(device), " as lr is, got ", device_name(x.device()));
+      if (k != 1) check_writable(op, name.c_str(), x);
+      if (x.bytes()) extents.push_back({x.raw(), x.raw() + x.bytes(), k != 1, name});
+    }
+    check_share(op, "momentum", momentum[i]);
+    SENTEI_CHECK(ValueError, with_v || momentum[i] == 0, op, ": momentum must be 0 without v, got ",
+                 momentum[i]);
+    tensors.push_back({w.size(), w.data<float>(), xs[i * each + 1].data<float>(),
+                       with_v ? xs[i * each + 2].data<float>() : nullptr,
+                       static_cast<float>(momentum[i]), decay_of(op, weight_decay[i], l2[i])});
+  }
+  check_all_apart(op, std::move(extents));
+  kernels::optimizer_kernels(device).sgd_many(static_cast<std::int64_t>(tensors.size()),
+                                              tensors.data(), lr.data<float>());
 }
 
 void adagrad_update(const Tensor& w, const Tensor& g, const Tensor& h, const Tensor& lr, double eps,
@@ -83,7 +151,7 @@ void adagrad_update(const Tensor& w, const Tensor& g, const Tensor& h, const Ten
   check_update(op, w, g, lr, {{"h", &h}});
   const float e = checked_eps(op, eps), decay = decay_of(op, weight_decay, l2);
   kernels::optimizer_kernels(device).adagrad(w.size(), w.data<float>(), g.data<float>(),
-                                             h.data<float>(), *lr.data<float>(), e, decay);
+                                             h.data<float>(), lr.data<float>(), e, decay);
 }
 
 void rmsprop_update(const Tensor& w, const Tensor& g, const Tensor& h, const Tensor& lr,
@@ -94,7 +162,7 @@ void rmsprop_update(const Tensor& w, const Tensor& g, const Tensor& h, const Ten
   check_share(op, "alpha", alpha);
   const float e = checked_eps(op, eps), decay = decay_of(op, weight_decay, l2);
   kernels::optimizer_kernels(device).rmsprop(
-      w.size(), w.data<float>(), g.data<float>(), h.data<float>(), *lr.data<float>(),
+      w.size(), w.data<float>(), g.data<float>(), h.data<float>(), lr.data<float>(),
       static_cast<float>(alpha), static_cast<float>(1 - alpha), e, decay);
 }
 
@@ -113,21 +181,13 @@ void adam_update(const Tensor& w, const Tensor& g, const Tensor& m, const Tensor
   check_share(op, "beta1", beta1);
   check_share(op, "beta2", beta2);
   const float e = checked_eps(op, eps), decay = decay_of(op, weight_decay, l2);
-  const std::int64_t count = *t.data<std::int64_t>();
-  SENTEI_CHECK(ValueError, count >= 1, op, ": t must count updates from 1, got ", count);
-  const double rate = *lr.data<float>(), steps = static_cast<double>(count);
-  kernels::AdamScalars s{};
-  s.beta1 = static_cast<float>(beta1);
-  s.keep1 = static_cast<float>(1 - beta1);
-  s.beta2 = static_cast<float>(beta2);
-  s.keep2 = static_cast<float>(1 - beta2);
-  s.step = static_cast<float>(rate / (1 - std::pow(beta1, steps)));
-  s.correction = static_cast<float>(1 / (1 - std::pow(beta2, steps)));
-  s.eps = e;
-  s.decay = decay;
-  s.eps_inside = eps_inside;
+  if (device == Device::cpu) {  // elsewhere a count below 1 makes w infinite or NaN
+    const std::int64_t count = *t.data<std::int64_t>();
+    SENTEI_CHECK(ValueError, count >= 1, op, ": t must count updates from 1, got ", count);
+  }
   kernels::optimizer_kernels(device).adam(w.size(), w.data<float>(), g.data<float>(),
-                                          m.data<float>(), v.data<float>(), s);
+                                          m.data<float>(), v.data<float>(), t.data<std::int64_t>(),
+                                          lr.data<float>(), {beta1, beta2, e, decay, eps_inside});
 }
 
 }  // namespace sentei::ops

@@ -1,4 +1,6 @@
 #pragma once
+#include <vector>
+
 #include "core/tensor.hpp"
 
 namespace sentei::ops {
@@ -7,6 +9,11 @@ namespace sentei::ops {
 // first.
 void sgd_update(const Tensor& w, const Tensor& g, const Tensor* v, const Tensor& lr,
                 double momentum, double weight_decay, double l2);
+// sgd_update of many parameters at once; xs: w, g, v of each, or w, g without v. Numbers: one per
+// parameter.
+void sgd_update_many(const Tensor& lr, const std::vector<Tensor>& xs, bool with_v,
+                     const std::vector<double>& momentum, const std::vector<double>& weight_decay,
+                     const std::vector<double>& l2);
 void adagrad_update(const Tensor& w, const Tensor& g, const Tensor& h, const Tensor& lr, double eps,
                     double weight_decay, double l2);
 void rmsprop_update(const Tensor& w, const Tensor& g, const Tensor& h, const Tensor& lr,

@@ -1,25 +1,14 @@
 #include "ops/scores.hpp"
 
-#include <algorithm>
-
 #include "kernels/scores.hpp"
 #include "ops/checks.hpp"
 
 namespace sentei::ops {
 namespace {
 
-// Blocks of about 2048 elements (their maps, 32 KB, stay in cache), at least 16 pixels, so that the
-// slots are a small part of the traffic, at most 128 channels.
 kernels::ScoreGeometry geometry(const Shape& x) {
-  kernels::ScoreGeometry s{};
-  s.samples = x[0];
-  s.channels = x.back();
-  s.pixels = 1;
+  kernels::ScoreGeometry s{x[0], 1, x.back()};
   for (int i = 1; i < x.rank - 1; ++i) s.pixels *= x[i];
-  s.channel_blocks = (s.channels + 127) / 128;
-  const std::int64_t width = std::clamp<std::int64_t>(s.channels, 1, 128);
-  const std::int64_t height = std::clamp<std::int64_t>(2048 / width, 16, 256);
-  s.pixel_blocks = (s.pixels + height - 1) / height;
   return s;
 }
 
@@ -47,9 +36,8 @@ double* scratch(const char* op, const Tensor& workspace, std::int64_t bytes) {
 
 }  // namespace
 
-std::int64_t score_workspace(const Shape& x, std::int64_t rows) {
-  const kernels::ScoreGeometry s = geometry(x);
-  return s.pixel_blocks == 1 ? 0 : s.samples * s.pixel_blocks * s.channels * rows * 8;
+std::int64_t score_workspace(const Shape& x, std::int64_t rows, Device device) {
+  return kernels::score_kernels(device).workspace(geometry(x), rows);
 }
 
 void score_accumulate(const Tensor& x, const Tensor* g, const Tensor& stats, const Tensor* sum_x,
@@ -83,7 +71,7 @@ void score_accumulate(const Tensor& x, const Tensor* g, const Tensor& stats, con
     check_apart(op, "sum_g", *sum_g, "x", x);
     check_apart(op, "sum_g", *sum_g, "g", *g);
   }
-  double* work = scratch(op, workspace, score_workspace(x.shape(), g ? 2 : 1));
+  double* work = scratch(op, workspace, score_workspace(x.shape(), g ? 2 : 1, device));
   kernels::score_kernels(device).accumulate(
       geometry(x.shape()), x.data<float>(), g ? g->data<float>() : nullptr, stats.data<double>(),
       sum_x ? sum_x->data<double>() : nullptr, sum_g ? sum_g->data<double>() : nullptr, work);
@@ -100,7 +88,7 @@ void trace_accumulate(const Tensor& x, const Tensor& mean_g, const Tensor& stats
   check_double(op, "stats", stats, Shape{2, sample.back()});
   check_apart(op, "stats", stats, "x", x);
   check_apart(op, "stats", stats, "mean_g", mean_g);
-  double* work = scratch(op, workspace, score_workspace(x.shape(), 1));
+  double* work = scratch(op, workspace, score_workspace(x.shape(), 1, device));
   kernels::score_kernels(device).trace(geometry(x.shape()), x.data<float>(), mean_g.data<double>(),
                                        stats.data<double>(), work);
 }

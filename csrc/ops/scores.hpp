@@ -13,6 +13,6 @@ void trace_accumulate(const Tensor& x, const Tensor& mean_g, const Tensor& stats
                       const Tensor& workspace);
 
 // Bytes of workspace; rows: sums per sample and channel (2, or 1 without g and for the trace).
-std::int64_t score_workspace(const Shape& x, std::int64_t rows);
+std::int64_t score_workspace(const Shape& x, std::int64_t rows, Device device);
 
 }  // namespace sentei::ops

@@ -24,6 +24,30 @@ void check_index_list(const char* op, const char* name, const Tensor& t) {
   check_rank(op, name, t, 1);
 }
 
+// Per row its index in the active group, or -1, once all indices are seen to be in range.
+void fill_place(const char* op, const kernels::SemiSyncRows& r, const Tensor& group,
+                std::int32_t* place) {
+  const std::int64_t m = r.count, active = counter_value(group);
+  SENTEI_CHECK(ValueError, active >= 0 && active < r.groups, op, ": group must lie in [0, ",
+               r.groups, "), got ", active);
+  const std::int64_t begin = r.offsets[active], end = r.offsets[active + 1];
+  SENTEI_CHECK(ValueError, 0 <= begin && begin <= end && end <= m, op,
+               ": offsets must rise within [0, ", m, "], got ", begin, " to ", end, " for group ",
+               active);
+  SENTEI_CHECK(ShapeError, end - begin <= r.dw_rows, op, ": dw must have a row for each of the ",
+               end - begin, " active rows, got ", r.dw_rows);
+  const std::int32_t* list = r.rows + begin;
+  for (std::int64_t i = 0; i < m; ++i) place[i] = -1;
+  for (std::int64_t k = 0; k < end - begin; ++k) {
+    const std::int64_t row = list[k];
+    SENTEI_CHECK(ValueError, row >= 0 && row < m, op, ": rows must lie in [0, ", m, "), got ", row);
+    // Two tasks would write it at once.
+    SENTEI_CHECK(ValueError, place[row] < 0, op, ": rows must list every row once, got ", row,
+                 " twice");
+    place[row] = static_cast<std::int32_t>(k);
+  }
+}
+
 }  // namespace
 
 void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const Tensor& rows,
@@ -80,30 +104,19 @@ void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const 
   auto* const place = reinterpret_cast<std::int32_t*>(
       check_workspace(op, workspace, static_cast<std::size_t>(4 * m)));
 
-  const std::int64_t groups = offsets.size() - 1, active = counter_value(group);
-  SENTEI_CHECK(ValueError, active >= 0 && active < groups, op, ": group must lie in [0, ", groups,
-               "), got ", active);
-  const std::int64_t begin = offsets.data<std::int32_t>()[active];
-  const std::int64_t end = offsets.data<std::int32_t>()[active + 1];
-  SENTEI_CHECK(ValueError, 0 <= begin && begin <= end && end <= m, op,
-               ": offsets must rise within [0, ", m, "], got ", begin, " to ", end, " for group ",
-               active);
-  SENTEI_CHECK(ShapeError, !compact || end - begin <= dw.shape()[0], op,
-               ": dw must have a row for each of the ", end - begin, " active rows, got shape ",
-               dw.shape());
-  const std::int32_t* list = rows.data<std::int32_t>() + begin;
-  for (std::int64_t i = 0; i < m; ++i) place[i] = -1;
-  for (std::int64_t k = 0; k < end - begin; ++k) {
-    const std::int64_t row = list[k];
-    SENTEI_CHECK(ValueError, row >= 0 && row < m, op, ": rows must lie in [0, ", m, "), got ", row);
-    // Two tasks would write it at once.
-    SENTEI_CHECK(ValueError, place[row] < 0, op, ": rows must list every row once, got ", row,
-                 " twice");
-    place[row] = static_cast<std::int32_t>(k);
-  }
-  const kernels::SemiSyncRows r{m, m ? w.size() / m : 0, list, end - begin, place, compact};
+  const kernels::SemiSyncRows r{m,
+                                m ? w.size() / m : 0,
+                                rows.data<std::int32_t>(),
+                                offsets.data<std::int32_t>(),
+                                offsets.size() - 1,
+                                group.raw(),
+                                group.dtype() == DType::i64,
+                                compact,
+                                compact ? dw.shape()[0] : m,
+                                place};
+  if (device == Device::cpu) fill_place(op, r, group, place);
   kernels::semi_sync_kernels(device).update(
-      r, w.data<float>(), dw.data<float>(), v ? v->data<float>() : nullptr, *lr.data<float>(),
+      r, w.data<float>(), dw.data<float>(), v ? v->data<float>() : nullptr, lr.data<float>(),
       static_cast<float>(momentum), static_cast<float>(weight_decay + 2 * l2));
 }
 
@@ -112,17 +125,15 @@ void counter_advance(const Tensor& counter, std::int64_t modulo) {
   check_counter(op, "counter", counter);
   check_writable(op, "counter", counter);
   SENTEI_CHECK(ValueError, modulo >= 0, op, ": modulo must be at least 0, got ", modulo);
-  const std::int64_t now = counter_value(counter);
-  const std::int64_t most = counter.dtype() == DType::i32
-                                ? std::numeric_limits<std::int32_t>::max()
-                                : std::numeric_limits<std::int64_t>::max();
-  SENTEI_CHECK(ValueError, now >= 0 && now < most, op, ": counter must lie in [0, ", most,
-               "), got ", now);
-  const std::int64_t next = modulo ? (now + 1) % modulo : now + 1;
-  if (counter.dtype() == DType::i32)
-    *counter.data<std::int32_t>() = static_cast<std::int32_t>(next);
-  else
-    *counter.data<std::int64_t>() = next;
+  const bool wide = counter.dtype() == DType::i64;
+  if (counter.device() == Device::cpu) {
+    const std::int64_t now = counter_value(counter);
+    const std::int64_t most =
+        wide ? std::numeric_limits<std::int64_t>::max() : std::numeric_limits<std::int32_t>::max();
+    SENTEI_CHECK(ValueError, now >= 0 && now < most, op, ": counter must lie in [0, ", most,
+                 "), got ", now);
+  }
+  kernels::semi_sync_kernels(counter.device()).advance(counter.raw(), wide, modulo);
 }
 
 }  // namespace sentei::ops

@@ -27,14 +27,13 @@ Geometry geometry(const char* op, const Shape& u, double lam, const std::string&
 }  // namespace
 
 std::size_t sparse_penalty_workspace(const std::vector<std::int64_t>& shape,
-                                     const std::string& form) {
+                                     const std::string& form, Device device) {
   Shape u;
   SENTEI_CHECK(ShapeError, shape.size() <= Shape::kMaxRank,
                "sparse_penalty_forward: u must have 2 to 4 axes (N, ..., C), got ", shape.size());
   for (const std::int64_t d : shape) u[u.rank++] = d;
   const Geometry g = geometry("sparse_penalty_forward", u, 0.0, form);
-  return static_cast<std::size_t>(kernels::sparse_penalty_tasks(g.n, g.pixels, g.c, g.channel)) *
-         sizeof(double);
+  return kernels::sparse_penalty_kernels(device).workspace(g.n, g.pixels, g.c, g.channel);
 }
 
 void sparse_penalty_forward(const Tensor& u, const Tensor& value, double lam,
@@ -46,13 +45,10 @@ void sparse_penalty_forward(const Tensor& u, const Tensor& value, double lam,
   const Geometry g = geometry(op, u.shape(), lam, form);
   check_shape(op, "value", value, Shape{1});
   check_apart(op, "value", value, "u", u);
-  check_workspace(
-      op, workspace,
-      static_cast<std::size_t>(kernels::sparse_penalty_tasks(g.n, g.pixels, g.c, g.channel)) *
-          sizeof(double));
-  kernels::sparse_penalty_kernels(device).forward(g.n, g.pixels, g.c, g.channel, u.data<float>(),
-                                                  value.data<float>(), g.scale,
-                                                  workspace.data<double>());
+  const kernels::SparsePenaltyKernels& table = kernels::sparse_penalty_kernels(device);
+  check_workspace(op, workspace, table.workspace(g.n, g.pixels, g.c, g.channel));
+  table.forward(g.n, g.pixels, g.c, g.channel, u.data<float>(), value.data<float>(), g.scale,
+                workspace.data<double>());
 }
 
 void sparse_penalty_backward(const Tensor& u, const Tensor& dvalue, const Tensor& du, double lam,

@@ -21,6 +21,7 @@ __all__ = [
     "synchronize",
     "threads",
     "using",
+    "words",
 ]
 
 
@@ -110,6 +111,14 @@ def require(device: str) -> str:
     if device == "auto":
         return "cpu"
     raise DeviceError(f"device cuda cannot be used: {state.reason}")
+
+
+def words(device: str) -> str:
+    """Return "cpu", or "cuda" with the name of the GPU, for a device that `require` takes."""
+    if require(device) == "cpu":
+        return "cpu"
+    found = cuda_state().devices
+    return f"cuda ({found[0]['name']})" if found else f"cuda ({_core.installed_backend()})"
 
 
 _default: ContextVar[str] = ContextVar("sentei device", default="cpu")

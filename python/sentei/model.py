@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentei._core import Tensor
+from sentei.device import require
 from sentei.errors import DTypeError, GraphError, ShapeError
 from sentei.graph import Graph, Spec
 from sentei.passes import Costs, costs, fuse, inference
+from sentei.passes import precision as with_precision
 from sentei.run import Runner
 
 __all__ = ["Model", "Predictor"]
+
+_KEPT = 64  # batches of outputs that wait on the device
 
 
 class Model:
     """A network in its training form.
 
     graph: forward graph with one image input (N, H, W, C) and one output (the logits, or whatever the
-    last layer gives). tensors: every parameter and state by name; updated in place by training.
+    last layer gives). tensors: every parameter and state by name, all on one device; updated in place by
+    training.
     meta: plain JSON data kept in the file (class names, standardisation, history of pruning, ...).
     """
 
@@ -41,6 +46,24 @@ class Model:
                 raise ShapeError(
                     f"Model: {name} must be {spec.dtype} of shape {spec.shape}, got {t.dtype} of {t.shape}"
                 )
+
+    # -- where it is ---------------------------------------------------------------------------
+    @property
+    def device(self) -> str:
+        """Where the tensors are: cpu or cuda."""
+        return next((t.device for t in self.tensors.values()), "cpu")
+
+    def to(self, device: str) -> Model:
+        """This model, or an independent copy of it on another device.
+
+        Args:
+            device: auto, cpu or cuda (sentei.device.require).
+        """
+        device = require(device)
+        if all(t.device == device for t in self.tensors.values()):
+            return self
+        tensors = {k: t.to(device) for k, t in self.tensors.items()}
+        return Model(self.graph.copy(), tensors, self.meta)
 
     # -- what it is ----------------------------------------------------------------------------
     @property
@@ -78,13 +101,16 @@ class Model:
 
     def copy(self) -> Model:
         """An independent model with the same graph and numbers."""
-        tensors = {k: Tensor.from_numpy(np.asarray(t)) for k, t in self.tensors.items()}
+        tensors = {}
+        for k, t in self.tensors.items():
+            tensors[k] = Tensor.empty(t.shape, t.dtype, device=t.device)
+            tensors[k].copy_from(t)
         return Model(self.graph.copy(), tensors, self.meta)
 
     # -- what it says --------------------------------------------------------------------------
-    def predictor(self, batch: int, *, fused: bool = True) -> Predictor:
+    def predictor(self, batch: int, *, fused: bool = True, precision: str = "float32") -> Predictor:
         """The network in inference form for batches of up to `batch` samples, numbers frozen now."""
-        return Predictor(self, batch, fused=fused)
+        return Predictor(self, batch, fused=fused, precision=precision)
 
     def predict(self, images: NDArray[np.float32], batch: int = 100) -> NDArray[np.float32]:
         """Outputs (N, K) for images (N, H, W, C) float32, in inference mode."""
@@ -124,48 +150,79 @@ class Model:
 
 
 class Predictor:
-    """Runs a model's inference form; batch norm folded and ReLU fused when `fused`."""
+    """Runs a model's inference form where the model is; batch norm folded and ReLU fused when `fused`.
 
-    def __init__(self, model: Model, batch: int, *, fused: bool = True) -> None:
+    precision: float32; on cuda also tf32 or bfloat16 (sentei.passes.precision).
+    """
+
+    def __init__(
+        self, model: Model, batch: int, *, fused: bool = True, precision: str = "float32"
+    ) -> None:
         if batch < 1:
             raise ValueError(f"predictor: batch must be at least 1, got {batch}")
         self.batch = batch
         self.input = model.input
         self.input_shape = model.input_shape
+        self.device = model.device
         graph = inference(model.graph)
         used = graph.by_role("param", "state")
         arrays = {k: model.tensors[k].numpy() for k in used}
         if fused:
             graph, arrays = fuse(graph, arrays)
-        self.graph = graph
+        self.graph = with_precision(graph, precision, self.device)
         self.output = graph.outputs[0]
-        self._tensors = {k: Tensor.from_numpy(a) for k, a in arrays.items()}
-        self._runners = {batch: Runner(graph, self._tensors, batch)}
+        self._tensors = {k: Tensor.from_numpy(a).to(self.device) for k, a in arrays.items()}
+        self._runners: dict[int, Runner] = {}
+        self.runner(batch)
 
     def runner(self, batch: int) -> Runner:
         """The runner for exactly `batch` samples (made when first asked for)."""
         if batch not in self._runners:
-            self._runners[batch] = Runner(self.graph, self._tensors, batch)
+            self._runners[batch] = Runner(self.graph, self._tensors, batch, device=self.device)
         return self._runners[batch]
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs for images (N, H, W, C) float32; any N, cut into batches."""
+        self._check(images)
+        chunks = (images[i : i + self.batch] for i in range(0, len(images), self.batch))
+        return self.outputs(chunks)
+
+    def outputs(self, batches: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Outputs (N, K) for batches of at most `batch` samples each, one after another.
+
+        On cuda they stay there for a while, so that the device need not wait for the host.
+        """
+        parts: list[NDArray[Any]] = []
+        width = self._runners[self.batch].plan.specs[self.output].shape[1:]
+        kept: Tensor | None = None
+        row = filled = 0
+        for images in batches:
+            self._check(images)
+            n = len(images)
+            r = self.runner(n)
+            r.run(**{self.input: np.ascontiguousarray(images)})
+            if self.device == "cpu":
+                parts.append(r.fetch(self.output))
+                continue
+            if kept is None:
+                kept = Tensor.empty((_KEPT * self.batch, *width), device=self.device)
+                row = kept.nbytes // kept.shape[0]
+            if filled + n > kept.shape[0]:
+                parts.append(kept.view((filled, *width)).numpy())
+                filled = 0
+            kept.view((n, *width), filled * row).copy_from(r.value(self.output))
+            filled += n
+        if kept is not None and filled:
+            parts.append(kept.view((filled, *width)).numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, *width), np.float32)
+
+    def _check(self, images: NDArray[np.float32]) -> None:
         if images.dtype != np.float32:
             raise DTypeError(f"predict: images must be float32, got {images.dtype}")
         if images.ndim != len(self.input_shape) + 1 or images.shape[1:] != self.input_shape:
             raise ShapeError(
                 f"predict: images must have shape (N, *{self.input_shape}), got {images.shape}"
             )
-        parts: list[NDArray[Any]] = []
-        for start in range(0, len(images), self.batch):
-            chunk = np.ascontiguousarray(images[start : start + self.batch])
-            r = self.runner(len(chunk))
-            r.run(**{self.input: chunk})
-            parts.append(r.fetch(self.output))
-        if not parts:
-            r = self._runners[self.batch]
-            return np.zeros((0, *r.plan.specs[self.output].shape[1:]), np.float32)
-        return np.concatenate(parts)
 
 
 def input_spec(shape: Sequence[int]) -> Spec:

@@ -27,7 +27,9 @@ def from_numpy(array: NDArray[Any]) -> Tensor:
 
 
 def from_dlpack(x: Any) -> Tensor:
-    """Share the memory of any object with ``__dlpack__`` on the CPU (NumPy, PyTorch, ...).
+    """Share the memory of any object with ``__dlpack__`` (NumPy, PyTorch, ...), on cpu or cuda.
+
+    On cuda the work of both sides is put in order: ours on x follows the producer's.
 
     Raises:
         ValueError: not contiguous and row-major, or read-only. DTypeError, DeviceError, ShapeError.
@@ -54,4 +56,4 @@ def from_nchw(images: NDArray[Any]) -> Tensor:
 
 def to_nchw(x: Tensor) -> NDArray[Any]:
     """Copy a Tensor (N, H, W, C) into an array (N, C, H, W)."""
-    return np.ascontiguousarray(np.asarray(x).transpose(0, 3, 1, 2))
+    return np.ascontiguousarray(x.numpy().transpose(0, 3, 1, 2))

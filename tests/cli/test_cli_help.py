@@ -56,6 +56,7 @@ OPTIONS = {
         "--schedule": "train.schedule.kind",
         "--seed": "run.seed",
         "--device": "run.device",
+        "--precision": "train.precision",
     },
     "prune": {
         "--criterion": "prune.criterion",
@@ -64,6 +65,7 @@ OPTIONS = {
         "--retrain-steps": "prune.retrain_steps",
         "--finetune-epochs": "prune.finetune_epochs",
         "--floor": "prune.floor",
+        "--precision": "train.precision",
     },
 }
 

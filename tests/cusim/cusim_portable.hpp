@@ -46,6 +46,10 @@ inline void ldmatrix_x2_trans(std::uint32_t* r, const void* row,
                               cusim::Place here = cusim::Place::current()) {
   cusim::ldmatrix(r, row, 2, true, here);
 }
+inline float multiply_then_add(float a, float b, float c) {
+  const volatile float product = a * b;
+  return product + c;
+}
 inline std::uint32_t to_tf32(float f) {
   const auto u = std::bit_cast<std::uint32_t>(f);
   return ((u & 0x7f800000u) == 0x7f800000u ? u : u + 0x1000u) & ~0x1fffu;

@@ -1,6 +1,9 @@
 // The contents page of sentei._cusim.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <utility>
 
 #include "config.hpp"
 #include "core/check.hpp"
@@ -63,6 +66,9 @@ PYBIND11_MODULE(_cusim, m) {
         return py::capsule(static_cast<const void*>(&cusim::emulated_backend()), "sentei.backend");
       },
       "What sentei._core.install_backend takes.");
+  m.def(
+      "orders", [] { return std::exchange(cusim::orders(), {}); },
+      "Streams put in order with ours since the last call: (stream, whether it waits for ours).");
   m.def("configure", &configure, py::arg("order") = "random", py::arg("copies") = "lazy",
         py::arg("seed") = 1,
         "order of threads: forward, reverse or random; when cp.async lands: eager, lazy or mixed.");

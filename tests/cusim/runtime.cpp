@@ -10,6 +10,12 @@
 #include "grid.hpp"
 
 namespace cusim {
+
+std::vector<Waiting>& orders() {
+  static std::vector<Waiting> all;
+  return all;
+}
+
 namespace {
 
 using sentei::DeviceError;
@@ -60,7 +66,7 @@ void replay(void* graph) {
 void forget(void* graph) {
   delete static_cast<Recording*>(graph ? graph : std::exchange(recording, nullptr));
 }
-void order(std::intptr_t, bool) {}
+void order(std::intptr_t stream, bool ours_first) { orders().push_back({stream, ours_first}); }
 
 }  // namespace
 

@@ -5,13 +5,34 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers import assert_close, assert_exact, assert_vector, central_difference, normal, vectors
+from helpers import (
+    array,
+    assert_close,
+    assert_exact,
+    assert_vector,
+    central_difference,
+    normal,
+    vectors,
+)
 from reference import losses as ref
 from sentei import _core, ops
 from sentei.errors import DTypeError, GraphError, ShapeError
 from sentei.graph import Graph, Spec
 
-SHAPES = [(1, 1), (3, 2), (5, 3), (4, 10), (7, 13), (9, 37), (2, 1000), (300, 10), (0, 5)]
+SHAPES = [
+    (1, 1),
+    (3, 2),
+    (5, 3),
+    (4, 10),
+    (7, 13),
+    (9, 37),
+    (2, 1000),
+    (300, 10),
+    (1700, 10),
+    (450, 40),
+    (7, 2500),
+    (0, 5),
+]
 FORWARD = {
     "softmax": ops.softmax_cross_entropy_forward,
     "sigmoid": ops.sigmoid_cross_entropy_forward,
@@ -21,7 +42,7 @@ KINDS = list(FORWARD)
 
 def forward(kind, z, labels, **kw):
     function = FORWARD[kind]
-    return [np.asarray(t) for t in function(z, labels, **kw)]
+    return [array(t) for t in function(z, labels, **kw)]
 
 
 def reference(kind, z, labels):
@@ -32,6 +53,7 @@ def data(rng, shape, scale=3.0):
     return scale * normal(rng, shape), rng.integers(0, shape[1], shape[0])
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -47,6 +69,7 @@ def test_close(rng, shape, kind, reduction):
     assert correct.tolist() == [int((z.argmax(axis=1) == labels).sum()) if len(z) else 0]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("classes", [1, 2, 4, 16, 64])
 def test_exact_equal_logits(rng, classes):
     # A power of two of equal logits: probabilities and sums are exact; the first of equals wins.
@@ -61,6 +84,7 @@ def test_exact_equal_logits(rng, classes):
     assert_exact(dlogits, 0.5 - hot)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 def test_exact_far_apart(kind):
     # So far apart that every exponential is 0 or 1.
@@ -77,6 +101,7 @@ def test_exact_far_apart(kind):
     assert_close(loss, np.array([per_sample.astype(np.float64).sum()]))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [2, 10, 37])
 def test_each_small_loss_is_precise(rng, kind, classes):
@@ -92,11 +117,12 @@ def test_each_small_loss_is_precise(rng, kind, classes):
     assert_close(dlogits[at] / grad[at], np.ones(50), terms=classes)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient(rng, kind):
     z, labels = data(rng, (4, 7))
     _, _, dlogits, _ = forward(kind, z, labels)
-    dx = np.asarray(ops.loss_backward(dlogits, np.array([1], np.float32)))
+    dx = array(ops.loss_backward(dlogits, np.array([1], np.float32)))
     _, grad = reference(kind, z, labels)
     assert_close(dx, grad / 4, terms=7)
     for index in [(0, 0), (1, 3), (3, 6), (2, int(labels[2]))]:
@@ -104,6 +130,7 @@ def test_gradient(rng, kind):
         assert abs(slope - grad[index] / 4) < 1e-8
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", ["cross_entropy", "cross_entropy_2"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_vectors(case, kind):
@@ -117,6 +144,7 @@ def test_vectors(case, kind):
     assert correct.tolist() == [int((z[f"{case}.predicted"] == labels).sum())]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(
     ("case", "kind"), [("softmax_ce", "softmax"), ("binary_ce_logits", "sigmoid")]
 )
@@ -134,6 +162,7 @@ def test_vectors_of_losses(case, kind):
     assert_vector(ops.loss_backward(dlogits, np.ones(1, np.float32)), z[f"{case}.grad"], 1e-5)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("classes", [1, 3, 40])
 @pytest.mark.parametrize("at", [0, -1])
@@ -145,6 +174,42 @@ def test_nan_is_not_hidden(kind, classes, at):
     assert np.isnan(per_sample[0]) and np.isfinite(per_sample[1])
     assert np.isnan(dlogits[0]).any() and np.isfinite(dlogits[1]).all()
     assert correct.tolist() == [1]
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(5, 3), (900, 37), (8, 2500)])
+def test_a_label_out_of_range(rng, device, kind, shape):
+    """The cpu refuses it; elsewhere its sample is NaN, the others are what they were."""
+    z, labels = data(rng, shape)
+    good = forward(kind, z, labels)
+    hits = z.argmax(axis=1) == labels
+    bad = labels.copy()
+    bad[[0, 2]] = [shape[1], -1]
+    if device == "cpu":
+        with pytest.raises(ValueError, match="labels must lie in"):
+            forward(kind, z, bad)
+        return
+    loss, per_sample, dlogits, correct = forward(kind, z, bad)
+    assert np.isnan(loss).all()
+    assert np.isnan(per_sample[[0, 2]]).all() and np.isnan(dlogits[[0, 2]]).all()
+    rest = np.delete(np.arange(shape[0]), [0, 2])
+    assert per_sample[rest].tobytes() == good[1][rest].tobytes()
+    assert dlogits[rest].tobytes() == good[2][rest].tobytes()
+    assert correct.tolist() == [int(hits[rest].sum())]
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("value", [-np.inf, np.nan])
+@pytest.mark.parametrize("classes", [1, 5, 70])
+def test_rows_without_a_largest_logit(kind, value, classes):
+    z = np.full((2, classes), value, np.float32)
+    _, per_sample, _, correct = forward(kind, z, np.array([0, classes - 1]))
+    if kind == "softmax" or np.isnan(value):
+        assert np.isnan(per_sample).all() and correct.tolist() == [0]
+    else:  # log(1 + exp(inf)) at the label
+        assert np.isinf(per_sample).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -197,7 +262,7 @@ def test_a_bad_label_writes_nothing_and_outputs_are_checked(kind):
     logits, labels = t(f32(2, 3)), t(np.array([0, 1]))
     with pytest.raises(ValueError, match="labels must lie"):
         core(logits, t(np.array([0, 9])), *outs, True)
-    assert all((np.asarray(o) == 7).all() for o in outs)
+    assert all((array(o) == 7).all() for o in outs)
     for i, bad in enumerate(
         [
             (f32(2), "loss"),

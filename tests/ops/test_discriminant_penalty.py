@@ -8,6 +8,7 @@ import pytest
 import reference.discriminant_penalty as reference
 from eager_context import gradients
 from helpers import (
+    array,
     assert_close,
     assert_exact,
     assert_vector,
@@ -26,9 +27,10 @@ from sentei.ops import (
 from sentei.tensor import Tensor
 
 ONE = np.ones(1, np.float32)
-SIZES = [(1, 1), (8, 3), (13, 37), (100, 10), (64, 100), (5, 1)]
+SIZES = [(1, 1), (8, 3), (13, 37), (100, 10), (64, 100), (5, 1), (33, 32)]
 
 
+@pytest.mark.devices
 def test_exact():
     """Two classes of two: means and squares are whole."""
     y = np.array([[1, 0], [3, 4], [-3, 0], [-1, 4]], np.float32)
@@ -36,13 +38,14 @@ def test_exact():
     value, within, total, ratio = discriminant_penalty_forward(y, labels, lam=5.0)
     assert_exact(within, np.array([1.0, 4.0]))
     assert_exact(total, np.array([5.0, 4.0]))
-    np.testing.assert_array_equal(ratio, np.array([0.2, 1.0], np.float32))
+    np.testing.assert_array_equal(array(ratio), np.array([0.2, 1.0], np.float32))
     assert_exact(value, np.array([6.0]))
-    dy = np.asarray(discriminant_penalty_backward(y, labels, ONE, lam=50.0))
+    dy = array(discriminant_penalty_backward(y, labels, ONE, lam=50.0))
     assert_exact(dy[:, 1], np.zeros(4))
     assert_close(dy[:, 0], 50 * 2 / 20 * np.array([-1.2, 0.4, -0.4, 1.2]))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(("n", "k"), SIZES)
 def test_close_and_gradient(rng, n, k):
     y, labels = normal(rng, (n, k)), rng.integers(0, k, n)
@@ -59,42 +62,70 @@ def test_close_and_gradient(rng, n, k):
     assert nothing == [None, None]
 
 
+@pytest.mark.devices
 def test_gradient_against_differences(rng):
     y, labels = normal(rng, (9, 4)), np.array([0, 1, 2, 0, 1, 2, 0, 3, 3])
-    dy = np.asarray(discriminant_penalty_backward(y, labels, ONE, lam=1.0))
+    dy = array(discriminant_penalty_backward(y, labels, ONE, lam=1.0))
     for i in np.ndindex(y.shape):
         d = central_difference(lambda v: float(reference.forward(v, labels)[2].sum()), y, i)
         assert abs(dy[i] - d) < 1e-6
 
 
+@pytest.mark.devices
 def test_absent_and_only_classes_are_exactly_one(rng):
     y = normal(rng, (1000, 5)) + np.float32(300)
     labels = np.full(1000, 2)
     _, within, total, ratio = discriminant_penalty_forward(y, labels, lam=1.0)
     assert_exact(ratio, np.ones(5))
-    np.testing.assert_array_equal(within, total)
+    np.testing.assert_array_equal(array(within), array(total))
     assert_exact(discriminant_penalty_backward(y, labels, ONE, lam=1.0), np.zeros((1000, 5)))
 
 
+@pytest.mark.devices
 def test_empty_batch():
     y, labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
     value, within, _, ratio = discriminant_penalty_forward(y, labels, lam=0.5)
     assert_exact(value, np.array([2.0]))
     assert_exact(ratio, np.ones(4))
     assert_exact(within, np.zeros(4))
-    assert np.asarray(discriminant_penalty_backward(y, labels, ONE, lam=0.5)).shape == (0, 4)
+    assert array(discriminant_penalty_backward(y, labels, ONE, lam=0.5)).shape == (0, 4)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("k", [3, 40])
+def test_a_label_out_of_range(rng, device, k):
+    """The cpu refuses it; elsewhere all is NaN."""
+    y, labels = normal(rng, (6, k)), np.array([0, 1, -1, 2, k, 0])
+    if device == "cpu":
+        with pytest.raises(ValueError, match="labels must be in"):
+            discriminant_penalty_forward(y, labels, lam=1.0)
+        return
+    for t in discriminant_penalty_forward(y, labels, lam=1.0):
+        assert np.isnan(array(t)).all()
+    assert np.isnan(array(discriminant_penalty_backward(y, labels, ONE, lam=1.0))).all()
+
+
+@pytest.mark.devices
+def test_in_place(rng, device):
+    y, labels = normal(rng, (40, 37)), rng.integers(0, 37, 40)
+    t, rest = Tensor.from_numpy(y).to(device), [Tensor.from_numpy(labels), Tensor.from_numpy(ONE)]
+    scratch = Tensor.empty((_core.discriminant_penalty_workspace(37),), "uint8", device=device)
+    _core.discriminant_penalty_backward(t, *(r.to(device) for r in rest), t, 0.5, scratch)
+    want = discriminant_penalty_backward(y, labels, ONE, lam=0.5)
+    np.testing.assert_array_equal(array(t), array(want))
 
 
 @pytest.mark.usefixtures("threads")
 def test_threads_change_nothing(rng):
     y, labels = normal(rng, (300, 100)), rng.integers(0, 100, 300)
     _core.set_threads(1)
-    one = [np.asarray(t) for t in discriminant_penalty_forward(y, labels, lam=1.0)]
+    one = [array(t) for t in discriminant_penalty_forward(y, labels, lam=1.0)]
     _core.set_threads(3)
     for got, want in zip(discriminant_penalty_forward(y, labels, lam=1.0), one, strict=True):
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", cases("discriminant"))
 def test_reference_vectors(case):
     v = vectors("discriminant")

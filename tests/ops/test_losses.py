@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from helpers import (
+    array,
     assert_close,
     assert_exact,
     assert_vector,
@@ -19,8 +20,20 @@ from reference import losses as ref
 from sentei import _core, ops
 from sentei.errors import DTypeError, GraphError, ShapeError
 from sentei.graph import Graph, Spec
+from sentei.tensor import Tensor
 
-SHAPES = [(1,), (1, 1), (5, 13), (3, 37), (2, 3, 5, 7), (40, 1000), (0, 4)]
+SHAPES = [
+    (1,),
+    (1, 1),
+    (5, 13),
+    (70, 12),
+    (3, 37),
+    (2, 3, 5, 7),
+    (40, 1000),
+    (2, 2501),
+    (3, 2052),
+    (0, 4),
+]
 KINDS = {
     "squared": 0.0,
     "binary_ce": 0.0,
@@ -38,7 +51,7 @@ ONE = np.ones(1, np.float32)
 
 def forward(kind, y, t, **kw):
     out = ops.elementwise_loss_forward(y, t, kind=kind, parameter=KINDS[kind], **kw)
-    return [np.asarray(a) for a in out]
+    return [array(a) for a in out]
 
 
 def data(rng, kind, shape):
@@ -61,6 +74,7 @@ def per_sample_of(kind, y, t):
     )
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_close(rng, kind, shape):
@@ -73,6 +87,7 @@ def test_close(rng, kind, shape):
     assert_close(forward(kind, y, t, reduction="sum")[0], np.array([want.sum()]))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ["squared", "hinge", "quantile", "huber", "eps_insensitive"])
 def test_exact(rng, kind, shape):
@@ -87,6 +102,7 @@ def test_exact(rng, kind, shape):
     assert_exact(grad, ref.slopes(kind, y, t, KINDS[kind]))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(
     ("kind", "y", "t", "slope"),
     [
@@ -108,12 +124,14 @@ def test_kinks_and_bounds(kind, y, t, slope):
     assert np.isfinite(loss).all()
 
 
+@pytest.mark.devices
 def test_probabilities_are_kept_from_0_and_1():
     y, t = np.array([[0, 1]], np.float32), np.array([[1, 0]], np.float32)
     assert_close(forward("binary_ce", y, t)[0], np.array([-2 * np.log(1e-7)]))
     assert_close(forward("categorical_ce", y, t)[0], np.array([-np.log(1e-7)]))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient(rng, kind):
     y, t = data(rng, kind, (3, 5))
@@ -126,16 +144,18 @@ def test_gradient(rng, kind):
         assert abs(slope - want[index]) <= 1e-7 * max(1, abs(slope))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", [c for c in cases("losses") if c != "softmax_ce"])
 def test_vectors(case):
     z = {k.split(".", 1)[1]: v for k, v in vectors("losses").items() if k.startswith(f"{case}.")}
     kind = case.rstrip("012").rstrip("_")
     parameter = float(z.get("tau", z.get("delta", z.get("epsilon", 0.0))))
     loss, _, grad = ops.elementwise_loss_forward(z["y"], z["t"], kind=kind, parameter=parameter)
-    assert_vector(np.asarray(loss)[0], z["value"], 1e-5)
+    assert_vector(array(loss)[0], z["value"], 1e-5)
     assert_vector(ops.loss_backward(grad, ONE), z["grad"], 1e-5)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("kind", KINDS)
 def test_nan_is_not_hidden(kind):
     y, t = np.full((2, 9), 0.5, np.float32), np.ones((2, 9), np.float32)
@@ -145,6 +165,7 @@ def test_nan_is_not_hidden(kind):
     assert np.isnan(per_sample[0]) and np.isfinite(per_sample[1])
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", [(1,), (3, 37), (5, 4, 3, 13), (0, 4), (40, 1000)])
 def test_loss_backward_exact(rng, shape):
     grad = integers(rng, shape)
@@ -153,6 +174,59 @@ def test_loss_backward_exact(rng, shape):
     t = _core.Tensor.from_numpy(grad)
     _core.loss_backward(t, _core.Tensor.from_numpy(np.array([shape[0] or 1], np.float32)), t, True)
     assert_exact(t, grad)
+
+
+@pytest.mark.devices
+def test_in_place_and_twice_the_same_bits(rng, device):
+    y, t = normal(rng, (9, 2052)), normal(rng, (9, 2052))
+    found = []
+    for grad_is in ("y", "t", None):
+        ts = {"y": Tensor.from_numpy(y).to(device), "t": Tensor.from_numpy(t).to(device)}
+        grad = ts[grad_is] if grad_is else Tensor.empty(y.shape, device=device)
+        outs = [Tensor.empty((n,), device=device) for n in (1, 9)]
+        _core.elementwise_loss_forward(ts["y"], ts["t"], *outs, grad, "huber", 1.0, True)
+        found.append(b"".join(array(a).tobytes() for a in (*outs, grad)))
+        one = Tensor.from_numpy(ONE).to(device)
+        before = array(grad)
+        _core.loss_backward(grad, one, grad, False)
+        assert_exact(grad, before.astype(np.float64))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.devices
+def test_memory_not_aligned_for_vectors(rng, device):
+    y, t = normal(rng, (3, 40)), normal(rng, (3, 40))
+    want = forward("squared", y, t)
+    x = [Tensor.empty((121,), device=device).view((3, 40), 4) for _ in range(3)]
+    x[0].copy_from(y)
+    x[1].copy_from(t)
+    outs = [Tensor.empty((n,), device=device) for n in (1, 3)]
+    _core.elementwise_loss_forward(x[0], x[1], *outs, x[2], "squared", 0.0, True)
+    for got, expected in zip((*outs, x[2]), want, strict=True):
+        assert_close(got, expected)
+    dloss = Tensor.from_numpy(ONE).to(device)
+    dx = Tensor.empty((3, 40), device=device)
+    _core.loss_backward(x[2], dloss, dx, False)
+    assert_exact(dx, array(x[2]).astype(np.float64))
+
+
+@pytest.mark.devices
+def test_a_recorded_loss_follows_its_inputs(rng, device):
+    """On a device nothing may be read when the kernels are launched, only when they run."""
+    if device == "cpu":
+        pytest.skip("the cpu records nothing")
+    y, t, dloss = (Tensor.empty(s, device=device) for s in ((3, 5), (3, 5), (1,)))
+    outs = [Tensor.empty(s, device=device) for s in ((1,), (3,), (3, 5), (3, 5))]
+    capture = _core.Capture()
+    _core.elementwise_loss_forward(y, t, *outs[:3], "squared", 0.0, True)
+    _core.loss_backward(outs[2], dloss, outs[3], True)
+    capture.end()
+    for k in range(1, 3):
+        a, b = integers(rng, (3, 5)), integers(rng, (3, 5))
+        for x, value in ((y, a), (t, b), (dloss, np.array([3 * k], np.float32))):
+            x.copy_from(value)
+        capture.replay()
+        assert_exact(outs[3], k * (a.astype(np.float64) - b))
 
 
 @pytest.mark.parametrize("kind", ["squared", "logistic"])

@@ -10,6 +10,7 @@ from reference import optimizers as ref
 from sentei import _core, ops
 from sentei.errors import DTypeError, GraphError, ShapeError
 from sentei.graph import Graph, Spec
+from sentei.tensor import Tensor
 
 SHAPES = [(1,), (13,), (3, 37), (5, 3, 3, 13), (0, 4), (40000,)]
 F64 = np.float64
@@ -19,6 +20,7 @@ def one(x):
     return np.array([x], np.float32)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("momentum", [None, 0.5])
 def test_sgd_exact(rng, shape, momentum):
@@ -32,6 +34,7 @@ def test_sgd_exact(rng, shape, momentum):
         assert_exact(v, want_v)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sgd_close(rng, shape):
     w, g, v = (normal(rng, shape) for _ in range(3))
@@ -42,6 +45,68 @@ def test_sgd_close(rng, shape):
     assert_close(v, want_v)
 
 
+@pytest.mark.devices
+def test_memory_not_aligned_for_vectors(rng, device):
+    xs = [normal(rng, (70,)) for _ in range(4)]
+    xs[3] = xs[3] ** 2 + 1
+    lr, t = Tensor.from_numpy(one(0.1)).to(device), Tensor.from_numpy(np.array([3])).to(device)
+    updates = [
+        lambda w, g, v, h: _core.sgd_update(w, g, v, lr, 0.9, 0.01, 0.0),
+        lambda w, g, v, h: _core.sgd_update(w, g, None, lr, 0.0, 0.01, 0.0),
+        lambda w, g, v, h: _core.adagrad_update(w, g, h, lr, 1e-8, 0.01, 0.0),
+        lambda w, g, v, h: _core.rmsprop_update(w, g, h, lr, 0.9, 1e-8, 0.01, 0.0),
+        lambda w, g, v, h: _core.adam_update(w, g, v, h, t, lr, 0.9, 0.99, 1e-8, False, 0.01, 0.0),
+    ]
+    for update in updates:
+        found = []
+        for offset in (0, 4):
+            ts = [Tensor.empty((71,), device=device).view((70,), offset) for _ in xs]
+            for a, x in zip(ts, xs, strict=True):
+                a.copy_from(x)
+            update(*ts)
+            found.append([a.numpy() for a in ts])
+        assert not np.array_equal(found[0][0], xs[0])
+        for a, b in zip(*found, strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.devices
+def test_recorded_updates_follow_step_size_and_count(rng, device):
+    """On a device nothing may be read when the kernels are launched, only when they run."""
+    if device == "cpu":
+        pytest.skip("the cpu records nothing")
+    names = ("sgd", "many", "adagrad", "rmsprop", "adam")
+    start, g = normal(rng, (37,)), normal(rng, (37,))
+    w = {n: Tensor.from_numpy(start).to(device) for n in names}
+    s = {n: [Tensor.zeros((37,), device=device) for _ in range(2)] for n in names}
+    dw, lr = Tensor.from_numpy(g).to(device), Tensor.zeros((1,), device=device)
+    t = Tensor.from_numpy(np.array([1])).to(device)
+    capture = _core.Capture()
+    _core.sgd_update(w["sgd"], dw, s["sgd"][0], lr, 0.9, 0.0, 0.0)
+    _core.sgd_update_many(lr, [w["many"], dw, s["many"][0]], True, [0.9], [0.0], [0.0])
+    _core.adagrad_update(w["adagrad"], dw, s["adagrad"][0], lr, 1e-8, 0.0, 0.0)
+    _core.rmsprop_update(w["rmsprop"], dw, s["rmsprop"][0], lr, 0.9, 1e-8, 0.0, 0.0)
+    _core.adam_update(w["adam"], dw, *s["adam"], t, lr, 0.9, 0.99, 1e-8, False, 0.0, 0.0)
+    _core.counter_advance(t, 0)
+    capture.end()
+    want = {n: (start.astype(F64), *(np.zeros(37) for _ in range(2))) for n in names}
+    for k in (1, 2, 3):
+        rate = float(one(0.1 * k)[0])
+        lr.copy_from(one(rate))
+        capture.replay()
+        for n in ("sgd", "many"):
+            want[n] = (*ref.sgd(want[n][0], g, want[n][1], rate, momentum=0.9), want[n][2])
+        a = want["adagrad"]
+        want["adagrad"] = (*ref.adagrad(a[0], g, a[1], rate, 1e-8), a[2])
+        a = want["rmsprop"]
+        want["rmsprop"] = (*ref.rmsprop(a[0], g, a[1], rate, 0.9, 1e-8), a[2])
+        want["adam"] = ref.adam(want["adam"][0], g, *want["adam"][1:], k, rate, 0.9, 0.99, 1e-8)
+        for n in names:
+            assert_close(w[n], want[n][0], terms=4)
+    assert t.numpy().tolist() == [4]
+
+
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_adaptive_exact(rng, shape):
     # Powers of two: every root and quotient is exact.
@@ -60,6 +125,7 @@ def test_adaptive_exact(rng, shape):
     assert_exact(h, want_h)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("eps_inside", [False, True])
 def test_adam_exact(rng, shape, eps_inside):
@@ -73,6 +139,7 @@ def test_adam_exact(rng, shape, eps_inside):
         assert_exact(got, np.broadcast_to(expected, shape))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("eps_inside", [False, True])
 @pytest.mark.parametrize("t", [1, 7, 100000])
@@ -88,6 +155,7 @@ def test_adam_close(rng, shape, eps_inside, t):
         assert_close(got, expected)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_adaptive_close(rng, shape):
     kw = {"weight_decay": 0.01, "l2": 0.02}
@@ -124,6 +192,7 @@ def step(case, z, w, g, states, t):
         )
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize(
     "case", [c for c in cases("optimizers") if f"{c}.w0" in vectors("optimizers")]
 )

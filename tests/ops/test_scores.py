@@ -22,6 +22,8 @@ SHAPES = [
     (2, 33, 31, 1),
     (3, 6, 7, 200),
     (2, 1000),
+    (70, 3, 3, 5),
+    (40, 2, 2, 33),
 ]
 LAYERS = [c for c in cases("scores") if f"{c}.x" in vectors("scores") and c != "net"]
 
@@ -43,6 +45,7 @@ def accumulate(x, g, cuts=()):
     return stats, sum_x, sum_g, second
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_exact(rng, shape):
     x, g = integers(rng, shape, 2), integers(rng, shape, 2)
@@ -58,6 +61,7 @@ def test_exact(rng, shape):
     assert_exact(second, ref.trace_sums(x, mean_g))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 def test_close(rng, shape):
     x, g = normal(rng, shape), normal(rng, shape)
@@ -71,7 +75,10 @@ def test_close(rng, shape):
         assert_close(got, expected)
 
 
-@pytest.mark.parametrize("shape", [(7, 13), (5, 7, 3, 37), (4, 20, 21, 13), (9, 6, 7, 200)])
+@pytest.mark.devices
+@pytest.mark.parametrize(
+    "shape", [(7, 13), (5, 7, 3, 37), (4, 20, 21, 13), (9, 6, 7, 200), (39, 9, 8, 5)]
+)
 def test_the_cut_into_batches_changes_no_bit(rng, shape):
     x, g = normal(rng, shape), normal(rng, shape)
     whole = accumulate(x, g)
@@ -80,6 +87,7 @@ def test_the_cut_into_batches_changes_no_bit(rng, shape):
             assert a.tobytes() == b.tobytes()
 
 
+@pytest.mark.devices
 def test_parts_may_be_left_out(rng):
     x, g = normal(rng, (4, 5, 6, 13)), normal(rng, (4, 5, 6, 13))
     full = accumulate(x, g)[0]
@@ -91,6 +99,7 @@ def test_parts_may_be_left_out(rng):
     assert not only_x[[1, 2, 4, 5]].any()
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("cut", [(), (2,)])
 @pytest.mark.parametrize("case", LAYERS)
 def test_vectors(case, cut):
@@ -115,6 +124,7 @@ def test_all_single_layer_cases_are_there():
     assert LAYERS == ["conv", "fc", "ragged", "outliers", "dead_channel", "all_dead"]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("layer", [1, 2])
 def test_net_vectors(layer):
     z = vectors("scores")

@@ -9,9 +9,22 @@ from helpers import assert_close, assert_exact, assert_vector, cases, integers, 
 from reference import semi_sync as ref
 from sentei import _core, ops
 from sentei.errors import DTypeError, ShapeError
+from sentei.tensor import Tensor
 
 F64 = np.float64
-SHAPES = [(1,), (10,), (37, 13), (11, 1), (13, 3, 3, 5), (4, 20000), (10, 0), (0, 4)]
+SHAPES = [
+    (1,),
+    (10,),
+    (37, 13),
+    (11, 1),
+    (13, 3, 3, 5),
+    (300, 8),
+    (2100,),
+    (4, 20000),
+    (5, 2050),
+    (10, 0),
+    (0, 4),
+]
 SINGLE = [c for c in cases("semi_sync") if f"{c}.db" in vectors("semi_sync")]
 
 
@@ -39,6 +52,7 @@ def given(full, rows, offsets, t, compact):
     return active, dw
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("compact", [False, True])
 @pytest.mark.parametrize("momentum", [None, 0.5])
@@ -62,6 +76,7 @@ def test_exact(rng, shape, compact, momentum):
         w = before
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("compact", [False, True])
 @pytest.mark.parametrize("momentum", [None, 0.9])
@@ -80,6 +95,7 @@ def test_close(rng, shape, compact, momentum):
         assert_close(v, want_v)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("value", [-0.0, np.nan, np.inf])
 def test_rows_at_rest_keep_their_bits(value):
     w = np.full((4, 5), value, np.float32)
@@ -92,6 +108,91 @@ def test_rows_at_rest_keep_their_bits(value):
     assert (w[:2] == 0.25).all()
 
 
+@pytest.mark.devices
+@pytest.mark.parametrize("width", [4, 3])
+@pytest.mark.parametrize("momentum", [None, 0.5])
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"group": [2]},
+        {"group": [-1]},
+        {"offsets": [0, 7, 5]},
+        {"offsets": [-1, 3, 5]},
+        {"offsets": [3, 2, 5]},
+    ],
+)
+def test_a_group_out_of_range(rng, device, width, momentum, compact, bad):
+    """The cpu refuses it; elsewhere no row is active."""
+    w, dw, v = (normal(rng, (5, width)) for _ in range(3))
+    if momentum is None:
+        v = None
+    args = {"offsets": [0, 3, 5], "group": [0], **bad}
+    args = {k: np.array(x, np.int32) for k, x in args.items()}
+    args |= {"rows": np.arange(5, dtype=np.int32), "lr": one(0.25), "compact": compact}
+    args |= {"momentum": momentum or 0.0, "weight_decay": 0.5}
+    if device == "cpu":
+        with pytest.raises(ValueError, match="must"):
+            ops.semi_sync_update(w, dw, v, **args)
+        return
+    want_w, want_v = ref.update(w.astype(F64), dw, v, np.zeros(0, int), 0.25, momentum or 0.0)
+    ops.semi_sync_update(w, dw, v, **args)
+    assert_close(w, want_w)
+    if v is not None:
+        assert_close(v, want_v)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("momentum", [None, 0.5])
+@pytest.mark.parametrize("wrong", [5, -1, 2**31 - 1])
+def test_a_row_out_of_range(rng, device, momentum, wrong):
+    """The cpu refuses it; elsewhere it is left out."""
+    w, dw, v = (normal(rng, (5, 4)) for _ in range(3))
+    if momentum is None:
+        v = None
+    rows, offsets = np.array([1, wrong, 2, 3, 4], np.int32), np.array([0, 3, 5], np.int32)
+    group, kw = one(0, np.int32), {"momentum": momentum or 0.0}
+    if device == "cpu":
+        with pytest.raises(ValueError, match="rows must lie in"):
+            ops.semi_sync_update(w, dw, v, rows, offsets, group, one(0.25), **kw)
+        return
+    want_w, _ = ref.update(w.astype(F64), dw, v, np.array([1, 2]), 0.25, **kw)
+    ops.semi_sync_update(w, dw, v, rows, offsets, group, one(0.25), **kw)
+    assert_close(w, want_w)
+
+
+@pytest.mark.devices
+def test_recorded_updates_follow_the_group(rng, device):
+    """On a device nothing may be read when the kernels are launched, only when they run."""
+    if device == "cpu":
+        pytest.skip("the cpu records nothing")
+    start, g = integers(rng, (6, 4)), integers(rng, (6, 4))
+    rows, offsets = ref.partition(6, rng.permutation(6))
+    plain, w, v = (Tensor.from_numpy(x).to(device) for x in (start, start, 0 * start))
+    dw, r, o, group, lr = (
+        Tensor.from_numpy(x).to(device) for x in (g, rows, offsets, one(0, np.int32), one(0))
+    )
+    scratch = Tensor.empty((24,), "uint8", device=device)
+    capture = _core.Capture()
+    _core.semi_sync_update(plain, dw, None, r, o, group, lr, 0.0, 0.0, 0.0, False, scratch)
+    _core.semi_sync_update(w, dw, v, r, o, group, lr, 0.5, 0.0, 0.0, False, scratch)
+    _core.counter_advance(group, len(offsets) - 1)
+    capture.end()
+    a, b, c = start.astype(F64), start.astype(F64), np.zeros((6, 4))
+    for t in range(5):
+        k = t % (len(offsets) - 1)
+        active = rows[offsets[k] : offsets[k + 1]]
+        rate = 2.0 ** (t - 3)
+        lr.copy_from(one(rate))
+        capture.replay()
+        a, _ = ref.update(a, g, None, active, rate, momentum=0.0)
+        b, c = ref.update(b, g, c, active, rate, momentum=0.5)
+        assert_exact(plain, a)
+        assert_exact(w, b)
+        assert_exact(v, c)
+
+
+@pytest.mark.devices
 @pytest.mark.parametrize("compact", [False, True])
 def test_one_group_is_sgd(rng, compact):
     w, dw, v = (normal(rng, (6, 19)) for _ in range(3))
@@ -105,6 +206,7 @@ def test_one_group_is_sgd(rng, compact):
     assert a[1].tobytes() == b[1].tobytes()
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", SINGLE)
 @pytest.mark.parametrize("compact", [False, True])
 def test_vectors(case, compact):
@@ -223,6 +325,7 @@ def test_refuses_shared_memory_and_a_short_workspace():
         _core.semi_sync_update(*tensors, 0.0, 0.0, 0.0, False, _core.Tensor.empty((19,), "uint8"))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 def test_counter(dtype):
     t = one(0, dtype)
@@ -234,6 +337,21 @@ def test_counter(dtype):
     ops.counter_advance(t)
     ops.counter_advance(t)
     assert int(t[0]) == 3
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(-1, np.int32), (2**31 - 1, np.int32), (-5, np.int64)]
+)
+def test_a_counter_out_of_range(device, value, dtype):
+    """The cpu refuses it; elsewhere it stays."""
+    t = one(value, dtype)
+    if device == "cpu":
+        with pytest.raises(ValueError, match="counter must lie in"):
+            ops.counter_advance(t, modulo=3)
+    else:
+        ops.counter_advance(t, modulo=3)
+    assert t.tolist() == [value]
 
 
 @pytest.mark.parametrize(

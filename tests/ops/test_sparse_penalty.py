@@ -8,6 +8,7 @@ import pytest
 import reference.sparse_penalty as reference
 from eager_context import gradients
 from helpers import (
+    array,
     assert_close,
     assert_exact,
     assert_vector,
@@ -21,11 +22,20 @@ from sentei.errors import DTypeError, ShapeError
 from sentei.ops import SPARSE_PENALTY, sparse_penalty_backward, sparse_penalty_forward
 from sentei.tensor import Tensor
 
-SHAPES = [(1, 1), (3, 37), (2, 5, 7, 13), (1, 1, 1, 1), (6, 9, 9, 100), (3, 30, 30, 32)]
+SHAPES = [
+    (1, 1),
+    (3, 37),
+    (2, 5, 7, 13),
+    (1, 1, 1, 1),
+    (6, 9, 9, 100),
+    (3, 30, 30, 32),
+    (2, 25, 25, 3),
+]
 FORMS = ["neuron", "channel"]
 ONE = np.ones(1, np.float32)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("form", FORMS)
 def test_exact(form):
     """u of 0 and 1 with power-of-two counts: the gradient is a whole fraction."""
@@ -38,6 +48,7 @@ def test_exact(form):
     assert_exact(sparse_penalty_backward(u, ONE, lam=4.0, form=form), want)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("size", [1e-4, 1.0, 300.0])
@@ -50,34 +61,37 @@ def test_close_and_gradient(rng, shape, form, size):
     assert_close(du, 0.7 * reference.gradient(u, 0.3, form), terms=4)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("form", FORMS)
 def test_gradient_against_differences(rng, form):
     u = normal(rng, (2, 3, 3, 5))
-    du = np.asarray(sparse_penalty_backward(u, ONE, lam=2.0, form=form))
+    du = array(sparse_penalty_backward(u, ONE, lam=2.0, form=form))
     for i in np.ndindex(u.shape):
         d = central_difference(lambda v: reference.value(v, 2.0, form), u, i)
         assert abs(du[i] - d) < 1e-6
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", [(0, 4), (3, 0, 0, 2)])
 @pytest.mark.parametrize("form", FORMS)
 def test_empty(form, shape):
     u = np.zeros(shape, np.float32)
     assert_exact(sparse_penalty_forward(u, lam=1.0, form=form), np.zeros(1))
-    assert np.asarray(sparse_penalty_backward(u, ONE, lam=1.0, form=form)).shape == shape
+    assert array(sparse_penalty_backward(u, ONE, lam=1.0, form=form)).shape == shape
 
 
+@pytest.mark.devices
 def test_huge_numbers_do_not_overflow(rng):
     u = normal(rng, (4, 500))
     u.ravel()[[0, 17, 300]] = [3e38, -1e25, 1e12]
     want = np.array([reference.value(u, 1.0, "neuron")])
     assert_close(sparse_penalty_forward(u, lam=1.0), want, terms=4)
-    du = np.asarray(sparse_penalty_backward(u, ONE, lam=1.0))
+    du = array(sparse_penalty_backward(u, ONE, lam=1.0))
     assert_close(du, reference.gradient(u, 1.0, "neuron"), terms=4)
     u[2, 2] = np.inf
-    assert np.asarray(sparse_penalty_forward(u, lam=1.0))[0] == np.inf
+    assert array(sparse_penalty_forward(u, lam=1.0))[0] == np.inf
     u[2, 2] = np.nan
-    assert np.isnan(np.asarray(sparse_penalty_forward(u, lam=1.0))).all()
+    assert np.isnan(array(sparse_penalty_forward(u, lam=1.0))).all()
 
 
 @pytest.mark.usefixtures("threads")
@@ -85,19 +99,43 @@ def test_huge_numbers_do_not_overflow(rng):
 def test_threads_change_nothing(rng, form):
     u = normal(rng, (7, 40, 40, 70))
     _core.set_threads(1)
-    one = np.asarray(sparse_penalty_forward(u, lam=1.0, form=form))
+    one = array(sparse_penalty_forward(u, lam=1.0, form=form))
     _core.set_threads(3)
     np.testing.assert_array_equal(sparse_penalty_forward(u, lam=1.0, form=form), one)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("form", FORMS)
-def test_in_place(rng, form):
+def test_in_place(rng, device, form):
     u = normal(rng, (3, 5, 5, 37))
-    t = Tensor.from_numpy(u)
-    _core.sparse_penalty_backward(t, Tensor.borrow(ONE), t, 1.0, form)
-    np.testing.assert_array_equal(t, sparse_penalty_backward(u, ONE, lam=1.0, form=form))
+    t = Tensor.from_numpy(u).to(device)
+    _core.sparse_penalty_backward(t, Tensor.from_numpy(ONE).to(device), t, 1.0, form)
+    want = sparse_penalty_backward(u, ONE, lam=1.0, form=form)
+    np.testing.assert_array_equal(array(t), array(want))
 
 
+@pytest.mark.devices
+@pytest.mark.parametrize("form", FORMS)
+def test_memory_not_aligned_for_vectors(rng, device, form):
+    u = normal(rng, (3, 40))
+    t = Tensor.empty((121,), device=device).view((3, 40), 4)
+    t.copy_from(u)
+    assert_close(
+        sparse_penalty_forward(t, lam=1.0, form=form), [reference.value(u, 1.0, form)], terms=4
+    )
+    du = sparse_penalty_backward(t, ONE, lam=1.0, form=form)
+    assert_close(du, reference.gradient(u, 1.0, form), terms=4)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("form", FORMS)
+def test_twice_the_same_bits(rng, form):
+    u = normal(rng, (3, 40, 40, 20))
+    a, b = (array(sparse_penalty_forward(u, lam=1.0, form=form)) for _ in range(2))
+    assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.devices
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("case", cases("sparse"))
 def test_reference_vectors(case, form):
@@ -108,8 +146,7 @@ def test_reference_vectors(case, form):
     du = sparse_penalty_backward(u, ONE, lam=lam, form=form)
     assert_vector(du, v[f"{case}.{form}.grad"], 1e-5)
     each = [
-        np.asarray(sparse_penalty_forward(u[i : i + 1], lam=1.0, form=form))[0]
-        for i in range(len(u))
+        array(sparse_penalty_forward(u[i : i + 1], lam=1.0, form=form))[0] for i in range(len(u))
     ]
     assert_vector(each, v[f"{case}.{form}.per_sample"], 1e-5)
 

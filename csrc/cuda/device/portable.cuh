@@ -93,6 +93,11 @@ __device__ __forceinline__ void ldmatrix_x2_trans(std::uint32_t* r, const void* 
                : "memory");
 }
 
+// Rounded after the product and after the sum, never fused.
+__device__ __forceinline__ float multiply_then_add(float a, float b, float c) {
+  return __fadd_rn(__fmul_rn(a, b), c);
+}
+
 // Nearest, ties away from zero, as the tensor cores expect.
 __device__ __forceinline__ std::uint32_t to_tf32(float f) {
   std::uint32_t u;

@@ -18,6 +18,7 @@ def bench(
     batch: o.Batches = None,
     seconds: Annotated[float, typer.Option(help="Seconds per batch size.", min=0.01)] = 2.0,
     threads: o.Threads = None,
+    device: o.Device = None,
     as_json: o.Json = False,
 ) -> int:
     """Measure latency of one network, or compare two.
@@ -26,16 +27,18 @@ def bench(
 
     Example: `sentei bench runs/first/model.safetensors runs/first/pruned.safetensors`
     """
-    from sentei import device
     from sentei.cli.output import print_json, show_table
+    from sentei.device import set_threads
     from sentei.workflow.checks import bench as run
     from sentei.workflow.checks import model_or_network
 
     if threads is not None:
-        device.set_threads(threads)
+        set_threads(threads)
     names = [first] if second is None else [first, second]
     sizes = batch or [1, 100]
-    found = run([model_or_network(n) for n in names], sizes, seconds, names=names)
+    found = run(
+        [model_or_network(n) for n in names], sizes, seconds, names=names, device=device or "auto"
+    )
     if as_json:
         print_json(found.to_json())
         return 0

@@ -26,6 +26,13 @@ Threads = Annotated[
     int | None, typer.Option(help="Threads of the kernels.", show_default="all that are allowed")
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_default="auto")]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="Of products in training: float32; on cuda also tf32 or bfloat16.",
+        show_default="float32",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything, say what would be done, write nothing.")

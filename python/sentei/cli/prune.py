@@ -57,6 +57,7 @@ def prune(
     seed: o.Seed = None,
     threads: o.Threads = None,
     device: o.Device = None,
+    precision: o.Precision = None,
     as_json: o.Json = False,
     dry_run: o.DryRun = False,
     quiet: o.Quiet = False,
@@ -85,6 +86,7 @@ def prune(
         "prune.ignore": ignore,
         "data.name": data,
         "data.data_dir": data_dir,
+        "train.precision": precision,
         **o.run_flags(run_dir, seed, threads, device),
     }
     made = plan(prune_config(config, pairs or (), flags), "prune")

@@ -45,6 +45,7 @@ def train(
     seed: o.Seed = None,
     threads: o.Threads = None,
     device: o.Device = None,
+    precision: o.Precision = None,
     as_json: o.Json = False,
     dry_run: o.DryRun = False,
     quiet: o.Quiet = False,
@@ -73,6 +74,7 @@ def train(
         "train.schedule.kind": schedule,
         "train.patience": patience,
         "train.semi_sync": True if semi_sync else None,
+        "train.precision": precision,
         **o.run_flags(run_dir, seed, threads, device),
     }
     made = plan(load_config(config, pairs or (), flags), "train")

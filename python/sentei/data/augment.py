@@ -34,9 +34,13 @@ class RandomFlip:
         if not 0.0 <= self.p <= 1.0:
             raise DataError(f"RandomFlip: p must lie in [0, 1], got {self.p!r}")
 
+    def flips(self, keys: Keys) -> NDArray[np.bool_]:
+        """Return which images are mirrored, (B,)."""
+        return below(keys, 1 << 24) < round(self.p * (1 << 24))
+
     def __call__(self, images: NDArray[Any], keys: Keys) -> NDArray[Any]:
         """Return the images (B, H, W, C), some of them mirrored."""
-        flip = below(keys, 1 << 24) < round(self.p * (1 << 24))
+        flip = self.flips(keys)
         out = images.copy()
         out[flip] = images[flip, :, ::-1]
         return out
@@ -52,11 +56,16 @@ class RandomCrop:
         if isinstance(self.padding, bool) or not isinstance(self.padding, int) or self.padding < 0:
             raise DataError(f"RandomCrop: padding must be an integer >= 0, got {self.padding!r}")
 
+    def corners(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return row and column of every window in its padded image, each (B,)."""
+        n = 2 * self.padding + 1
+        return below(keys, n, 0), below(keys, n, 1)
+
     def __call__(self, images: NDArray[Any], keys: Keys) -> NDArray[Any]:
         """Return the images (B, H, W, C), each moved by up to `padding` pixels."""
         p, (_, h, w, _) = self.padding, images.shape
         wide = np.pad(images, ((0, 0), (p, p), (p, p), (0, 0)))
-        rows, cols = below(keys, 2 * p + 1, 0), below(keys, 2 * p + 1, 1)
+        rows, cols = self.corners(keys)
         out = np.empty_like(images)
         for i, (r, c) in enumerate(zip(rows.tolist(), cols.tolist(), strict=True)):
             out[i] = wide[i, r : r + h, c : c + w]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentei.data._rng import check_seed, sample_keys
-from sentei.data.augment import Transform
+from sentei.data.augment import RandomCrop, RandomFlip, Transform
 from sentei.data.dataset import Dataset
 from sentei.data.sampling import Indices, InOrder, Sampler, Shuffled
 from sentei.data.standardize import Standardize
@@ -108,14 +108,43 @@ class Loader:
 
     def batch(self, epoch: int, step: int) -> Batch:
         """Return one mini-batch; it depends on the data, the seed and these two numbers only."""
-        plan = self.batches(_count("epoch", epoch, 0))
-        if not 0 <= step < len(plan):
-            raise DataError(f"Loader: step must lie in [0, {len(plan)}), got {step}")
-        index = plan[step]
+        index = self._index(epoch, step)
         images: NDArray[Any] = self.dataset.images.take(index, axis=0)
         for position, transform in enumerate(self.transforms):
             images = transform(images, sample_keys(self.seed, epoch, position, index))
         return self.standardize.apply(images), self.dataset.labels.take(index, axis=0)
+
+    def _index(self, epoch: int, step: int) -> Indices:
+        plan = self.batches(_count("epoch", epoch, 0))
+        if not 0 <= step < len(plan):
+            raise DataError(f"Loader: step must lie in [0, {len(plan)}), got {step}")
+        return plan[step]
+
+    @property
+    def movable(self) -> bool:
+        """Whether `moves` can say what the transforms do: mirrors, and one crop at most."""
+        kinds = [type(t) for t in self.transforms]
+        return set(kinds) <= {RandomCrop, RandomFlip} and kinds.count(RandomCrop) <= 1
+
+    def moves(self, epoch: int, step: int) -> tuple[NDArray[np.int32], NDArray[Any]]:
+        """Return `batch` as a plan for sentei.ops.gather_batch_forward, (B, 4) int32, and labels.
+
+        The plan, the images and `standardize.factors` give the bits of `batch`. Only for `movable`.
+        """
+        index = self._index(epoch, step)
+        plan = np.zeros((len(index), 4), np.int32)
+        plan[:, 0] = index
+        for position, transform in enumerate(self.transforms):
+            keys = sample_keys(self.seed, epoch, position, index)
+            if isinstance(transform, RandomFlip):
+                plan[:, 3] ^= transform.flips(keys)
+            elif isinstance(transform, RandomCrop):
+                rows, cols = transform.corners(keys)
+                plan[:, 1] = rows - transform.padding
+                plan[:, 2] = cols - transform.padding
+                # of an image mirrored before, the window moves the other way
+                plan[:, 2] *= 1 - 2 * plan[:, 3]
+        return plan, self.dataset.labels.take(index, axis=0)
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, steps = self._epoch, len(self)

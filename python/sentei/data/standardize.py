@@ -97,16 +97,20 @@ class Standardize:
                 f"Standardize: images must have shape (N, H, W, {len(self.mean)}), got "
                 f"{images.shape}"
             )
-        unit = 255.0 if images.dtype == np.uint8 else 1.0
-        mean, std = np.array(self.mean), np.array(self.std)
+        one = self.factors(images.dtype)
         # one long row instead of C values: NumPy's inner loop then runs over whole images
         pixels = images.shape[1] * images.shape[2]
-        scale = np.tile((1.0 / (unit * std)).astype(np.float32), pixels)
-        shift = np.tile((-mean / std).astype(np.float32), pixels)
+        scale, shift = np.tile(one[0], pixels), np.tile(one[1], pixels)
         rows = images.reshape(len(images), scale.size)
         out: NDArray[np.float32] = np.multiply(rows, scale, dtype=np.float32)
         out += shift
         return out.reshape(images.shape)
+
+    def factors(self, dtype: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return scale and shift of every channel, (C,) float32, for pixels of this dtype."""
+        unit = 255.0 if dtype == np.uint8 else 1.0
+        mean, std = np.array(self.mean), np.array(self.std)
+        return (1.0 / (unit * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
     def to_json(self) -> dict[str, list[float]]:
         """Return {"mean": [...], "std": [...]} for `json.dumps`; floats survive bit for bit."""

@@ -88,7 +88,8 @@ def save(
     with replacing(path) as file:
         file.write(struct.pack("<Q", len(head)) + head)
         for name in order:
-            array = np.asarray(every[name])
+            t = every[name]
+            array = np.asarray(t if t.device == "cpu" else t.numpy())
             file.write(array.reshape(-1).view(np.uint8).data)
 
 

@@ -106,6 +106,7 @@ from sentei.ops.dropout import (
 )
 from sentei.ops.fill import FILL, fill_forward
 from sentei.ops.flatten import FLATTEN, RESHAPE_LIKE, flatten_forward
+from sentei.ops.gather_batch import GATHER_BATCH, gather_batch_forward
 from sentei.ops.linear import (
     LINEAR,
     LINEAR_BACKWARD_INPUT,
@@ -135,12 +136,15 @@ from sentei.ops.optimizers import (
     ADAM_UPDATE,
     RMSPROP_UPDATE,
     SGD_UPDATE,
+    SGD_UPDATE_MANY,
     adagrad_update,
     adam_update,
     rmsprop_update,
     sgd_update,
+    sgd_update_many,
 )
 from sentei.ops.prelu import PRELU, PRELU_BACKWARD, prelu_backward, prelu_forward
+from sentei.ops.record import RECORD_APPEND, record_append
 from sentei.ops.scores import SCORE_ACCUMULATE, TRACE_ACCUMULATE, score_accumulate, trace_accumulate
 from sentei.ops.semi_sync import (
     COUNTER_ADVANCE,
@@ -189,6 +193,7 @@ __all__ = [
     "ELU_BACKWARD",
     "FILL",
     "FLATTEN",
+    "GATHER_BATCH",
     "GLOBAL_AVG_POOL",
     "GLOBAL_AVG_POOL_BACKWARD",
     "LEAKY_RELU",
@@ -207,6 +212,7 @@ __all__ = [
     "MAX_POOL2D_BACKWARD",
     "PRELU",
     "PRELU_BACKWARD",
+    "RECORD_APPEND",
     "RELU",
     "RELU_BACKWARD",
     "RESHAPE_LIKE",
@@ -215,6 +221,7 @@ __all__ = [
     "SCORE_ACCUMULATE",
     "SEMI_SYNC_UPDATE",
     "SGD_UPDATE",
+    "SGD_UPDATE_MANY",
     "SIGMOID_CROSS_ENTROPY",
     "SOFTMAX",
     "SOFTMAX_BACKWARD",
@@ -261,6 +268,7 @@ __all__ = [
     "elu_forward",
     "fill_forward",
     "flatten_forward",
+    "gather_batch_forward",
     "global_avg_pool_backward",
     "global_avg_pool_forward",
     "leaky_relu_backward",
@@ -279,6 +287,7 @@ __all__ = [
     "maxout_forward",
     "prelu_backward",
     "prelu_forward",
+    "record_append",
     "relu_backward",
     "relu_forward",
     "rmsprop_update",
@@ -286,6 +295,7 @@ __all__ = [
     "score_accumulate",
     "semi_sync_update",
     "sgd_update",
+    "sgd_update_many",
     "sigmoid_cross_entropy_forward",
     "softmax_backward",
     "softmax_cross_entropy_forward",

@@ -16,10 +16,12 @@ __all__ = [
     "ADAM_UPDATE",
     "RMSPROP_UPDATE",
     "SGD_UPDATE",
+    "SGD_UPDATE_MANY",
     "adagrad_update",
     "adam_update",
     "rmsprop_update",
     "sgd_update",
+    "sgd_update_many",
 ]
 
 
@@ -102,6 +104,95 @@ def sgd_update(
         S eq. 5, 6; B eq. 73.
     """
     eager(SGD_UPDATE, (w, g, v, lr), momentum=momentum, weight_decay=weight_decay, l2=l2)
+
+
+def _each(attrs: Attrs) -> int:
+    """Tensors of each parameter in sgd_update_many: w, g, v or w, g."""
+    return 3 if attrs.get("with_v", False) else 2
+
+
+def _infer_sgd_many(inputs: Sequence[Spec | None], attrs: Attrs) -> tuple[Spec, ...]:
+    lr, *xs = inputs
+    assert lr is not None
+    if lr.shape != (1,):
+        raise ShapeError(f"sgd_update_many: lr must have shape (1,), got {lr.shape}")
+    each = _each(attrs)
+    if len(xs) % each:
+        what = "w, g, v" if each == 3 else "w, g"
+        raise ShapeError(
+            f"sgd_update_many: xs must hold {what} for each parameter, got {len(xs)} tensors"
+        )
+    for i, x in enumerate(xs):
+        w = xs[i - i % each]
+        assert x is not None and w is not None
+        if x.shape != w.shape:
+            raise ShapeError(f"sgd_update_many: xs{i} must have shape {w.shape}, got {x.shape}")
+    return ()
+
+
+def _run_sgd_many(
+    inputs: Sequence[Tensor | None], outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None
+) -> None:
+    lr, *xs = inputs
+    none = [0.0] * (len(xs) // _each(attrs))
+    _core.sgd_update_many(
+        lr,
+        xs,
+        with_v=attrs.get("with_v", False),
+        momentum=list(attrs.get("momentum", none)),
+        weight_decay=list(attrs.get("weight_decay", none)),
+        l2=list(attrs.get("l2", none)),
+    )
+
+
+def _ties_sgd_many(
+    inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], attrs: Attrs
+) -> list[Tie]:
+    each = _each(attrs)
+    return [
+        Tie((f"xs{i - i % each}", axis), (f"xs{i}", axis))
+        for i in range(len(inputs) - 1)
+        if i % each
+        for axis in range(len(inputs[f"xs{i}"].shape))
+    ]
+
+
+SGD_UPDATE_MANY = register(
+    Op(
+        name="sgd_update_many",
+        inputs=("lr", "xs*"),
+        outputs=(),
+        infer=_infer_sgd_many,
+        run=_run_sgd_many,
+        ties=_ties_sgd_many,
+        mutates=("xs",),
+    )
+)
+
+
+def sgd_update_many(
+    lr: ArrayLike,
+    *xs: ArrayLike,
+    with_v: bool = False,
+    momentum: Sequence[float] | None = None,
+    weight_decay: Sequence[float] | None = None,
+    l2: Sequence[float] | None = None,
+) -> None:
+    """Make the step of `sgd_update` for many parameters at once: the same bits, one kernel on CUDA.
+
+    Args:
+        lr (Tensor, (1,)): step size.
+        xs (Tensor, float32): w, g, v of each parameter one after the other, or w, g; w and v change.
+        with_v (bool): whether v is given.
+        momentum, weight_decay, l2 (numbers or None): one per parameter; None: all 0.
+    Raises:
+        ShapeError, DTypeError: as said above. ValueError: attributes out of range, shared memory.
+    Cost:
+        20 bytes per element, 12 without v.
+    """
+    given = {"momentum": momentum, "weight_decay": weight_decay, "l2": l2}
+    attrs = {k: tuple(v) for k, v in given.items() if v is not None}
+    eager(SGD_UPDATE_MANY, (lr, *xs), with_v=with_v, **attrs)
 
 
 def _run_adagrad(

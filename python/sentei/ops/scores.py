@@ -57,7 +57,7 @@ def _workspace_score(
     inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
 ) -> int:
     assert inputs[0] is not None
-    return _core.score_workspace(inputs[0].shape, 1 if inputs[1] is None else 2)
+    return _core.score_workspace(inputs[0].shape, 1 if inputs[1] is None else 2, device)
 
 
 SCORE_ACCUMULATE = register(
@@ -127,7 +127,7 @@ def _workspace_trace(
     inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
 ) -> int:
     assert inputs[0] is not None
-    return _core.score_workspace(inputs[0].shape, 1)
+    return _core.score_workspace(inputs[0].shape, 1, device)
 
 
 TRACE_ACCUMULATE = register(

@@ -55,7 +55,7 @@ def _workspace(
 ) -> int:
     u = inputs[0]
     assert u is not None
-    return max(8, _core.sparse_penalty_workspace(u.shape, attrs["form"]))
+    return max(8, _core.sparse_penalty_workspace(u.shape, attrs["form"], device))
 
 
 SPARSE_PENALTY_BACKWARD = register(

@@ -65,7 +65,7 @@ class Optimizer:
     def check_states(self, states: Mapping[str, Tensor]) -> None:
         """DataError when states read from a file cannot be used."""
         t = states.get(COUNT)
-        if t is not None and int(np.asarray(t)[0]) < 1:
+        if t is not None and int(t.numpy()[0]) < 1:
             raise DataError(f"{type(self).__name__}: {COUNT} must be at least 1")
 
     def _decay(self, graph: Graph, param: str) -> dict[str, float]:

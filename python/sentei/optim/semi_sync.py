@@ -140,19 +140,20 @@ class SemiSync(Optimizer):
             return states[name]
         if name.endswith(".group"):
             count = states[f"{name.removesuffix('.group')}.offsets"].shape[0] - 1
-            return Tensor.from_numpy((np.asarray(old) % count).astype(np.int32))
+            group = (old.numpy() % count).astype(np.int32)
+            return Tensor.from_numpy(group).to(old.device)
         return super().carried(name, old, states)
 
     def check_states(self, states: Mapping[str, Tensor]) -> None:
         """DataError when a file's rows, offsets or active group are not those of the layer."""
         for number, name in enumerate(k for k in states if k.endswith(".group")):
             w = name.removesuffix(".group")
-            rows, offsets = np.asarray(states[f"{w}.rows"]), np.asarray(states[f"{w}.offsets"])
+            rows, offsets = states[f"{w}.rows"].numpy(), states[f"{w}.offsets"].numpy()
             want = rows_of(len(rows), number, self.permute_seed)
             cut = groups(len(rows))
             if not np.array_equal(rows, want) or not np.array_equal(offsets, cut):
                 raise DataError(f"SemiSync: {w}.rows must be those of this layer and permute_seed")
-            if not 0 <= int(np.asarray(states[name])[0]) < len(cut) - 1:
+            if not 0 <= int(states[name].numpy()[0]) < len(cut) - 1:
                 raise DataError(f"SemiSync: {name} must be in [0, {len(cut) - 1})")
 
 

@@ -3,9 +3,11 @@
 from sentei.passes.channels import ChannelGroups, channel_groups
 from sentei.passes.costs import Costs, NodeCost, costs
 from sentei.passes.fuse import fuse
+from sentei.passes.fuse_updates import fuse_updates
 from sentei.passes.grad import grad
 from sentei.passes.inference import inference
 from sentei.passes.memory import MemoryPlan, plan_memory
+from sentei.passes.precision import precision
 from sentei.passes.shapes import infer_specs
 from sentei.passes.training import training
 
@@ -17,9 +19,11 @@ __all__ = [
     "channel_groups",
     "costs",
     "fuse",
+    "fuse_updates",
     "grad",
     "infer_specs",
     "inference",
     "plan_memory",
+    "precision",
     "training",
 ]

@@ -104,9 +104,7 @@ def score_layers(
     layers = list(dict.fromkeys(layer for u in pruning.units for layer, _ in u.members))
     weights = {n: weight_of(model.graph.node(n)) for n in layers}
     if kind.needs == "weights":
-        raw = {
-            n: importance.l1_std(np.asarray(model.tensors[weights[n]]), l1_std_a) for n in layers
-        }
+        raw = {n: importance.l1_std(model.tensors[weights[n]].numpy(), l1_std_a) for n in layers}
         return tuple(_finish(criterion, normalize, n, raw[n], None) for n in layers)
     if images is None or len(images) == 0:
         raise DataError(f"score: images must be given for {criterion}, got none")
@@ -159,7 +157,7 @@ class _ScorePass:
 
     def _state(self, g: Graph, name: str, shape: tuple[int, ...]) -> str:
         if name not in self.sums:
-            self.sums[name] = Tensor.zeros(shape, "float64")
+            self.sums[name] = Tensor.zeros(shape, "float64", device=self.model.device)
         return g.add_state(name, Spec(shape, "float64"))
 
     def _add_loss(self, g: Graph) -> str:
@@ -209,7 +207,7 @@ class _ScorePass:
         self._all_batches(self._graph, images, labels)
         if self._second is not None:
             for layer in self.layers:
-                total = np.asarray(self.sums[f"score.{layer}.sum_g"])
+                total = self.sums[f"score.{layer}.sum_g"].numpy()
                 self.sums[f"score.{layer}.mean_g"].copy_from(total / len(images))
             self._all_batches(self._second, images, labels)
 
@@ -236,7 +234,7 @@ class _ScorePass:
     def score(self, layer: str, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Raw scores of one layer and their standard errors."""
         name = self.kind.name
-        at = {k: np.asarray(self.sums[f"score.{layer}.{k}"]) for k in self._kept(layer)}
+        at = {k: self.sums[f"score.{layer}.{k}"].numpy() for k in self._kept(layer)}
         if name == "robust":
             return importance.robust(at["sum_x"], at["sum_g"], n), None
         stats = at["trace"] if name == "trace" else at["stats"]

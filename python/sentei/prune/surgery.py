@@ -90,10 +90,10 @@ def remove(model: Model, pruning: PruningMap, units: Iterable[Unit]) -> tuple[Mo
     touched = {name for name, _ in keep}
     tensors = {}
     for name, t in model.tensors.items():
-        array = np.asarray(t)
+        array = t.numpy()
         tensors[name] = Tensor.from_numpy(
             slice_array(name, array, keep) if name in touched else array
-        )
+        ).to(t.device)
     smaller = Model(graph, tensors, model.meta)
     kept = original_channels(model)
     for node in graph.nodes:

@@ -86,7 +86,7 @@ def masked_outputs(
     for (name, axis), indices in pruning.groups.elements(labels, pruning.groups.producing).items():
         if name in arrays:
             np.moveaxis(arrays[name], axis, 0)[indices] = 0.0
-    tensors = {k: Tensor.from_numpy(a) for k, a in {**arrays, **masks}.items()}
+    tensors = {k: Tensor.from_numpy(a).to(model.device) for k, a in {**arrays, **masks}.items()}
     runner = Runner(graph, tensors, len(images))
     runner.run(**{model.input: np.ascontiguousarray(images)})
     return runner.fetch(graph.outputs[0])

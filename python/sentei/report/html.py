@@ -140,7 +140,9 @@ def facts(report: Mapping[str, object]) -> list[tuple[str, str]]:
     machine = table(report, "machine")
     threads = text(machine, "threads")
     threads += " thread" if threads == "1" else " threads" if threads else ""
-    computer = ", ".join(p for p in (text(machine, "cpu"), text(machine, "isa"), threads) if p)
+    gpu = "" if text(machine, "device") == "cpu" else text(machine, "device")
+    parts = (gpu, text(machine, "cpu"), text(machine, "isa"), threads)
+    computer = ", ".join(p for p in parts if p)
     versions = table(report, "versions")
     check = ""
     if table(report, "verify"):

@@ -61,6 +61,7 @@ class Machine(TypedDict, total=False):
     cpu: str
     isa: str
     threads: int
+    device: str  # "cpu", or "cuda" with the name of the GPU
 
 
 class Seconds(TypedDict, total=False):

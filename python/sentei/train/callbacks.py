@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from sentei.errors import DataError
@@ -206,4 +205,4 @@ class Checkpoint(Callback):
 
 def as_arrays(tensors: Mapping[str, Any]) -> Arrays:
     """Copies of tensors as arrays."""
-    return {k: np.array(t) for k, t in tensors.items()}
+    return {k: t.numpy() for k, t in tensors.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,16 +27,19 @@ def outputs_of(
     Raises:
         DataError: no sample, or one that is not finite.
     """
-    predictor = model.predictor(batch)
-    ys, ts = [], []
-    for x, t in in_order(data, batch):
-        if not np.isfinite(x).all():
-            raise DataError("evaluate: samples must be finite, got NaN or infinity")
-        ys.append(predictor(x))
-        ts.append(t)
-    if not ys:
+    ts: list[NDArray[Any]] = []
+
+    def samples() -> Iterator[NDArray[np.float32]]:
+        for x, t in in_order(data, batch):
+            if not np.isfinite(x).all():
+                raise DataError("evaluate: samples must be finite, got NaN or infinity")
+            ts.append(t)
+            yield x
+
+    ys = model.predictor(batch).outputs(samples())
+    if not ts:
         raise DataError("evaluate: data must hold at least one sample")
-    return np.concatenate(ys), np.concatenate(ts)
+    return ys, np.concatenate(ts)
 
 
 def evaluate(

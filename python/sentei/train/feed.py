@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from sentei.data import Dataset, Loader
 from sentei.errors import DataError
+from sentei.train.resident import Gathered, Resident
 
-__all__ = ["Batch", "Batches", "Data", "Feed", "in_order"]
+__all__ = ["Batch", "Batches", "Data", "Feed", "TrainingBatch", "in_order"]
 
 Batch = tuple[NDArray[np.float32], NDArray[Any]]
+TrainingBatch = tuple[NDArray[np.float32] | Gathered, NDArray[Any]]
 
 
 @runtime_checkable
@@ -73,9 +75,13 @@ def _loader(data: Data, batch: int, seed: int | None) -> Batches:
 
 
 class Feed:
-    """Full mini-batches for training; a short one is left out."""
+    """Full mini-batches for training; a short one is left out.
 
-    def __init__(self, data: Data, batch: int, seed: int) -> None:
+    device: on cuda the images of a Loader lie there once for all, where they have room and its
+    transforms can be done there; other samples are sent batch by batch.
+    """
+
+    def __init__(self, data: Data, batch: int, seed: int, device: str = "cpu") -> None:
         self.source = _loader(data, batch, seed)
         self.size = batch
         if self.source.batch_size != batch:
@@ -86,6 +92,7 @@ class Feed:
         self._plan: tuple[int, list[int], bool] = (-1, [], True)
         if not self.steps(0):
             raise DataError(f"train: data must hold a full mini-batch of {batch} samples")
+        self.resident = Resident.of(self.source, device)
 
     def _full(self, epoch: int) -> list[int]:
         if self._plan[0] != epoch:
@@ -98,14 +105,19 @@ class Feed:
         """Full mini-batches of an epoch."""
         return len(self._full(epoch))
 
-    def batch(self, epoch: int, step: int) -> Batch:
+    def batch(self, epoch: int, step: int) -> TrainingBatch:
         """Mini-batch `step` of an epoch."""
-        return self.source.batch(epoch, self._full(epoch)[step])
+        number = self._full(epoch)[step]
+        if self.resident is not None:
+            return self.resident.batch(epoch, number)
+        return self.source.batch(epoch, number)
 
-    def epoch(self, epoch: int, first: int) -> Iterator[Batch]:
+    def epoch(self, epoch: int, first: int) -> Iterator[TrainingBatch]:
         """All mini-batches of an epoch from `first` on; a loader that prefetches does so."""
         full, source = self._full(epoch), self.source
-        if isinstance(source, Loader) and source.prefetch and self._plan[2] and first < len(full):
+        ahead = self.resident is None and isinstance(source, Loader) and source.prefetch
+        if ahead and self._plan[2] and first < len(full):
+            assert isinstance(source, Loader)
             source.restore({"epoch": epoch, "step": first})
             yield from source
             return

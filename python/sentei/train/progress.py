@@ -88,7 +88,7 @@ class RichProgress(Progress):
 
     def step(self, done: int, values: Mapping[str, float], rate: float) -> None:
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next or "loss" not in values:  # on cuda it comes a little later
             return
         self._next = now + _PAUSE
         text = f"loss {values['loss']:.4g}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -44,20 +45,29 @@ def recalibrate_bn(
     states = [v for n in norms for v in (n.input("running_mean"), n.input("running_var")) if v]
     tensors = dict(model.tensors)
     for name in states:
-        tensors[name] = Tensor.zeros(tensors[name].shape)
+        tensors[name] = Tensor.zeros(tensors[name].shape, device=model.device)
     runner = Runner(model.graph.rebuild(nodes), tensors, batch)
     feed = Feed(data, batch, seed)
-    sums = {name: np.zeros(tensors[name].shape, np.float64) for name in states}
+    found = {}  # statistics of every mini-batch; they stay where they are made
+    for name in states:
+        shape = (batches, *tensors[name].shape)
+        found[name] = Tensor.empty(shape, device=model.device)
     used = 0
     for x, _ in islice(feed.epoch(0, 0), batches):
-        feeds = {model.input: x}
+        feeds: dict[str, Any] = {model.input: x}
         if "rng" in runner.inputs:
             feeds["rng"] = np.array([seed, used], np.int64)
         runner.run(**feeds)
+        for name, kept in found.items():
+            t = tensors[name]
+            kept.view(t.shape, used * t.nbytes).copy_from(t)
         used += 1
-        for name in states:
-            sums[name] += np.asarray(tensors[name])
-    means = {name: (s / used).astype(np.float32) for name, s in sums.items()}
+    means = {}
+    for name, kept in found.items():
+        total = np.zeros(kept.shape[1:], np.float64)
+        for one in kept.numpy()[:used]:
+            total += one
+        means[name] = (total / used).astype(np.float32)
     for name, array in means.items():
         if not np.isfinite(array).all():
             raise DataError(

@@ -11,6 +11,7 @@ from sentei import losses, optim, regularizers
 from sentei._core import Tensor
 from sentei.describe import described, from_description
 from sentei.errors import DataError
+from sentei.ops.precision import PRECISIONS
 from sentei.train.callbacks import as_arrays
 from sentei.train.logs import plain
 
@@ -46,6 +47,7 @@ def pack(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "regularizers": _described(trainer.regularizers),
         "batch": trainer.batch,
         "seed": trainer.seed,
+        "precision": trainer.precision,
         **{k: getattr(trainer, k) for k in _PLACE},
         "sums": dict(trainer.sums),
         "history": plain(trainer.history),
@@ -84,6 +86,9 @@ def settings(state: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
             raise DataError("resume: the checkpoint's regularizers must be regularizers")
     for key in ("batch", "seed"):
         found[key] = _whole(state, key, 1 if key == "batch" else 0)
+    found["precision"] = state.get("precision", "float32")
+    if found["precision"] not in PRECISIONS:
+        raise DataError(f"resume: precision must be one of {', '.join(PRECISIONS)}")
     return found
 
 
@@ -116,7 +121,7 @@ def restore(trainer: Trainer, state: Mapping[str, Any], tensors: Mapping[str, Te
             )
     trainer.optimizer.check_states(own)
     for name, t in trainer.state_tensors.items():
-        t.copy_from(np.asarray(own[name]))
+        t.copy_from(own[name])
     sums, history = state.get("sums"), state.get("history")
     if not isinstance(sums, Mapping) or set(sums) != set(trainer.sums):
         raise DataError(f"resume: sums must hold {sorted(trainer.sums)}")
@@ -157,8 +162,8 @@ def sliced(
         param = name.rpartition(".")[0]
         cuts = {a: keep[(param, a)] for a in range(len(t.shape)) if (param, a) in keep}
         if param in known and t.dtype == "float32" and cuts:
-            array = np.asarray(t)
+            array = t.numpy()
             for axis, kept in cuts.items():
                 array = np.take(array, kept, axis)
-            out[name] = Tensor.from_numpy(np.ascontiguousarray(array))
+            out[name] = Tensor.from_numpy(np.ascontiguousarray(array)).to(t.device)
     return out

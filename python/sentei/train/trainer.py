@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from sentei.regularizers import Regularizer
 from sentei.train import state as state_of
 from sentei.train.callbacks import Callback, Checkpoint
 from sentei.train.evaluate import evaluate
-from sentei.train.feed import Batch, Data, Feed
+from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
 from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
@@ -40,7 +41,7 @@ class Trainer:
     run that was stopped and resumed gives those of one that was not.
 
     Args:
-        model: its tensors change in place.
+        model: its tensors change in place; where they are, the training is (Model.to).
         optimizer: SGD, AdaGrad, RMSprop, Adam or SemiSync.
         loss: CrossEntropy() if None. schedule: of the step size; None: constant.
         batch: samples per step; an odd last mini-batch is left out in training.
@@ -48,8 +49,12 @@ class Trainer:
         regularizers: terms added to the loss.
         callbacks: EarlyStopping, BestWeights, Checkpoint, or your own.
         run_dir: folder for metrics.csv, events.jsonl and checkpoint.safetensors; None: no files.
+        precision: of the products of training; float32, on cuda also tf32 or bfloat16. Evaluation is
+        in float32.
     Raises:
         GraphError, ShapeError: loss, regularizers or optimizer do not fit the model.
+
+    On cuda the figures in `sums` follow `step` by some steps, but at the end of an epoch.
     """
 
     def __init__(
@@ -64,13 +69,14 @@ class Trainer:
         regularizers: Sequence[Regularizer] = (),
         callbacks: Sequence[Callback] = (),
         run_dir: str | Path | None = None,
+        precision: str = "float32",
     ) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ValueError(f"Trainer: batch must be at least 1, got {batch!r}")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
             raise ValueError(f"Trainer: seed must be a whole number in [0, 2**63), got {seed!r}")
         self.model, self.optimizer, self.loss = model, optimizer, loss or CrossEntropy()
-        self.batch, self.seed = batch, seed
+        self.batch, self.seed, self.precision = batch, seed, precision
         self.schedule = schedule or Constant()
         self.regularizers = tuple(regularizers)
         self.run_dir = None if run_dir is None else Path(run_dir)
@@ -85,11 +91,13 @@ class Trainer:
         self.stopped: str | None = None
         self.last_checkpoint: Path | None = None
         self.events: EventLog | None = None
-        self._step = build_step(model, self.loss, self.regularizers, optimizer)
+        self._step = build_step(model, self.loss, self.regularizers, optimizer, precision)
         self.state_tensors: dict[str, Tensor] = self._step.states
         self._runner = StepRunner(self._step, {**model.tensors, **self.state_tensors}, batch)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         self._feed: tuple[Any, Feed] | None = None
+        self._places: list[tuple[int, int, int]] = []  # steps whose figures are not read yet
+        self._window: dict[str, float] | None = None  # sums of the current call of `steps`
 
     # -- training ------------------------------------------------------------------------------
     def fit(
@@ -147,16 +155,21 @@ class Trainer:
         if n < 0:
             raise ValueError(f"steps: n must not be negative, got {n}")
         feed = self._feed_of(dataset)
+        self._collect()
         window: dict[str, float] = dict.fromkeys(self.sums, 0)
-        with Interrupt() as interrupt:
-            for _ in range(n):
-                if self.cursor >= feed.steps(self.epoch):
-                    self._turn()
-                for k, value in self._one(feed.batch(self.epoch, self.cursor)).items():
-                    window[k] += value
-                if self.cursor >= feed.steps(self.epoch):
-                    self._turn()
-                self._heed(interrupt)
+        self._window = window
+        try:
+            with Interrupt() as interrupt:
+                for _ in range(n):
+                    if self.cursor >= feed.steps(self.epoch):
+                        self._turn()
+                    self._one(feed.batch(self.epoch, self.cursor))
+                    if self.cursor >= feed.steps(self.epoch):
+                        self._turn()
+                    self._heed(interrupt)
+                self._collect()
+        finally:
+            self._window = None
         return self._means(window)
 
     def stop(self, reason: str) -> None:
@@ -165,52 +178,76 @@ class Trainer:
 
     def _epoch(self, feed: Feed, interrupt: Interrupt, show: Progress) -> None:
         """The rest of the current epoch."""
-        start, before = time.perf_counter(), self.sums["steps"]
+        start, before = time.perf_counter(), self.step
         if self.cursor > feed.steps(self.epoch):  # other data than before, with a shorter epoch
             self.cursor = 0
         for made in feed.epoch(self.epoch, self.cursor):
             self._one(made)
             spent = time.perf_counter() - start
-            rate = (self.sums["steps"] - before) * self.batch / max(spent, 1e-9)
+            rate = (self.step - before) * self.batch / max(spent, 1e-9)
             show.step(self.step, self._means(self.sums), rate)
             for c in self.callbacks:
                 c.on_step_end(self)
             if interrupt.asked:
                 self.sums["seconds"] += spent
                 self._heed(interrupt)
+        self._collect()
         self.sums["seconds"] += time.perf_counter() - start
         self.epoch, self.cursor = self.epoch + 1, 0
 
     def _turn(self) -> None:
         """The next epoch begins."""
+        self._collect()
         self.epoch, self.cursor = self.epoch + 1, 0
         self.sums.update(dict.fromkeys(self.sums, 0))
 
-    def _one(self, made: Batch) -> dict[str, float]:
-        """One step; what it adds to the sums."""
+    def _feeds(self, made: TrainingBatch) -> dict[str, Any]:
         x, labels = made
         lr = self.schedule(self.optimizer.lr, self.step, self.epoch)
-        feeds: dict[str, NDArray[Any]] = {
+        feeds: dict[str, Any] = {
             self.model.input: x,
             self.loss.takes: self.loss.truth(labels, self._outputs),
             Optimizer.LR: np.array([lr], np.float32),
         }
         if "rng" in self._runner.inputs:
             feeds["rng"] = np.array([self.seed, self.step], np.int64)
-        if not self._runner.step(feeds):
-            self._not_finite()
-        number, correct = self._runner.number, self._step.correct
-        gained = {
-            "loss": number(self._step.loss),
-            "objective": number(self._step.total),
-            "correct": 0 if correct is None else int(number(correct)),
-            "steps": 1,
-        }
-        for k, value in gained.items():
-            self.sums[k] += value
+        return feeds
+
+    def _one(self, made: TrainingBatch) -> None:
+        """One step; its figures are read when they are due."""
+        if not self._runner.step(self._feeds(made)):
+            self._not_finite(self._runner.figures().total)
+        self._places.append((self.epoch, self.cursor, self.step))
         self.step += 1
         self.cursor += 1
-        return gained
+        if self._runner.due:
+            self._collect()
+
+    def _collect(self) -> None:
+        """Read the figures of the steps made since the last time and add them up."""
+        places, self._places = self._places, []
+        for i, found in enumerate(self._runner.read()):
+            if not math.isfinite(found.total):
+                self._go_back(places[: i + 1])
+                self._not_finite(found.total)
+            for sums in (self.sums, self._window):
+                if sums is not None:
+                    found.add_to(sums)
+
+    def _go_back(self, places: Sequence[tuple[int, int, int]]) -> None:
+        """Make all but the last of these steps again and feed the last, which was not finite."""
+        assert self._feed is not None
+        runner, feed = self._runner, self._feed[1]
+
+        def fed(place: tuple[int, int, int]) -> dict[str, Any]:
+            self.epoch, self.cursor, self.step = place
+            return self._feeds(feed.batch(self.epoch, self.cursor))
+
+        runner.rewind()
+        for place in places[:-1]:
+            runner.step(fed(place))
+        runner.feed(fed(places[-1]))
+        runner.read()
 
     def _means(self, sums: Mapping[str, float]) -> dict[str, float]:
         n = sums["steps"]
@@ -259,6 +296,7 @@ class Trainer:
         """
         if path is None and self.run_dir is None:
             raise DataError("save_checkpoint: path must be given for a trainer without run_dir")
+        self._collect()
         target = Path(path) if path is not None else Path(self.run_dir or ".") / CHECKPOINT
         for name, t in self.model.tensors.items():
             if not finite(t):
@@ -279,8 +317,10 @@ class Trainer:
         regularizers: Sequence[Regularizer] | None = None,
         callbacks: Sequence[Callback] = (),
         run_dir: str | Path | None = None,
+        device: str = "cpu",
+        precision: str | None = None,
     ) -> Trainer:
-        """A trainer that goes on from a checkpoint, bit for bit, given the same data.
+        """A trainer that goes on from a checkpoint, bit for bit, given the same data and device.
 
         Settings are those of the checkpoint unless given; classes of your own must be given. Callbacks
         take back their state when they are the same kinds in the same order.
@@ -294,7 +334,9 @@ class Trainer:
         given = {"optimizer": optimizer, "loss": loss, "schedule": schedule}
         try:
             found = state_of.settings(state, {**given, "regularizers": regularizers})
-            trainer = cls(model, **found, callbacks=callbacks, run_dir=run_dir)
+            if precision is not None:
+                found["precision"] = precision
+            trainer = cls(model.to(device), **found, callbacks=callbacks, run_dir=run_dir)
             state_of.restore(trainer, state, tensors)
         except (TypeError, ValueError) as e:
             raise DataError(f"resume: {checkpoint} must fit together: {e}") from e
@@ -310,17 +352,16 @@ class Trainer:
         Args:
             model: the pruned model. keep: per (parameter, axis) the indices that stayed.
         """
+        self._collect()
         new = Trainer(
             model, self.optimizer, self.loss, batch=self.batch, seed=self.seed,
             schedule=self.schedule, regularizers=self.regularizers, callbacks=self.callbacks,
-            run_dir=self.run_dir,
+            run_dir=self.run_dir, precision=self.precision,
         )  # fmt: skip
         cut = state_of.sliced(self.state_tensors, keep, model.tensors)
         for name, fresh in new.state_tensors.items():
             if name in cut:
-                fresh.copy_from(
-                    np.asarray(self.optimizer.carried(name, cut[name], new.state_tensors))
-                )
+                fresh.copy_from(self.optimizer.carried(name, cut[name], new.state_tensors))
         new.step, new.epoch, new.cursor = self.step, self.epoch, self.cursor
         new.sums, new.history, new._feed = dict(self.sums), list(self.history), self._feed
         new.last_checkpoint, new.events = self.last_checkpoint, self.events
@@ -331,7 +372,8 @@ class Trainer:
     # -- inside --------------------------------------------------------------------------------
     def _feed_of(self, data: Data) -> Feed:
         if self._feed is None or self._feed[0] is not data:
-            self._feed = (data, Feed(data, self.batch, self.seed))
+            self._collect()
+            self._feed = (data, Feed(data, self.batch, self.seed, self.model.device))
         return self._feed[1]
 
     def _event(self, event: str, **fields: Any) -> None:
@@ -346,8 +388,7 @@ class Trainer:
                 self.save_checkpoint()
             raise KeyboardInterrupt
 
-    def _not_finite(self) -> None:
-        value = self._runner.number(self._step.total)
+    def _not_finite(self, value: float) -> None:
         where = self._runner.first_not_finite()
         what = f"the loss of step {self.step} (epoch {self.epoch}) is {value}"
         self._fail(what, where or "the loss")

@@ -42,7 +42,7 @@ def evaluate(config: Config, model: Model | None = None) -> Report:
     Returns:
         A report of the command "eval"; its figures are under "before".
     """
-    device.require(config.run.device)
+    where = device.require(config.run.device)
     if config.run.threads is not None:
         device.set_threads(config.run.threads)
     start = time.perf_counter()
@@ -53,7 +53,7 @@ def evaluate(config: Config, model: Model | None = None) -> Report:
     images = images_for(model.meta, config.data, config.run.seed)
     check_fits(model, images)
     loader = images.plain(images.test)
-    found = evaluate_model(model, loader, make_loss(config.train), loader.batch_size)
+    found = evaluate_model(model.to(where), loader, make_loss(config.train), loader.batch_size)
     c = model.costs()
     report: dict[str, Any] = {
         **basics(config, "eval"),
@@ -200,15 +200,17 @@ def bench(
     seconds: float = 1.0,
     *,
     names: Sequence[str] | None = None,
+    device: str | None = None,
 ) -> Bench:
     """Measure latency in inference form, two networks in turns.
 
     Args:
         models: networks or their files. batches: batch sizes. seconds: per batch size. names: to call
-        them by.
+        them by. device: auto, cpu or cuda; None: where each network is.
     """
     loaded = [m if isinstance(m, Model) else read_model(m) for m in models]
     if names is None:
         names = [network_name(m) if isinstance(m, Model) else os.fspath(m) for m in models]
-    found = measure(loaded, batches, seconds)
+    placed = loaded if device is None else [m.to(device) for m in loaded]
+    found = measure(placed, batches, seconds)
     return Bench(tuple(names), tuple(found), tuple(m.costs().macs for m in loaded))

@@ -115,6 +115,10 @@ class Train(Block):
     checkpoint_every: Count = Field(
         default=1, description="write a checkpoint after so many epochs"
     )
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        default="float32",
+        description="of products in training; on cuda tf32 and bfloat16 round what is multiplied",
+    )
 
 
 class Prune(Block):

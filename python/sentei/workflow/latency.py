@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
+from sentei.device import synchronize
 from sentei.model import Model, Predictor
 from sentei.report.schema import Latency
+from sentei.run import Runner
+from sentei.run.inputs import Feed
 
 __all__ = ["SAME_SPEED", "compare", "measure"]
 
@@ -23,8 +26,10 @@ def measure(
 ) -> list[dict[str, Latency]]:
     """Time the inference form of every model at every batch size, in milliseconds per call.
 
-    Models take turns in short rounds, so that a disturbance of the machine meets all of them alike;
-    the first call of a round is not counted (it refills the caches the other model emptied).
+    On the CPU a call takes its images from the caller; on cuda they lie on the device, and the call
+    ends when the device is done. Models take turns in short rounds, so that a disturbance of the
+    machine meets all of them alike; the first call of a round is not counted (it refills the caches
+    the other model emptied).
 
     Args:
         models: with one input shape or several. batches: batch sizes. seconds: spent per batch size.
@@ -47,24 +52,35 @@ def _times(predictors: Sequence[Predictor], batch: int, seconds: float) -> list[
         images = rng.standard_normal((batch, *p.input_shape), dtype=np.float32)
         runner = p.runner(batch)
         runner.set(p.input, images)
-        jobs.append((runner, {p.input: images}))
+        jobs.append(_job(runner, {p.input: images} if p.device == "cpu" else {}))
     taken: list[list[int]] = [[] for _ in jobs]
     clock = time.perf_counter_ns
-    for runner, feed in jobs:  # warm-up: pages, caches, clock of the CPU
+    for call in jobs:  # warm-up: pages, caches, clocks
         end, calls = clock() + int(seconds * 1e8), 0
         while calls < 3 or clock() < end:
-            runner.run(**feed)
+            call()
             calls += 1
     end, rounds = clock() + int(seconds * 1e9), 0
     while rounds < _LEAST or (clock() < end and rounds < _MOST):
-        for (runner, feed), mine in zip(jobs, taken, strict=True):
-            runner.run(**feed)
+        for call, mine in zip(jobs, taken, strict=True):
+            call()
             for _ in range(_ROUND):
                 start = clock()
-                runner.run(**feed)
+                call()
                 mine.append(clock() - start)
         rounds += 1
     return taken
+
+
+def _job(runner: Runner, feed: Mapping[str, Feed]) -> Callable[[], None]:
+    if runner.device == "cpu":
+        return lambda: runner.run(**feed)
+
+    def call() -> None:
+        runner.run(**feed)
+        synchronize()
+
+    return call
 
 
 def compare(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sentei import _core, io
+from sentei.device import words as device_words
 from sentei.model import Model
 from sentei.passes import Costs, costs
 from sentei.prune.preview import preview
@@ -39,6 +40,7 @@ def basics(config: Config, command: str) -> dict[str, Any]:
             "cpu": cpu_model(),
             "isa": str(_core.isa_info()["active"]),
             "threads": threads,
+            "device": device_words(config.run.device),
         },
     }
 
@@ -179,7 +181,8 @@ def _same_from_file(session: Session, pruned: Model) -> bool:
     """Whether the file that is left gives the same bits as the network in memory."""
     images = session.images
     some = images.standardize.apply(images.test.images[:100])
-    return bool(np.array_equal(io.load(session.run.pruned).predict(some), pruned.predict(some)))
+    again = io.load(session.run.pruned).to(pruned.device)
+    return bool(np.array_equal(again.predict(some), pruned.predict(some)))
 
 
 def _target(target: Target, original: Costs, reached: bool) -> dict[str, Any]:

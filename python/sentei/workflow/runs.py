@@ -161,12 +161,16 @@ def prune_config(
             # other images than those of the file: only how they are prepared is kept
             base["data"] = {k: settings[k] for k in ("size",) if k in settings}
     if isinstance(train := meta.get("train"), Mapping):
-        base["train"] = {k: v for k, v in train.items() if k != "schedule"}
+        base["train"] = {k: v for k, v in train.items() if k not in ("schedule", "precision")}
     return load_config(file, pairs, flags, base)
 
 
 def _use_machine(config: Config) -> None:
-    device.require(config.run.device)
+    where = device.require(config.run.device)
+    if where == "cpu" and config.train.precision != "float32":
+        raise DataError(
+            f"train: precision must be float32 on cpu, got {config.train.precision}; it is for cuda"
+        )
     if config.run.threads is not None:
         device.set_threads(config.run.threads)
 
@@ -263,7 +267,8 @@ def _stages(session: Session) -> RunResult:
     run = session.run
     session.start = time.perf_counter()
     run.event("session", resumed=session.resumed, command=session.command)
-    model = io.load(run.model) if session.command == "prune" else train_stage(session)
+    pruning = session.command == "prune"
+    model = io.load(run.model).to(session.device) if pruning else train_stage(session)
     pruned: Model | None = None
     if session.command in ("prune", "demo"):
         pruned = prune_stage(session, model)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sentei.device import require
 from sentei.io import load_checkpoint
 from sentei.model import Model
 from sentei.train import Callback, Trainer
@@ -42,6 +43,11 @@ class Session:
     interrupt: Interrupt = field(default_factory=Interrupt)
     start: float = field(default_factory=time.perf_counter)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def device(self) -> str:
+        """Where networks are trained, pruned and judged: cpu or cuda."""
+        return require(self.config.run.device)
 
     def heed(self) -> None:
         """Stop here if Ctrl-C was pressed."""
@@ -91,12 +97,13 @@ class Keeper(Callback):
     def on_step_end(self, trainer: Trainer) -> None:
         n = max(int(trainer.sums["steps"]), 1)
         spent = max(time.perf_counter() - self._start, 1e-9)
-        self.session.watch.fit_step(
-            trainer.step,
-            trainer.sums["loss"] / n,
-            trainer.sums["correct"] / (n * trainer.batch),
-            (trainer.step - self._done) * trainer.batch / spent,
-        )
+        if trainer.sums["steps"]:  # on cuda they are read now and then
+            self.session.watch.fit_step(
+                trainer.step,
+                trainer.sums["loss"] / n,
+                trainer.sums["correct"] / (n * trainer.batch),
+                (trainer.step - self._done) * trainer.batch / spent,
+            )
         if self.session.interrupt.asked:
             self.session.save(trainer, self.phase)
             raise KeyboardInterrupt

@@ -42,11 +42,12 @@ def train_stage(session: Session) -> Model:
     """Train from the initial weights, or go on; the result is in model.safetensors too."""
     s, run = session.config.train, session.run
     if session.resumed and run.model.is_file():
-        return io.load(run.model)
+        return io.load(run.model).to(session.device)
     if session.saved_phase() == "train":
-        model = io.load(run.checkpoint)
+        model = io.load(run.checkpoint).to(session.device)
     else:
         model = make_model(session.config.model, session.images, session.config.run.seed)
+        model = model.to(session.device)
     session.watch.stage(
         f"training {network_name(model)} on "
         f"{len(session.images.train):,} images, epochs: {s.epochs}"
@@ -89,7 +90,7 @@ def _fit(
         callbacks.append(stopping)
     callbacks.append(keeper)
     if session.saved_phase() == phase:
-        trainer = Trainer.resume(session.run.checkpoint, callbacks=callbacks)
+        trainer = Trainer.resume(session.run.checkpoint, callbacks=callbacks, device=session.device)
         trainer.model.meta.pop(PHASE, None)
     else:
         trainer = Trainer(
@@ -101,6 +102,7 @@ def _fit(
             schedule=schedule,
             regularizers=make_regularizers(s.regularizers),
             callbacks=callbacks,
+            precision=s.precision,
         )
     train, val = session.images.training(s.batch, seed), session.images.plain(session.images.val)
     session.watch.fit_start(epochs, epochs * len(train), trainer.step)
@@ -152,10 +154,10 @@ def prune_stage(session: Session, model: Model) -> Model:
     """Prune, fine-tune and recalibrate, or go on; the result is in pruned.safetensors too."""
     p, s, run = session.config.prune, session.config.train, session.run
     if session.resumed and run.pruned.is_file():
-        return io.load(run.pruned)
+        return io.load(run.pruned).to(session.device)
     phase = session.saved_phase()
     if phase == "finetune":
-        smaller = io.load(run.checkpoint)
+        smaller = io.load(run.checkpoint).to(session.device)
     else:
         smaller = _remove(session, model, resumed=phase == "prune").model
         session.heed()
@@ -187,7 +189,7 @@ def _remove(session: Session, model: Model, resumed: bool) -> PruneResult:
     original = costs(model.graph)
     history: list[PruneStep] = []
     if resumed:
-        trainer = Trainer.resume(run.checkpoint)
+        trainer = Trainer.resume(run.checkpoint, device=session.device)
         trainer.model.meta.pop(PHASE, None)
         history = [step_of(d) for d in trainer.model.meta.get("history", [])]
         _log_missing(session, history)
@@ -200,6 +202,7 @@ def _remove(session: Session, model: Model, resumed: bool) -> PruneResult:
             batch=s.batch,
             seed=session.config.run.seed,
             regularizers=make_regularizers(s.regularizers),
+            precision=s.precision,
         )
     pruner = make_pruner(session, trainer.model, trainer, original, history)
     words = pruner.target.describe(original)
