@@ -268,11 +268,11 @@ def semi_sync(pool: Pool, tiny: bool) -> Iterator[Case]:
         yield Case("semi_sync_layer", name, steps, layer(), others, precision)
 
 
-def cases(pool: Pool, tiny: bool) -> Iterator[Case]:
-    yield from updates(pool, tiny)
-    yield from semi_sync(pool, tiny)
-    yield from losses(pool, tiny)
-    yield from batches(pool, tiny)
-    for shape in TINY if tiny else SHAPES:
+def cases(pool: Pool, tiny: bool, shapes: slice) -> Iterator[Case]:
+    """Of these shapes; with the first one what has sizes of its own."""
+    if not shapes.start:
+        for own in (updates, semi_sync, losses, batches):
+            yield from own(pool, tiny)
+    for shape in (TINY if tiny else SHAPES)[shapes]:
         for family in (norms, pools, activations, reductions):
             yield from family(pool, shape)
