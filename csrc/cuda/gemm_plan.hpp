@@ -30,7 +30,7 @@ inline GemmPlan plan_gemm(std::int64_t rows, std::int64_t columns, std::int64_t 
                           std::int64_t copies, std::int64_t largest_part, int first_tile = 0) {
   constexpr double sum_cost = 0.43, launch_cost = 230000;
   constexpr std::int64_t slice = 16, most = 512;
-  const auto up = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+  const auto up = [](std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); };
   const std::int64_t steps = std::max<std::int64_t>(1, up(depth, slice));
   const std::int64_t least = std::max<std::int64_t>(1, up(steps * slice, largest_part));
   GemmPlan best = {first_tile, static_cast<int>(least)};
