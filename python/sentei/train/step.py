@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from sentei._core import Tensor
 from sentei.errors import GraphError
-from sentei.graph import Graph, Spec
+from sentei.graph import Graph, Node, Spec
 from sentei.losses import Loss
 from sentei.model import Model
 from sentei.ops import ADD, RECORD_APPEND
 from sentei.optim import Optimizer
-from sentei.passes import grad, precision, training
+from sentei.passes import fuse_updates, grad, precision, training
 from sentei.regularizers import Regularizer
 from sentei.run import Runner
 from sentei.run.inputs import Feed
@@ -84,6 +84,7 @@ def build_step(
     correct = values.metrics.get("correct")
     g.outputs = tuple(dict.fromkeys(v for v in (total, values.loss, correct) if v is not None))
     if model.device != "cpu":
+        g = fuse_updates(g)
         log = g.add_state(LOG, Spec((_ROWS, 3), "float64"))
         at = g.add_state(AT, Spec((1,), "int64"))
         g.add(RECORD_APPEND, (total, values.loss, correct, log, at), name="record")
@@ -112,12 +113,8 @@ class StepRunner(Runner):
         self._figures = (step.total, step.loss, step.correct)
         self._done: list[Figures] = []  # on cpu
         self._issued, self._last = 0, 0.0  # on cuda, since the last read
-        changed = {
-            v
-            for s in self.plan.steps
-            for a, v in s.node.arguments()
-            if a in s.node.op.mutates and self.plan.graph.values[v].role in ("param", "state")
-        }
+        stored = set(self.plan.graph.by_role("param", "state"))
+        changed = {v for s in self.plan.steps for v in _written(s.node)} & stored
         self._changed = [self._values[v] for v in sorted(changed)] if device != "cpu" else []
         self._before = [Tensor.empty(t.shape, t.dtype, device=device) for t in self._changed]
 
@@ -199,3 +196,10 @@ class StepRunner(Runner):
                 return f"the parameter {name!r}"
         layer = self._first_not_finite(range(self._cut))
         return None if layer is None else f"the layer {layer!r}"
+
+
+def _written(node: Node) -> list[str]:
+    """Values that a node changes in place."""
+    op, last = node.op, len(node.op.inputs) - 1
+    named = [(op.inputs[min(i, last)].rstrip("?*"), v) for i, v in enumerate(node.inputs)]
+    return [v for argument, v in named if v is not None and argument in op.mutates]
