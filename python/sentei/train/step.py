@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sentei._core import Tensor
 from sentei.errors import GraphError
-from sentei.graph import Graph, Node, Spec
+from sentei.graph import Graph, Spec
 from sentei.losses import Loss
 from sentei.model import Model
 from sentei.ops import ADD, RECORD_APPEND
@@ -113,8 +113,12 @@ class StepRunner(Runner):
         self._figures = (step.total, step.loss, step.correct)
         self._done: list[Figures] = []  # on cpu
         self._issued, self._last = 0, 0.0  # on cuda, since the last read
-        stored = set(self.plan.graph.by_role("param", "state"))
-        changed = {v for s in self.plan.steps for v in _written(s.node)} & stored
+        changed = {
+            v
+            for s in self.plan.steps
+            for v in s.node.changed()
+            if self.plan.graph.values[v].role in ("param", "state")
+        }
         self._changed = [self._values[v] for v in sorted(changed)] if device != "cpu" else []
         self._before = [Tensor.empty(t.shape, t.dtype, device=device) for t in self._changed]
 
@@ -196,10 +200,3 @@ class StepRunner(Runner):
                 return f"the parameter {name!r}"
         layer = self._first_not_finite(range(self._cut))
         return None if layer is None else f"the layer {layer!r}"
-
-
-def _written(node: Node) -> list[str]:
-    """Values that a node changes in place."""
-    op, last = node.op, len(node.op.inputs) - 1
-    named = [(op.inputs[min(i, last)].rstrip("?*"), v) for i, v in enumerate(node.inputs)]
-    return [v for argument, v in named if v is not None and argument in op.mutates]
