@@ -98,5 +98,13 @@ set(sentei_binding_sources
 # Kernels for CUDA, compiled by nvcc, and as plain C++ for the emulator (tests/cusim).
 set(sentei_cuda_sources
   csrc/cuda/add.cu
+  csrc/cuda/conv2d.cu
+  csrc/cuda/conv2d_mma.cu
+  csrc/cuda/conv2d_mma_backward_input.cu
+  csrc/cuda/conv2d_mma_backward_weight.cu
+  csrc/cuda/conv2d_mma_forward.cu
+  csrc/cuda/linear.cu
+  csrc/cuda/linear_mma.cu
+  csrc/cuda/mma_passes.cu
   csrc/cuda/tables.cpp
 )

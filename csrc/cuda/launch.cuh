@@ -35,7 +35,9 @@ void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, std::
         cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                              cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
         name);
-  kernel<<<grid, block, shared, stream()> > >(static_cast<P>(args)...);
+  // clang-format off
+  kernel<<<grid, block, shared, stream()>>>(static_cast<P>(args)...);
+  // clang-format on
   check(cudaGetLastError(), name);
 }
 

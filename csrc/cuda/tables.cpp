@@ -5,7 +5,7 @@
 
 namespace sentei::cuda {
 
-#define SENTEI_CUDA_TABLES(X) X(add_kernels)
+#define SENTEI_CUDA_TABLES(X) X(add_kernels) X(conv2d_kernels) X(linear_kernels)
 
 #define SENTEI_DECLARE(table) extern const void* const table##_entry;
 SENTEI_CUDA_TABLES(SENTEI_DECLARE)

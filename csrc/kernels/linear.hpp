@@ -15,10 +15,10 @@ struct LinearSizes {
 };
 
 // The rows of the active group: rows[offsets[group] .. offsets[group + 1]), at most `most` of them.
-// All three are the device's memory: the group changes from step to step.
+// All three are the device's memory: the group, of `groups`, changes from step to step.
 struct ActiveRows {
   const std::int32_t *rows, *offsets, *group;
-  std::int64_t most;
+  std::int64_t most, groups;
 };
 
 struct LinearKernels {
@@ -31,7 +31,7 @@ struct LinearKernels {
   void (*backward_input)(const LinearSizes& s, Precision precision, const float* dy, const float* w,
                          float* dx, void* workspace);
   // dw = dy^T x. With `active` only those rows are computed, compactly in the order of the list;
-  // the workspace for all rows is enough for any of them.
+  // the workspace is that of a layer with active->most outputs.
   void (*backward_weight)(const LinearSizes& s, Precision precision, const float* x,
                           const float* dy, float* dw, const ActiveRows* active, void* workspace);
 };

@@ -143,9 +143,11 @@ void linear_backward_weight_rows(const Tensor& x, const Tensor& dy, const Tensor
   check_apart(op, "dw", dw, "x", x);
   check_apart(op, "dw", dw, "dy", dy);
   const kernels::ActiveRows active{rows.data<std::int32_t>(), offsets.data<std::int32_t>(),
-                                   group.data<std::int32_t>(), dw.shape()[0]};
-  k.backward_weight(s, precision, x.data<float>(), dy.data<float>(), dw.data<float>(), &active,
-                    check_workspace(op, workspace, k.backward_weight_workspace(s, precision)));
+                                   group.data<std::int32_t>(), dw.shape()[0], offsets.size() - 1};
+  k.backward_weight(
+      s, precision, x.data<float>(), dy.data<float>(), dw.data<float>(), &active,
+      check_workspace(op, workspace,
+                      k.backward_weight_workspace({s.N, s.I, active.most}, precision)));
 }
 
 }  // namespace sentei::ops
