@@ -2,13 +2,12 @@
 // bfloat16: a pass makes packed copies of both operands, channels padded to 8 with zeros (6 bytes
 // per element moved); tf32 reads float32 where it lies. Then one kernel (conv2d_mma_*.cu), and
 // where the depth is split into slots a second one that adds their sums in order.
-#include "cuda/conv2d_mma.hpp"
-
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
 #include "core/check.hpp"
+#include "cuda/conv2d_mma.hpp"
 #include "cuda/device/elementwise.cuh"
 #include "cuda/device/mma_load.cuh"
 #include "cuda/mma_plan.hpp"
@@ -110,9 +109,20 @@ std::vector<MmaGrid> backward_input_grids(const Conv2dGeometry& g, Precision p) 
   for (const Axis& h : axes(g.H, g.R, g.stride_h, g.padding_h, g.dilation_h))
     for (const Axis& w : columns) {
       const bool any = h.count > 0 && w.count > 0 && g.K > 0;
-      MmaGrid grid{any ? h.count : 0, std::max(1, w.count), h.base, w.base, h.results, w.results,
-                   h.out, w.out, static_cast<int>(h.first * g.S + w.first),
-                   static_cast<int>(h.each * g.S), w.each, 0, 0, 0};
+      MmaGrid grid{any ? h.count : 0,
+                   std::max(1, w.count),
+                   h.base,
+                   w.base,
+                   h.results,
+                   w.results,
+                   h.out,
+                   w.out,
+                   static_cast<int>(h.first * g.S + w.first),
+                   static_cast<int>(h.each * g.S),
+                   w.each,
+                   0,
+                   0,
+                   0};
       set_step(grid, padded(g.K, p), p);
       grids.push_back(grid);
     }
@@ -143,8 +153,8 @@ MmaPlan weight_plan(const Conv2dGeometry& g, Precision p, int most_slots = 256) 
 // Kernels count the pixels that the 128 results of a block reach in 32 bits.
 void check_reach(const char* name, int64_t H, int64_t W, int64_t results) {
   SENTEI_CHECK(ShapeError, (128 / std::max<int64_t>(1, results) + 2) * H * W < int64_t{1} << 31,
-               name, ": images must be smaller for tf32 and bfloat16 where the output has ", results,
-               " pixels, got ", H, " x ", W);
+               name, ": images must be smaller for tf32 and bfloat16 where the output has ",
+               results, " pixels, got ", H, " x ", W);
 }
 
 bool pairs(int64_t width, const void* y) {
@@ -165,8 +175,8 @@ void mma_forward(const char* name, const Conv2dGeometry& g, Precision precision,
   check_reach(name, g.H, g.W, g.P * g.Q);
   const MmaPlan plan = forward_plan(g, precision);
   Carve carve(workspace);
-  const Operands in = operands(name, precision, {x, g.N * g.H * g.W, g.C},
-                               {w, g.K * g.R * g.S, g.C}, carve);
+  const Operands in =
+      operands(name, precision, {x, g.N * g.H * g.W, g.C}, {w, g.K * g.R * g.S, g.C}, carve);
   float* const slots = plan.slots > 1 ? carve.take<float>(slot_bytes(plan)) : nullptr;
 
   MmaSumParams p{};
@@ -179,8 +189,20 @@ void mma_forward(const char* name, const Conv2dGeometry& g, Precision precision,
   p.step_h = g.stride_h, p.step_w = g.stride_w;
   p.delta_h = g.dilation_h, p.delta_w = g.dilation_w;
   MmaGrid& grid = p.grids[0];
-  grid = {g.C > 0 ? static_cast<int>(g.R) : 0, static_cast<int>(g.S), -g.padding_h, -g.padding_w,
-          static_cast<int>(g.P), static_cast<int>(g.Q), 0, 0, 0, static_cast<int>(g.S), 1, 0, 0, 0};
+  grid = {g.C > 0 ? static_cast<int>(g.R) : 0,
+          static_cast<int>(g.S),
+          -g.padding_h,
+          -g.padding_w,
+          static_cast<int>(g.P),
+          static_cast<int>(g.Q),
+          0,
+          0,
+          0,
+          static_cast<int>(g.S),
+          1,
+          0,
+          0,
+          0};
   set_step(grid, p.channels.padded, precision);
   p.out_H = grid.P, p.out_W = grid.Q, p.out_step_h = p.out_step_w = 1;
   p.slots = plan.slots, p.slot_stride = plan.slot_floats;
@@ -189,8 +211,7 @@ void mma_forward(const char* name, const Conv2dGeometry& g, Precision precision,
   p.relu = !slots && relu;
   p.pairs = pairs(g.K, p.y);
   launch_mma_forward(name, precision, plan, p);
-  if (slots)
-    launch_mma_slot_sum(name, plan, results, slots, bias, p.K, relu, y, kAllRows, g.K);
+  if (slots) launch_mma_slot_sum(name, plan, results, slots, bias, p.K, relu, y, kAllRows, g.K);
 }
 
 std::size_t conv2d_mma_backward_input_workspace(const Conv2dGeometry& g, Precision p) {
@@ -206,8 +227,8 @@ void mma_backward_input(const char* name, const Conv2dGeometry& g, Precision pre
   for (const MmaGrid& grid : grids) check_reach(name, g.P, g.Q, int64_t{grid.P} * grid.Q);
   const MmaPlan plan = backward_input_plan(g, precision, grids);
   Carve carve(workspace);
-  const Operands in = operands(name, precision, {dy, g.N * g.P * g.Q, g.K},
-                               {w, g.K * g.R * g.S, g.C}, carve);
+  const Operands in =
+      operands(name, precision, {dy, g.N * g.P * g.Q, g.K}, {w, g.K * g.R * g.S, g.C}, carve);
   float* const slots = plan.slots > 1 ? carve.take<float>(slot_bytes(plan)) : nullptr;
 
   MmaSumParams p{};
@@ -268,8 +289,7 @@ void mma_backward_weight(const char* name, const Conv2dGeometry& all, Precision 
   } else {
     p.filters = channels(g.K, precision, dy);
   }
-  const Operands in =
-      operands(name, precision, {x, g.N * g.H * g.W, g.C}, gradient, carve);
+  const Operands in = operands(name, precision, {x, g.N * g.H * g.W, g.C}, gradient, carve);
   float* const slots = plan.slots > 1 ? carve.take<float>(slot_bytes(plan)) : nullptr;
   if (!active) p.dy = in.b;
 

@@ -1,6 +1,7 @@
 // dx = dy * turned w on tensor cores: m = pixels of dx, n = channels, depth = (tap, filter),
 // gathered from dy. With a stride, pixels of one parity see a regular part of the taps: a grid of
-// results for each, side by side in one launch. Filters are read as they lie. 2 N P Q K R S C FLOPs.
+// results for each, side by side in one launch. Filters are read as they lie. 2 N P Q K R S C
+// FLOPs.
 #include "cuda/device/mma_kernels.cuh"
 
 namespace sentei::cuda {

@@ -1,11 +1,10 @@
 // Linear layers on tensor cores: convolutions of images of one pixel, of which the kernels and all
 // that is said of them stand in conv2d_mma.cu. y = x w^T: m = N, n = O, depth = I; dx = dy w;
 // dw = dy^T x with the depth N.
-#include "cuda/linear_mma.hpp"
-
 #include <algorithm>
 
 #include "cuda/conv2d_mma.hpp"
+#include "cuda/linear_mma.hpp"
 #include "cuda/mma_plan.hpp"
 
 namespace sentei::cuda {
@@ -38,15 +37,14 @@ std::size_t linear_mma_backward_weight_workspace(const LinearSizes& s, Precision
   const auto dy = static_cast<std::size_t>(s.N * (s.O + 8)) * sizeof(float) + 256;
   std::size_t slots = 0;
   if (s.N >= 8 * mma_depth(precision))
-    slots = static_cast<std::size_t>(
-        std::min<std::int64_t>(8 * s.O * s.I, std::int64_t{1} << 21) * 4);
+    slots =
+        static_cast<std::size_t>(std::min<std::int64_t>(8 * s.O * s.I, std::int64_t{1} << 21) * 4);
   return bytes + (precision == Precision::tf32 ? dy : 0) + slots;
 }
 
 void linear_mma_forward(const LinearSizes& s, Precision precision, const float* x, const float* w,
                         const float* bias, bool relu, float* y, void* workspace) {
-  mma_forward("linear_forward_mma_kernel", one_pixel(s), precision, x, w, bias, relu, y,
-              workspace);
+  mma_forward("linear_forward_mma_kernel", one_pixel(s), precision, x, w, bias, relu, y, workspace);
 }
 
 void linear_mma_backward_input(const LinearSizes& s, Precision precision, const float* dy,

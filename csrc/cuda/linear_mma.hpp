@@ -5,8 +5,7 @@
 namespace sentei::cuda {
 
 std::size_t linear_mma_forward_workspace(const kernels::LinearSizes& s, Precision precision);
-std::size_t linear_mma_backward_input_workspace(const kernels::LinearSizes& s,
-                                                Precision precision);
+std::size_t linear_mma_backward_input_workspace(const kernels::LinearSizes& s, Precision precision);
 std::size_t linear_mma_backward_weight_workspace(const kernels::LinearSizes& s,
                                                  Precision precision);
 void linear_mma_forward(const kernels::LinearSizes& s, Precision precision, const float* x,

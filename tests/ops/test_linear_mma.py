@@ -28,13 +28,6 @@ SIZES = [  # N, I, O
     (0, 4, 6),
     (4, 0, 6),
     (4, 6, 0),
-    # By the plan's rules (csrc/cuda/mma_plan.hpp) these have blocks of 128 x 64 and 128 x 128.
-    (16800, 9, 40),
-    (16800, 40, 9),
-    (5, 40, 16800),
-    (8400, 7, 130),
-    (8400, 130, 7),
-    (3, 1410, 1530),
 ]
 
 
@@ -50,6 +43,34 @@ def test_exact(rng, size, precision):
     assert_exact(linear_forward(x, w, relu=True, precision=precision), want)
     assert_exact(linear_backward_input(dy, w, precision=precision), ref.backward_input(dy, w))
     assert_exact(linear_backward_weight(x, dy, precision=precision), ref.backward_weight(x, dy))
+
+
+# The plan's rules (csrc/cuda/mma_plan.hpp) give these sizes blocks of 128 x 64 and 128 x 128; all
+# others here have 64 x 32 and 64 x 64.
+@on_tensor_cores
+@each_precision
+@pytest.mark.parametrize(
+    ("which", "size"),
+    [
+        ("forward", (16800, 9, 40)),
+        ("forward", (8400, 7, 130)),
+        ("backward_input", (16800, 40, 9)),
+        ("backward_input", (8400, 130, 7)),
+        ("backward_weight", (5, 40, 16800)),
+        ("backward_weight", (3, 1410, 1530)),
+    ],
+)
+def test_large_blocks(rng, which, size, precision):
+    n, i, o = size
+    x, w, dy = integers(rng, (n, i)), integers(rng, (o, i)), integers(rng, (n, o))
+    if which == "forward":
+        assert_exact(linear_forward(x, w, precision=precision), ref.forward(x, w))
+    elif which == "backward_input":
+        got = linear_backward_input(dy, w, precision=precision)
+        assert_exact(got, ref.backward_input(dy, w))
+    else:
+        got = linear_backward_weight(x, dy, precision=precision)
+        assert_exact(got, ref.backward_weight(x, dy))
 
 
 @on_tensor_cores
@@ -80,9 +101,7 @@ def test_active_rows(rng, size, precision):
     want = ref.backward_weight(x, dy)
     for active in {0, groups // 2, groups - 1}:
         group = np.array([active], np.int32)
-        got = array(
-            linear_backward_weight_rows(x, dy, rows, offsets, group, precision=precision)
-        )
+        got = array(linear_backward_weight_rows(x, dy, rows, offsets, group, precision=precision))
         mine = rows[offsets[active] : offsets[active + 1]]
         assert got.shape == (most, i)
         assert_exact(got[: mine.size], want[mine])
@@ -98,9 +117,7 @@ def test_active_rows_stay_in_bounds(rng, precision):
 
     def gradient(group):
         group = np.array([group], np.int32)
-        return array(
-            linear_backward_weight_rows(x, dy, rows, offsets, group, precision=precision)
-        )
+        return array(linear_backward_weight_rows(x, dy, rows, offsets, group, precision=precision))
 
     got = gradient(0)
     assert np.isnan(got[1:3]).all()
@@ -124,4 +141,6 @@ def test_same_bits_twice(rng, precision):
 @each_precision
 def test_cpu_refuses(precision):
     with pytest.raises(ValueError, match="precision must be float32 on cpu"):
-        linear_forward(np.zeros((2, 3), np.float32), np.zeros((4, 3), np.float32), precision=precision)
+        linear_forward(
+            np.zeros((2, 3), np.float32), np.zeros((4, 3), np.float32), precision=precision
+        )

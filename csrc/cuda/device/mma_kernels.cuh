@@ -28,9 +28,8 @@ struct MmaColumns {
 // row(m) is where row m begins in y, or negative.
 template <class Tile, class Row>
 __device__ __forceinline__ void store_sums(const MmaSums<Tile>& sums,
-                                           const MmaColumns<Tile>& columns, std::int64_t m,
-                                           Row row, float* y, const float* bias, bool relu,
-                                           bool pairs) {
+                                           const MmaColumns<Tile>& columns, std::int64_t m, Row row,
+                                           float* y, const float* bias, bool relu, bool pairs) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int i = 0; i < MmaSums<Tile>::kRows; ++i)
@@ -133,7 +132,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   store_sums(sums, columns, m0 + warp_m, row, p.dw + slot * p.slot_stride, nullptr, false, p.pairs);
 }
 
-using Tile128x128 = MmaTile<128, 128, 64, 32, 3, 2>;
+using Tile128x128 = MmaTile<128, 128, 64, 64, 3, 2>;
 using Tile128x64 = MmaTile<128, 64, 64, 32, 3, 3>;
 using Tile64x64 = MmaTile<64, 64, 32, 32, 4, 3>;
 using Tile64x32 = MmaTile<64, 32, 32, 32, 4, 4>;

@@ -105,9 +105,7 @@ class MmaPixels {
 
   __device__ __forceinline__ MmaPixels(const MmaSumParams& p, const MmaGrid& g, std::int64_t m0,
                                        std::int64_t first)
-      : p_(p),
-        g_(g),
-        at_(first + threadIdx.x % 8 * Num::kVec, g.S, p.channels.padded) {
+      : p_(p), g_(g), at_(first + threadIdx.x % 8 * Num::kVec, g.S, p.channels.padded) {
     const std::int64_t pixels = p.N * g.P * g.Q;
     const std::int64_t image = MmaDigits<std::int64_t>(m0, g.P, g.Q).u;
     first_ = static_cast<const typename Num::T*>(p.x) + image * p.H * p.W * p.channels.count;
@@ -131,10 +129,9 @@ class MmaPixels {
     char* const to = tile + chunk_along_k(row, threadIdx.x % 8);
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
-      const bool in = static_cast<unsigned>(y_[i]) + static_cast<unsigned>(dy) <
-                          static_cast<unsigned>(p_.H) &&
-                      static_cast<unsigned>(x_[i]) + static_cast<unsigned>(dx) <
-                          static_cast<unsigned>(p_.W);
+      const bool in =
+          static_cast<unsigned>(y_[i]) + static_cast<unsigned>(dy) < static_cast<unsigned>(p_.H) &&
+          static_cast<unsigned>(x_[i]) + static_cast<unsigned>(dx) < static_cast<unsigned>(p_.W);
       copy_chunk<Num>(to + i * kStride * kRowBytes, first_,
                       std::int64_t{pixel_[i] + further} * p_.channels.count + at_.w,
                       in ? elements : 0, p_.channels.wide);
@@ -149,8 +146,8 @@ class MmaPixels {
  private:
   const MmaSumParams& p_;
   const MmaGrid& g_;
-  MmaDigits<int> at_;  // (tap row, tap column, channel)
-  const typename Num::T* first_;  // the image of the block's first pixel
+  MmaDigits<int> at_;                       // (tap row, tap column, channel)
+  const typename Num::T* first_;            // the image of the block's first pixel
   int pixel_[kRows], y_[kRows], x_[kRows];  // at tap (0, 0); pixels counted from there
 };
 
@@ -171,11 +168,10 @@ class MmaForward {
     const MmaDigits<int>& at = pixels_.at();
     const int elements = at.u < g_.R ? in_chunk<Num>(p_.channels, at.w) : 0;
     const int filter = p_.taps * p_.channels.count;
-    const std::int64_t offset =
-        std::int64_t{n_} * filter +
-        (g_.tap + at.u * g_.tap_u + at.v * g_.tap_v) * p_.channels.count + at.w;
-    char* const to =
-        stage + Tile::kM * kRowBytes + chunk_along_k(threadIdx.x / 8, threadIdx.x % 8);
+    const std::int64_t offset = std::int64_t{n_} * filter +
+                                (g_.tap + at.u * g_.tap_u + at.v * g_.tap_v) * p_.channels.count +
+                                at.w;
+    char* const to = stage + Tile::kM * kRowBytes + chunk_along_k(threadIdx.x / 8, threadIdx.x % 8);
 #pragma unroll
     for (int i = 0; i < rows; ++i)
       copy_chunk<Num>(to + i * stride * kRowBytes, static_cast<const typename Num::T*>(p_.w),
@@ -213,9 +209,8 @@ class MmaBackwardInput {
     pixels_.load(stage);
     pixels_.advance();
     constexpr int rows = Num::kDepth / kStride, row_bytes = kChunks * 16;
-    char* const to =
-        stage + Tile::kM * kRowBytes +
-        chunk_across_k<Num, Tile::kN>(threadIdx.x / kChunks, threadIdx.x % kChunks);
+    char* const to = stage + Tile::kM * kRowBytes +
+                     chunk_across_k<Num, Tile::kN>(threadIdx.x / kChunks, threadIdx.x % kChunks);
     const int elements = in_chunk<Num>(p_.columns, n_);
 #pragma unroll
     for (int i = 0; i < rows; ++i) {
@@ -304,9 +299,8 @@ class MmaBackwardWeight {
       a_ += std::int64_t{kStrideA} * p_.filters.count;
       left_ -= kStrideA;
     }
-    char* const b =
-        stage + Tile::kM * kRowBytes +
-        chunk_across_k<Num, Tile::kN>(threadIdx.x / kChunksB, threadIdx.x % kChunksB);
+    char* const b = stage + Tile::kM * kRowBytes +
+                    chunk_across_k<Num, Tile::kN>(threadIdx.x / kChunksB, threadIdx.x % kChunksB);
 #pragma unroll
     for (int i = 0; i < rows_b; ++i) {
       const int y = at_.v * p_.stride_h + h_, x = at_.w * p_.stride_w + w_;
