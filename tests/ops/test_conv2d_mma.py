@@ -7,12 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import devices
 from helpers import array, assert_exact, integers, normal
 from reference import conv2d as ref
 from sentei.ops import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from tensor_cores import (
-    DEVICES,
     PRECISIONS,
     assert_rounded_product,
     each_precision,
