@@ -99,12 +99,16 @@ set(sentei_binding_sources
 set(sentei_cuda_sources
   csrc/cuda/add.cu
   csrc/cuda/conv2d.cu
+  csrc/cuda/conv2d_depthwise.cu
   csrc/cuda/conv2d_mma.cu
   csrc/cuda/conv2d_mma_backward_input.cu
   csrc/cuda/conv2d_mma_backward_weight.cu
   csrc/cuda/conv2d_mma_forward.cu
+  csrc/cuda/conv2d_simt.cu
+  csrc/cuda/conv2d_weight_simt.cu
   csrc/cuda/linear.cu
   csrc/cuda/linear_mma.cu
   csrc/cuda/mma_passes.cu
+  csrc/cuda/slot_sum.cu
   csrc/cuda/tables.cpp
 )

@@ -63,7 +63,7 @@ void backward_input(const LinearSizes& s, Precision, const float* dy, const floa
 }
 
 std::size_t backward_weight_workspace(const LinearSizes& s, Precision) {
-  // dy is packed in blocks of at most 12. Fewer rows may mean fewer slots, never more.
+  // dy is packed in blocks of at most 12. Fewer rows than s.O may mean fewer slots, never more.
   return bytes(weight_split(s.N, s.I, s.O), s.N * padded(s.O + kPad));
 }
 

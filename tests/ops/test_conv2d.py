@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import (
+    array,
     assert_close,
     assert_exact,
     assert_vector,
@@ -49,6 +50,23 @@ CASES = [
     (1, 3, 3, 2, 2, 3, 3, (4, 4), (4, 4), (1, 1), 1),
 ]
 
+# On a GPU: tiles of each size for thin and thick layers, strides whose phases differ (and some that
+# no tap meets), groups, and depthwise layers with vectors, many taps, many parts.
+DEVICE_CASES = [
+    (25, 34, 34, 3, 64, 3, 3, (1, 1), (0, 0), (1, 1), 1),
+    (15, 68, 68, 1, 8, 5, 5, (1, 1), (0, 0), (1, 1), 1),
+    (16, 65, 65, 16, 32, 3, 3, (2, 2), (1, 1), (1, 1), 1),
+    (17, 31, 31, 9, 130, 2, 2, (1, 1), (0, 0), (1, 1), 1),
+    (3, 20, 20, 24, 24, 3, 3, (1, 1), (1, 1), (1, 1), 3),
+    (2, 13, 11, 8, 12, 3, 4, (3, 2), (2, 3), (2, 4), 1),
+    (2, 9, 9, 4, 4, 2, 2, (3, 4), (1, 2), (1, 1), 1),
+    (2, 9, 9, 32, 32, 3, 3, (1, 1), (1, 1), (1, 1), 32),
+    (2, 8, 9, 132, 132, 5, 5, (2, 1), (2, 1), (1, 2), 132),
+    (1, 14, 14, 128, 128, 7, 7, (1, 1), (3, 3), (1, 1), 128),
+    (6, 24, 24, 64, 64, 3, 3, (2, 2), (1, 1), (1, 1), 64),
+    (9, 30, 30, 2, 2, 3, 3, (1, 1), (1, 1), (1, 1), 2),
+]
+
 
 def make(rng, case, draw):
     n, h, w, c, k, r, s, stride, padding, dilation, groups = case
@@ -58,7 +76,8 @@ def make(rng, case, draw):
     return x, f, b, dy, window
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.devices
+@pytest.mark.parametrize("case", CASES + DEVICE_CASES, ids=str)
 def test_exact(rng, case):
     x, w, b, dy, window = make(rng, case, integers)
     assert_exact(conv2d_forward(x, w, b, **window), ref.forward(x, w, b, **window))
@@ -68,10 +87,10 @@ def test_exact(rng, case):
     assert_exact(conv2d_backward_input(dy, w, x, **window), want)
     want = ref.backward_weight(x, dy, w.shape, **window)
     assert_exact(conv2d_backward_weight(x, dy, w, **window), want)
-    assert_exact(bias_backward(dy), dy.astype(np.float64).sum((0, 1, 2)))
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.devices
+@pytest.mark.parametrize("case", CASES + DEVICE_CASES[4:], ids=str)
 def test_close(rng, case):
     x, w, b, dy, window = make(rng, case, normal)
     terms = int(np.prod(w.shape[1:])) + 1
@@ -82,9 +101,7 @@ def test_close(rng, case):
     assert_close(conv2d_backward_weight(x, dy, w, **window), want, max(dy[..., 0].size, 1))
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
-@given(st.data())
-def test_exact_on_random_geometry(data):
+def random_geometry(data):
     size = st.integers(1, 3)
     groups = data.draw(st.sampled_from([1, 1, 1, 2, 5]), label="groups")
     c = groups * data.draw(st.sampled_from([1, 2, 3, 7, 13, 16, 37]), label="C/G")
@@ -96,9 +113,21 @@ def test_exact_on_random_geometry(data):
     w = data.draw(st.integers(max(1, dilation[1] * (s - 1) + 1 - 2 * padding[1]), 17))
     n = data.draw(st.integers(0, 9))
     seed = data.draw(st.integers(0, 2**32 - 1))
-    test_exact(
-        np.random.default_rng(seed), (n, h, w, c, k, r, s, stride, padding, dilation, groups)
-    )
+    case = (n, h, w, c, k, r, s, stride, padding, dilation, groups)
+    test_exact(np.random.default_rng(seed), case)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.data())
+def test_exact_on_random_geometry(data):
+    random_geometry(data)
+
+
+@pytest.mark.devices
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_exact_on_random_geometry_of_devices(data):
+    random_geometry(data)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if 0 < np.prod(c[:5]) < 3000], ids=str)
@@ -107,15 +136,18 @@ def test_reference_gradient(rng, case):
     x, w, _, dy, window = make(rng, case, normal)
     dx = ref.backward_input(dy, w, x.shape, **window)
     dw = ref.backward_weight(x, dy, w.shape, **window)
-    for array, grad, f in (
+    for at_point, grad, f in (
         (x, dx, lambda a: float((ref.forward(a, w, **window) * dy).sum())),
         (w, dw, lambda a: float((ref.forward(x, a, **window) * dy).sum())),
     ):
         for _ in range(3):
-            at = tuple(int(rng.integers(0, d)) for d in array.shape)
-            assert grad[at] == pytest.approx(central_difference(f, array, at), rel=1e-5, abs=1e-6)
+            at = tuple(int(rng.integers(0, d)) for d in at_point.shape)
+            assert grad[at] == pytest.approx(
+                central_difference(f, at_point, at), rel=1e-5, abs=1e-6
+            )
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", cases("conv2d"))
 def test_vectors(case):
     v = {k.removeprefix(f"{case}."): a for k, a in vectors("conv2d").items()}
@@ -124,7 +156,6 @@ def test_vectors(case):
     assert_vector(conv2d_forward(x, w, b, **window), v["y"], TOL)
     assert_vector(conv2d_backward_input(dy, w, x, **window), v["dx"], TOL)
     assert_vector(conv2d_backward_weight(x, dy, w, **window), v["dw"], TOL)
-    assert_vector(bias_backward(dy), v["db"], TOL)
 
 
 @pytest.mark.parametrize("case", [CASES[3], CASES[6], CASES[9], CASES[15], CASES[17]], ids=str)
@@ -143,13 +174,44 @@ def test_bits_do_not_depend_on_threads(rng, threads, case):
     assert all(s == seen[0] for s in seen)
 
 
+@pytest.mark.devices
+@pytest.mark.parametrize("case", [CASES[3], CASES[7], CASES[15], DEVICE_CASES[10]], ids=str)
+def test_same_run_same_bits(rng, case):
+    x, w, b, dy, window = make(rng, case, normal)
+    runs = [
+        (
+            conv2d_forward(x, w, b, **window),
+            conv2d_backward_input(dy, w, x, **window),
+            conv2d_backward_weight(x, dy, w, **window),
+        )
+        for _ in range(3)
+    ]
+    seen = [[array(a).tobytes() for a in run] for run in runs]
+    assert seen[1] == seen[0] and seen[2] == seen[0]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_bias_is_exact(rng, case):
+    dy = make(rng, case, integers)[3]
+    assert_exact(bias_backward(dy), dy.astype(np.float64).sum((0, 1, 2)))
+
+
+@pytest.mark.parametrize("case", cases("conv2d"))
+def test_bias_vectors(case):
+    v = vectors("conv2d")
+    assert_vector(bias_backward(np.ascontiguousarray(v[f"{case}.dy"])), v[f"{case}.db"], TOL)
+
+
+@pytest.mark.devices
 def test_special_values_propagate():
     x = np.zeros((1, 4, 4, 2), np.float32)
     x[0, 1, 1, 0], x[0, 3, 3, 1] = np.nan, np.inf
     w = np.ones((3, 1, 1, 2), np.float32)
-    y = np.asarray(conv2d_forward(x, w))
+    y = array(conv2d_forward(x, w))
     assert np.isnan(y[0, 1, 1]).all() and np.isposinf(y[0, 3, 3]).all()
     assert np.isfinite(y).sum() == y.size - 6
+    y = array(conv2d_forward(x, -w, relu=True))
+    assert np.isnan(y[0, 1, 1]).all() and not y[0, 3, 3].any()
 
 
 def zeros(*shape):

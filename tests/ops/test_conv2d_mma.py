@@ -135,6 +135,21 @@ def test_large_blocks(rng, case, precision):
 
 @on_tensor_cores
 @each_precision
+@pytest.mark.parametrize(("c", "k", "groups"), [(6, 9, 3), (5, 5, 5)])
+def test_groups_run_in_float32(rng, c, k, groups, precision):
+    """More exact than asked for, never less."""
+    x, w = normal(rng, (2, 6, 6, c)), normal(rng, (k, 3, 3, c // groups))
+    dy = normal(rng, (2, 4, 4, k))
+    for f in (
+        lambda p: conv2d_forward(x, w, precision=p),
+        lambda p: conv2d_backward_input(dy, w, x, precision=p),
+        lambda p: conv2d_backward_weight(x, dy, w, precision=p),
+    ):
+        assert array(f(precision)).tobytes() == array(f("float32")).tobytes()
+
+
+@on_tensor_cores
+@each_precision
 def test_same_bits_twice(rng, precision):
     x, w, b, dy, window = make(rng, CASES[3], normal)
     modes = {**window, "precision": precision}

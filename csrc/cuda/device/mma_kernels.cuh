@@ -25,11 +25,31 @@ struct MmaColumns {
   int at[Tile::kWarpN / 8], count[Tile::kWarpN / 8];
 };
 
-// row(m) is where row m begins in y, or negative.
+template <class Tile>
+__device__ __forceinline__ void add_bias(MmaSums<Tile>& sums, const MmaColumns<Tile>& columns,
+                                         const float* bias, bool relu) {
+#pragma unroll
+  for (int j = 0; j < MmaSums<Tile>::kColumns; ++j) {
+    float b[2] = {0.0f, 0.0f};
+#pragma unroll
+    for (int e = 0; e < 2; ++e)
+      if (bias && columns.count[j] > e) b[e] = __ldg(bias + columns.at[j] + e);
+#pragma unroll
+    for (int i = 0; i < MmaSums<Tile>::kRows; ++i)
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        float& y = sums.at[i][j][e];
+        y += b[e % 2];
+        y = relu && y < 0.0f ? 0.0f : y;  // NaN stays NaN
+      }
+  }
+}
+
+// row(m) is where row m begins in y, or negative. Four lanes fill a sector of 32 bytes.
 template <class Tile, class Row>
 __device__ __forceinline__ void store_sums(const MmaSums<Tile>& sums,
                                            const MmaColumns<Tile>& columns, std::int64_t m, Row row,
-                                           float* y, const float* bias, bool relu, bool pairs) {
+                                           float* y, bool pairs) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int i = 0; i < MmaSums<Tile>::kRows; ++i)
@@ -40,15 +60,7 @@ __device__ __forceinline__ void store_sums(const MmaSums<Tile>& sums,
 #pragma unroll
       for (int j = 0; j < MmaSums<Tile>::kColumns; ++j) {
         if (columns.count[j] <= 0) continue;
-        float first = sums.at[i][j][2 * half], second = sums.at[i][j][2 * half + 1];
-        if (bias) {
-          first += __ldg(bias + columns.at[j]);
-          if (columns.count[j] > 1) second += __ldg(bias + columns.at[j] + 1);
-        }
-        if (relu) {  // NaN stays NaN
-          first = first < 0.0f ? 0.0f : first;
-          second = second < 0.0f ? 0.0f : second;
-        }
+        const float first = sums.at[i][j][2 * half], second = sums.at[i][j][2 * half + 1];
         float* const to = y + begin + columns.at[j];
         if (pairs) {
           *reinterpret_cast<float2*>(to) = make_float2(first, second);
@@ -96,7 +108,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
             grid.out_w + std::int64_t{at.w} * p.out_step_w) *
            p.K;
   };
-  store_sums(sums, columns, m0 + warp_m, row, p.y + slot * p.slot_stride, p.bias, p.relu, p.pairs);
+  if (p.bias || p.relu) add_bias(sums, columns, p.bias, p.relu);
+  store_sums(sums, columns, m0 + warp_m, row, p.y + slot * p.slot_stride, p.pairs);
 }
 
 template <class Num, class Tile>
@@ -129,7 +142,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   }
   const std::int64_t filter = std::int64_t{p.taps} * p.C;
   const auto row = [&](std::int64_t m) { return m < rows ? m * filter : -1; };
-  store_sums(sums, columns, m0 + warp_m, row, p.dw + slot * p.slot_stride, nullptr, false, p.pairs);
+  store_sums(sums, columns, m0 + warp_m, row, p.dw + slot * p.slot_stride, p.pairs);
 }
 
 using Tile128x128 = MmaTile<128, 128, 64, 64, 3, 2>;

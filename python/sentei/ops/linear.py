@@ -198,7 +198,7 @@ LINEAR_BACKWARD_WEIGHT_ROWS = register(
         run=_rows_run,
         flops=lambda i, o, a: 2 * _dw_shapes(i)[0] * o[0].size,
         workspace=lambda i, o, a, d: _core.linear_workspace(
-            "backward_weight", *_dw_shapes(i), precision_of(a), d
+            "backward_weight", *_dw_shapes(i)[:2], o[0].shape[0], precision_of(a), d
         ),
     )
 )
