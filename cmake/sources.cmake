@@ -112,6 +112,8 @@ set(sentei_cuda_sources
   csrc/cuda/add.cu
   csrc/cuda/avg_pool2d.cu
   csrc/cuda/batch_norm.cu
+  csrc/cuda/batch_norm_add.cu
+  csrc/cuda/batch_norm_pool.cu
   csrc/cuda/channel_scale.cu
   csrc/cuda/column_sum.cu
   csrc/cuda/concat.cu

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PROMISED = {
     "1": "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/sentei demo",
-    "2": '.venv/bin/pip install ".[test]" && .venv/bin/python -m pytest',
+    "2": 'SENTEI_CUSIM=ON .venv/bin/pip install ".[test]" && .venv/bin/python -m pytest',
 }
 
 

@@ -115,8 +115,8 @@ class StepRunner(Runner):
         changed = {
             v
             for s in self.plan.steps
-            for a, v in s.node.arguments()
-            if a in s.node.op.mutates and self.plan.graph.values[v].role in ("param", "state")
+            for v in s.node.changed()
+            if self.plan.graph.values[v].role in ("param", "state")
         }
         self._changed = [self._values[v] for v in sorted(changed)] if device != "cpu" else []
         self._before = [Tensor.empty(t.shape, t.dtype, device=device) for t in self._changed]
