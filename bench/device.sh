@@ -161,11 +161,11 @@ export root python out build site packages jobs dry
 say "sentei on $( ((dry)) && echo 'the emulator' || nvidia-smi --query-gpu=name,driver_version --format=csv,noheader), $jobs cores, $(date -u +%FT%TZ)"
 for name in "${stages[@]}"; do
   case $name in
-    build) stage build 200 ;;
+    build) stage build 180 ;;
     ptxas) STAGE_LINES=30 stage ptxas 30 ;;
     tests) stage tests 90 ;;
     step) STAGE_LINES=45 stage step 110 ;;
-    ops) STAGE_LINES=12 stage ops 130 ;;
+    ops) STAGE_LINES=12 stage ops 150 ;;
     soak) stage soak 40 ;;
     memcheck) stage memcheck 60 ;;
     racecheck) stage racecheck 60 ;;

@@ -60,7 +60,6 @@ LINEAR: dict[str, list[tuple[str, int, int, int]]] = {
 }
 TINY_LINEAR = {"tiny": [("9->5", 3, 9, 5)]}
 PASSES = ("forward", "backward_input", "backward_weight")
-PRECISIONS = ("bfloat16", "tf32", "float32")
 
 
 def rivals(precision: str, peer: Peer) -> dict[str, dict[str, Any]]:
@@ -161,9 +160,8 @@ def linear_case(
     return Case(f"linear_{pass_}", name, [step], peer, others, precision, network, matrix=True)
 
 
-def cases(pool: Pool, tiny: bool) -> Iterator[Case]:
-    """bfloat16 of all layers first: a run that is cut short has measured what matters most."""
-    for precision in PRECISIONS:
+def cases(pool: Pool, tiny: bool, precisions: Sequence[str]) -> Iterator[Case]:
+    for precision in precisions:
         for network, layers in (TINY_CONV if tiny else CONV).items():
             for layer in layers:
                 for pass_ in PASSES:

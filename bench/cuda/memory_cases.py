@@ -7,18 +7,14 @@ from typing import Any
 
 import numpy as np
 from cases import Array, Case, Peer, Pool, Step
+from norm_cases import LAYOUTS, Shape, norms, pools
 from timing import torch
 
 from sentei import ops
 from sentei.optim.semi_sync import groups
 
-Shape = tuple[int, int, int, int]
 SHAPES: list[Shape] = [(100, 32, 32, 64), (32, 224, 224, 64), (100, 16, 16, 128), (100, 28, 28, 32)]
 TINY: list[Shape] = [(2, 4, 4, 8)]
-LAYOUTS = {
-    "torch_nchw": {"precision": "float32", "storage": "float32", "layout": "NCHW"},
-    "torch_channels_last": {"precision": "float32", "storage": "float32", "layout": "NHWC"},
-}
 LR = 0.01
 
 
@@ -59,68 +55,6 @@ def activations(pool: Pool, shape: Shape) -> Iterator[Case]:
     )
 
 
-def norms(pool: Pool, shape: Shape) -> Iterator[Case]:
-    """Batch norm with ReLU, both passes; bytes of two passes over the data each."""
-    text, c = "x".join(map(str, shape)), shape[-1]
-    x, dy = pool.normal(*shape), pool.normal(*shape)
-    gamma, beta = pool.normal(c), pool.normal(c)
-    mean = x.mean((0, 1, 2), dtype=np.float64).astype(np.float32)
-    rstd = (1 / np.sqrt(x.var((0, 1, 2), dtype=np.float64) + 1e-5)).astype(np.float32)
-    zero, one = np.zeros(c, np.float32), np.ones(c, np.float32)
-
-    def forward(t: list[Any]) -> Any:
-        def call() -> Any:
-            # t[3], t[4]: running mean and variance
-            y = torch.batch_norm(t[0], t[1], t[2], t[3], t[4], True, 0.1, 1e-5, True)
-            return torch.relu(y)
-
-        return call
-
-    def backward(t: list[Any]) -> Any:
-        dy, x, gamma, _, _, beta = t
-        aten = torch.ops.aten
-        old = torch.zeros_like(gamma), torch.ones_like(gamma)
-        y, m, r, reserve, kind = aten._batch_norm_impl_index(
-            x, gamma, beta, *old, True, 0.1, 1e-5, True
-        )
-        y = torch.relu(y)
-
-        def call() -> Any:
-            g = aten.threshold_backward(dy, y, 0)
-            back = aten._batch_norm_impl_index_backward
-            return back(kind, x, g, gamma, *old, m, r, True, 1e-5, [True] * 3, reserve)[0]
-
-        return call
-
-    attrs = {"eps": 1e-5, "momentum": 0.1, "relu": True}
-    step = Step(ops.BATCH_NORM, (x, gamma, beta, zero, one), attrs)
-    yield Case("batch_norm+relu", text, [step], forward, LAYOUTS, moved=3 * x.nbytes)
-    step = Step(ops.BATCH_NORM_BACKWARD, (dy, x, gamma, mean, rstd, beta), {"relu": True})
-    yield Case("batch_norm+relu_backward", text, [step], backward, LAYOUTS, moved=5 * x.nbytes)
-
-
-def pools(pool: Pool, shape: Shape) -> Iterator[Case]:
-    """Max pooling 2x2; our index is a byte, PyTorch's eight."""
-    text = "x".join(map(str, shape))
-    x = pool.normal(*shape)
-    attrs = {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0), "ceil_mode": False}
-    pooled, index = ops.max_pool2d_forward(x, kernel=2, stride=2)
-    dy = pool.normal(*pooled.shape)
-
-    def forward(t: list[Any]) -> Any:
-        return lambda: torch.ops.aten.max_pool2d_with_indices(t[0], [2, 2], [2, 2])[0]
-
-    def backward(t: list[Any]) -> Any:
-        dy, _, x = t
-        where = torch.ops.aten.max_pool2d_with_indices(x, [2, 2], [2, 2])[1]
-        back = torch.ops.aten.max_pool2d_with_indices_backward
-        return lambda: back(dy, x, [2, 2], [2, 2], [0, 0], [1, 1], False, where)
-
-    yield Case("max_pool2d", text, [Step(ops.MAX_POOL2D, (x,), attrs)], forward, LAYOUTS)
-    step = Step(ops.MAX_POOL2D_BACKWARD, (dy, index.numpy(), x), attrs)
-    yield Case("max_pool2d_backward", text, [step], backward, LAYOUTS)
-
-
 def reductions(pool: Pool, shape: Shape) -> Iterator[Case]:
     """Gradient of a bias, and the sums behind the scores of channels."""
     text, c = "x".join(map(str, shape)), shape[-1]
@@ -148,6 +82,37 @@ def reductions(pool: Pool, shape: Shape) -> Iterator[Case]:
     stats = np.zeros((6, c), np.float64)
     step = Step(ops.SCORE_ACCUMULATE, (x, g, stats, None, None))
     yield Case("score_accumulate", text, [step], scores, LAYOUTS, result=2)
+
+
+def batches(pool: Pool, tiny: bool) -> Iterator[Case]:
+    """A mini-batch out of a data set on the device: picked, moved by up to 4, mirrored, scaled."""
+    count, b, h, c = (5, 3, 6, 3) if tiny else (50000, 512, 32, 3)
+    rng = pool.rng
+    images = rng.integers(0, 256, (count, h, h, c), np.uint8)
+    plan = np.empty((b, 4), np.int32)
+    plan[:, 0] = rng.permutation(count)[:b]
+    plan[:, 1:3] = rng.integers(-4, 5, (b, 2))
+    plan[:, 3] = rng.integers(0, 2, b)
+    scale, shift = pool.normal(c), pool.normal(c)
+
+    def peer(t: list[Any]) -> Any:
+        images, plan, scale, shift = t
+        wide = torch.nn.functional.pad(images, (4, 4, 4, 4))
+        plan = plan.long()
+        pixel = torch.arange(h, device=plan.device)
+
+        def call() -> Any:
+            rows = pixel + plan[:, 1:2] + 4
+            columns = torch.where(plan[:, 3:4] == 1, h - 1 - pixel, pixel) + plan[:, 2:3] + 4
+            x = wide.permute(0, 2, 3, 1)[plan[:, :1, None], rows[:, :, None], columns[:, None, :]]
+            return (x.float() * scale + shift).permute(0, 3, 1, 2)
+
+        return call
+
+    step = Step(ops.GATHER_BATCH, (images, plan, scale, shift))
+    moved = b * h * h * c * 5
+    rival = {"torch": LAYOUTS["torch_channels_last"]}
+    yield Case("gather_batch", f"{b} of {count}", [step], peer, rival, moved=moved)
 
 
 def losses(pool: Pool, tiny: bool) -> Iterator[Case]:
@@ -303,10 +268,11 @@ def semi_sync(pool: Pool, tiny: bool) -> Iterator[Case]:
         yield Case("semi_sync_layer", name, steps, layer(), others, precision)
 
 
-def cases(pool: Pool, tiny: bool) -> Iterator[Case]:
-    yield from updates(pool, tiny)
-    yield from semi_sync(pool, tiny)
-    yield from losses(pool, tiny)
-    for shape in TINY if tiny else SHAPES:
+def cases(pool: Pool, tiny: bool, shapes: slice) -> Iterator[Case]:
+    """Of these shapes; with the first one what has sizes of its own."""
+    if not shapes.start:
+        for own in (updates, semi_sync, losses, batches):
+            yield from own(pool, tiny)
+    for shape in (TINY if tiny else SHAPES)[shapes]:
         for family in (norms, pools, activations, reductions):
             yield from family(pool, shape)

@@ -125,18 +125,18 @@ __device__ __forceinline__ void depthwise_sum(const Depthwise& s) {
 }
 
 template <int V>
-__global__ void __launch_bounds__(kThreads) conv2d_forward_depthwise_kernel(const Depthwise s) {
+__global__ void __launch_bounds__(kThreads, 3) conv2d_forward_depthwise_kernel(const Depthwise s) {
   depthwise_sum<V, true>(s);
 }
 
 template <int V>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 3)
     conv2d_backward_input_depthwise_kernel(const Depthwise s) {
   depthwise_sum<V, false>(s);
 }
 
 template <int V>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 3)
     conv2d_backward_weight_depthwise_kernel(const Depthwise s) {
   SENTEI_SHARED(float, parts, [kTaps * V][kThreads]);
   const int rows = kThreads / s.lanes, width = s.lanes * V;

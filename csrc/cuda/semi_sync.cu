@@ -70,10 +70,19 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     semi_sync_update_momentum_kernel(SemiSyncRows r, std::int64_t width, T* w, const T* dw, T* v,
                                      const float* lr, float momentum, float decay) {
-  constexpr int kItems = kChunk * 4 / static_cast<int>(sizeof(T));  // per block
-  SENTEI_SHARED(int, place, [kItems]);                              // rows have an item at least
+  constexpr int kEach = kChunk * 4 / static_cast<int>(sizeof(T)) / kThreads;
+  constexpr int kItems = kEach * kThreads;  // of a block, whose rows have an item each at least
+  SENTEI_SHARED(int, place, [kItems]);
   const std::int64_t all = r.count * width, start = std::int64_t{blockIdx.x} * kItems;
   const std::int64_t end = start + kItems < all ? start + kItems : all;
+  T now[kEach], change[kEach];
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) {  // under way while the rows are looked up
+    const std::int64_t i = start + e * kThreads + threadIdx.x;
+    if (i >= end) continue;
+    now[e] = w[i];
+    change[e] = v[i];
+  }
   const std::int64_t low = start / width, high = (end - 1) / width;  // the block's rows
   const Active a = active_of(r);
   for (std::int64_t i = threadIdx.x; i <= high - low; i += kThreads) place[i] = -1;
@@ -85,32 +94,45 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   const Rule rule{*lr, momentum, decay};
   const std::int64_t skip = start - low * width;  // of the first row
-#pragma unroll 2
-  for (std::int64_t i = start + threadIdx.x; i < end; i += kThreads) {
-    const std::int64_t row = low == high ? low : low + (i - start + skip) / width;
-    const int k = place[row - low];
-    T now = w[i], change = v[i];
+#pragma unroll
+  for (int e = 0; e < kEach; ++e) {
+    const std::int64_t i = start + e * kThreads + threadIdx.x;
+    if (i >= end) continue;
+    const std::int64_t at = i - start + skip;
+    // Wide rows: the block reaches into the next one at most.
+    const int row =
+        width >= kItems
+            ? at >= width
+            : static_cast<int>(static_cast<unsigned>(at) / static_cast<unsigned>(width));
+    const int k = place[row];
     if (k >= 0) {
-      const T g = dw[r.compact ? k * width + (i - row * width) : i];
+      const T g = dw[r.compact ? k * width + (at - row * width) : i];
       if constexpr (sizeof(T) == 16) {
-        change.x = rule.active(now.x, g.x, change.x);
-        change.y = rule.active(now.y, g.y, change.y);
-        change.z = rule.active(now.z, g.z, change.z);
-        change.w = rule.active(now.w, g.w, change.w);
+        change[e].x = rule.active(now[e].x, g.x, change[e].x);
+        change[e].y = rule.active(now[e].y, g.y, change[e].y);
+        change[e].z = rule.active(now[e].z, g.z, change[e].z);
+        change[e].w = rule.active(now[e].w, g.w, change[e].w);
       } else {
-        change = rule.active(now, g, change);
+        change[e] = rule.active(now[e], g, change[e]);
       }
     } else if constexpr (sizeof(T) == 16) {
-      change = {momentum * change.x, momentum * change.y, momentum * change.z, momentum * change.w};
+      change[e].x *= momentum;
+      change[e].y *= momentum;
+      change[e].z *= momentum;
+      change[e].w *= momentum;
     } else {
-      change *= momentum;
+      change[e] *= momentum;
     }
-    v[i] = change;
-    if constexpr (sizeof(T) == 16)
-      now = {now.x + change.x, now.y + change.y, now.z + change.z, now.w + change.w};
-    else
-      now += change;
-    w[i] = now;
+    v[i] = change[e];
+    if constexpr (sizeof(T) == 16) {
+      now[e].x += change[e].x;
+      now[e].y += change[e].y;
+      now[e].z += change[e].z;
+      now[e].w += change[e].w;
+    } else {
+      now[e] += change[e];
+    }
+    w[i] = now[e];
   }
 }
 

@@ -102,7 +102,7 @@ void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const 
   check_counter(op, "group", group);
   check_dtype(op, "workspace", workspace, DType::u8);
   auto* const place = reinterpret_cast<std::int32_t*>(
-      check_workspace(op, workspace, static_cast<std::size_t>(4 * m)));
+      check_workspace(op, workspace, static_cast<std::size_t>(device == Device::cpu ? 4 * m : 0)));
 
   const kernels::SemiSyncRows r{m,
                                 m ? w.size() / m : 0,

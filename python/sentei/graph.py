@@ -179,6 +179,15 @@ class Node:
                 yield (argument_name(self.op, i), v)
         yield from zip(self.op.outputs, self.outputs, strict=True)
 
+    def changed(self) -> list[str]:
+        """Values that the op writes in place; all of a variadic argument that it changes."""
+        last = len(self.op.inputs) - 1
+        return [
+            v
+            for i, v in enumerate(self.inputs)
+            if v is not None and self.op.inputs[min(i, last)].rstrip("?*") in self.op.mutates
+        ]
+
 
 def argument_name(op: Op, index: int) -> str:
     """Argument of input `index`; a last argument "xs*" takes all further inputs as xs0, xs1, ..."""

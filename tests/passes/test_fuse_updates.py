@@ -21,10 +21,10 @@ def kinds(graph):
     return [n.op.name for n in graph.nodes if n.op.mutates and n.op.name != "counter_advance"]
 
 
-def trained(step, model, rng):
+def trained(step, model, rng, device):
     """All parameters and states after three steps."""
-    tensors = {k: Tensor.from_numpy(t.numpy()) for k, t in model.tensors.items()}
-    tensors |= {k: Tensor.from_numpy(t.numpy()) for k, t in step.states.items()}
+    tensors = {k: Tensor.from_numpy(t.numpy()).to(device) for k, t in model.tensors.items()}
+    tensors |= {k: Tensor.from_numpy(t.numpy()).to(device) for k, t in step.states.items()}
     runner = StepRunner(step, tensors, 5)
     for k in range(3):
         feeds = {
@@ -37,9 +37,10 @@ def trained(step, model, rng):
     return {k: t.numpy() for k, t in tensors.items()}
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 @pytest.mark.parametrize("semi", [False, True])
-def test_the_same_trajectory(momentum, semi):
+def test_the_same_trajectory(device, momentum, semi):
     model = mlp([4, 9, 7, 3])
     opt = optim.SGD(0.1, weight_decay=0.01, l2=0.02, momentum=momentum)
     step = build_step(model, losses.CrossEntropy(), (), optim.SemiSync(opt) if semi else opt)
@@ -48,9 +49,12 @@ def test_the_same_trajectory(momentum, semi):
     assert sorted(kinds(step.graph)) == sorted(own + ["sgd_update"] * (2 if semi else 6))
     assert sorted(kinds(fused.graph)) == sorted([*own, "sgd_update_many"])
     node = next(n for n in fused.graph.nodes if n.op.name == "sgd_update_many")
+    assert set(model.graph.by_role("param")) - set(node.changed()) == {
+        v for n in fused.graph.nodes if n.op.name == "semi_sync_update" for v in n.changed()
+    } & set(model.graph.by_role("param"))
     assert node.attrs["weight_decay"].count(0.01) == (1 if semi else 3)  # biases have none
-    a = trained(step, model, np.random.default_rng(1))
-    b = trained(fused, model, np.random.default_rng(1))
+    a = trained(step, model, np.random.default_rng(1), device)
+    b = trained(fused, model, np.random.default_rng(1), device)
     assert a.keys() == b.keys() and any(
         not np.array_equal(a[k], model.tensors[k]) for k in model.tensors
     )
@@ -121,3 +125,24 @@ def test_with_and_without_momentum_and_other_step_sizes_stay_apart():
     assert [n.op.name for n in Graph.from_json(fused.to_json()).nodes] == [
         n.op.name for n in fused.nodes
     ]
+
+
+@pytest.mark.devices
+def test_what_a_merged_update_changed_is_put_back(device):
+    """A loss that is not finite: the cpu updates nothing, a device rewinds."""
+    model = mlp([4, 9, 3])
+    step = build_step(model, losses.CrossEntropy(), (), optim.SGD(0.1, momentum=0.9))
+    step = replace(step, graph=fuse_updates(step.graph))
+    tensors = {
+        k: Tensor.from_numpy(t.numpy()).to(device) for k, t in (model.tensors | step.states).items()
+    }
+    before = {k: t.numpy().tobytes() for k, t in tensors.items()}
+    runner = StepRunner(step, tensors, 5)
+    feeds = {
+        k: np.full(t.shape, np.nan, np.float32) if t.dtype == "float32" else np.zeros(t.shape, int)
+        for k, t in runner.inputs.items()
+    }
+    if runner.step(feeds | {"lr": np.array([0.1], np.float32)}):
+        assert all(t.numpy().tobytes() != before[k] for k, t in tensors.items())
+        runner.rewind()
+    assert {k: t.numpy().tobytes() for k, t in tensors.items()} == before

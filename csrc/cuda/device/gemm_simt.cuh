@@ -86,8 +86,10 @@ __device__ __forceinline__ void accumulate_slice(const Tile& at, const float* a,
                                                  float (&acc)[Tile::TM][Tile::TN]) {
   constexpr int TM = Tile::TM, TN = Tile::TN;
   constexpr int pitch_a = Slice<A, Tile::BM>::pitch, pitch_b = Slice<B, Tile::BN>::pitch;
-  constexpr int N = B == Lies::inner ? 4 : 2;  // depths in registers: as many as there is room for
-#pragma unroll 1
+  // Depths in registers, and how far the loop is unrolled: as much as there is room for.
+  constexpr int N = B == Lies::inner || (A == Lies::inner && TM * TN < 64) ? 4 : 2;
+  [[maybe_unused]] constexpr int unroll = A == Lies::outer && TM * TN < 64 ? 2 : 1;
+#pragma unroll(unroll)
   for (int d = 0; d < kSlice; d += N) {
     float deep_a[A == Lies::inner ? TM : 1][N];
     if constexpr (A == Lies::inner) {

@@ -114,6 +114,7 @@ def softmax_cross_entropy_forward(
         whose largest logit, the first of equals, is at the label. A NaN in a row makes its loss NaN.
     Raises:
         ShapeError, DTypeError: as said above. ValueError: a label out of range; nothing is written.
+        On cuda such a label makes its loss and its row of dlogits NaN instead.
     """
     a, b, c, d = eager(SOFTMAX_CROSS_ENTROPY, (logits, labels), reduction=reduction)
     return a, b, c, d
@@ -134,6 +135,7 @@ def sigmoid_cross_entropy_forward(
         loss, per_sample, dlogits, correct: as of `softmax_cross_entropy_forward`.
     Raises:
         ShapeError, DTypeError: as said above. ValueError: a label out of range; nothing is written.
+        On cuda such a label makes its loss and its row of dlogits NaN instead.
     """
     a, b, c, d = eager(SIGMOID_CROSS_ENTROPY, (logits, labels), reduction=reduction)
     return a, b, c, d

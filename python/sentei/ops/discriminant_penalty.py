@@ -122,6 +122,7 @@ def discriminant_penalty_forward(
         value (Tensor, (1,)), W, T, ratio (Tensor, (K,)), float32. 1 - ratio is the criterion.
     Raises:
         ShapeError, DTypeError. ValueError: a label out of range, lam.
+        On cuda such a label makes everything NaN instead.
     Source: the thesis on feature maps, eq. 3.14 to 3.16.
     """
     value, within, total, ratio = eager(DISCRIMINANT_PENALTY, (y, labels), lam=lam)

@@ -368,6 +368,7 @@ def adam_update(
         weight_decay, l2 (float): not negative.
     Raises:
         ShapeError, DTypeError: as said above. ValueError: attributes or t out of range, shared memory.
+        On cuda t below 1 is not refused and makes w infinite or NaN.
     Source:
         B eq. 68 (eps_inside).
     """

@@ -67,7 +67,7 @@ def _workspace(
     inputs: Sequence[Spec | None], outputs: Sequence[Spec], attrs: Attrs, device: str
 ) -> int:
     assert inputs[0] is not None
-    return 4 * inputs[0].shape[0]
+    return 4 * inputs[0].shape[0] if device == "cpu" else 0
 
 
 SEMI_SYNC_UPDATE = register(
@@ -117,6 +117,8 @@ def semi_sync_update(
     Raises:
         ShapeError, DTypeError: as said above. ValueError: indices or attributes out of range,
         shared memory. Nothing is changed then.
+        On cuda indices are not refused: a group out of range has no active rows, a row out of range
+        is left out.
     Cost:
         12 bytes per element of the active rows; with v 20, and 16 per element of the others.
     Source:
@@ -171,5 +173,6 @@ def counter_advance(counter: ArrayLike, *, modulo: int = 0) -> None:
         modulo (int): not negative.
     Raises:
         ShapeError, DTypeError: as said above. ValueError: counter or modulo negative, or no room.
+        On cuda such a counter stays as it is.
     """
     eager(COUNTER_ADVANCE, (counter,), modulo=modulo)

@@ -53,24 +53,14 @@ def _roots(graph: Graph) -> dict[str, str]:
     return root
 
 
-def _touched(node: Node, root: dict[str, str], written: bool) -> set[str]:
-    """Values that a node changes in place (`written`), or all that it takes."""
-    found = set()
-    last = len(node.op.inputs) - 1
-    for i, v in enumerate(node.inputs):
-        argument = node.op.inputs[min(i, last)].rstrip("?*")
-        if v is not None and (not written or argument in node.op.mutates):
-            found.add(root[v])
-    return found
-
-
 def _may_move(graph: Graph, root: dict[str, str], index: int, last: int) -> bool:
     node = graph.nodes[index]
-    own = _touched(node, root, written=True)
-    read = _touched(node, root, written=False)
+    own = {root[v] for v in node.changed()}
+    taken = {root[v] for v in node.inputs if v is not None}
     between: Iterable[Node] = graph.nodes[index + 1 : last + 1]
     return not any(
-        own & _touched(other, root, written=False) or read & _touched(other, root, written=True)
+        own & {root[v] for v in other.inputs if v is not None}
+        or taken & {root[v] for v in other.changed()}
         for other in between
     )
 

@@ -15,7 +15,7 @@ from sentei.losses import Loss
 from sentei.model import Model
 from sentei.ops import ADD, RECORD_APPEND
 from sentei.optim import Optimizer
-from sentei.passes import grad, precision, training
+from sentei.passes import fuse_updates, grad, precision, training
 from sentei.regularizers import Regularizer
 from sentei.run import Runner
 from sentei.run.inputs import Feed
@@ -84,6 +84,7 @@ def build_step(
     correct = values.metrics.get("correct")
     g.outputs = tuple(dict.fromkeys(v for v in (total, values.loss, correct) if v is not None))
     if model.device != "cpu":
+        g = fuse_updates(g)
         log = g.add_state(LOG, Spec((_ROWS, 3), "float64"))
         at = g.add_state(AT, Spec((1,), "int64"))
         g.add(RECORD_APPEND, (total, values.loss, correct, log, at), name="record")
@@ -115,8 +116,8 @@ class StepRunner(Runner):
         changed = {
             v
             for s in self.plan.steps
-            for a, v in s.node.arguments()
-            if a in s.node.op.mutates and self.plan.graph.values[v].role in ("param", "state")
+            for v in s.node.changed()
+            if self.plan.graph.values[v].role in ("param", "state")
         }
         self._changed = [self._values[v] for v in sorted(changed)] if device != "cpu" else []
         self._before = [Tensor.empty(t.shape, t.dtype, device=device) for t in self._changed]
