@@ -16,7 +16,7 @@ from sentei.graph import Spec
 from sentei.model import Model
 from sentei.nn import models
 from sentei.ops import SCORE_ACCUMULATE
-from sentei.passes import grad, infer_specs, precision
+from sentei.passes import fuse_updates, grad, infer_specs, precision
 from sentei.prune.scores import score_points
 from sentei.tensor import Tensor
 from sentei.train.step import StepGraph, StepRunner, build_step
@@ -83,7 +83,7 @@ def our_scored_step(name: str, products: str) -> StepRunner:
         given = (point, grads[point], stats, None, None)
         g.add(SCORE_ACCUMULATE, given, name=f"score.{layer}.sums")
     g.outputs = (loss,)
-    g = precision(g, products, "cuda")
+    g = precision(fuse_updates(g), products, "cuda")
     placed = {k: t.to("cuda") for k, t in states.items()}
     step = StepGraph(g, placed, loss, loss, None, forward)
     runner = StepRunner(step, {**model.tensors, **placed}, input_of(name)[1])
