@@ -21,7 +21,7 @@ fi
 stages=("$@")
 if ((!$#)); then stages=(build ptxas tests step ops soak memcheck racecheck); fi
 
-out=${OUT:-$root/bench/results/new}
+out=$(realpath -m "${OUT:-$root/bench/results/new}")
 python=${PYTHON:-python3}
 total=${DEVICE_SECONDS:-530}
 patience=${DEVICE_PATIENCE:-1} # factor of all limits, for slower machines
