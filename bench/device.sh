@@ -36,7 +36,7 @@ packages=$build/packages # wheels that were carried here
 mkdir -p "$out" "$build" "$packages"
 log=$out/device.log
 : >"$log"
-export PYTHONPATH=$site:$packages PYTHONUNBUFFERED=1 NO_COLOR=1
+export PATH=$PATH:/usr/local/cuda/bin PYTHONPATH=$site:$packages PYTHONUNBUFFERED=1 NO_COLOR=1
 SECONDS=0
 names=() states=() took=()
 
