@@ -20,6 +20,7 @@ namespace sentei::cuda {
   X(fill_kernels) \
   X(gather_batch_kernels) \
   X(linear_kernels) \
+  X(linear_lazy_kernels) \
   X(loss_kernels) \
   X(max_pool2d_kernels) \
   X(maxout_kernels) \
@@ -28,6 +29,7 @@ namespace sentei::cuda {
   X(record_kernels) \
   X(score_kernels) \
   X(semi_sync_kernels) \
+  X(semi_sync_lazy_kernels) \
   X(softmax_kernels) \
   X(sparse_penalty_kernels)
 

@@ -75,7 +75,7 @@ class Trainer:
             raise ValueError(f"Trainer: batch must be at least 1, got {batch!r}")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
             raise ValueError(f"Trainer: seed must be a whole number in [0, 2**63), got {seed!r}")
-        self.model, self.optimizer, self.loss = model, optimizer, loss or CrossEntropy()
+        self._model, self.optimizer, self.loss = model, optimizer, loss or CrossEntropy()
         self.batch, self.seed, self.precision = batch, seed, precision
         self.schedule = schedule or Constant()
         self.regularizers = tuple(regularizers)
@@ -93,11 +93,37 @@ class Trainer:
         self.events: EventLog | None = None
         self._step = build_step(model, self.loss, self.regularizers, optimizer, precision)
         self.state_tensors: dict[str, Tensor] = self._step.states
+        optimizer.start(model.tensors, self.state_tensors)
+        self._ahead = False  # steps were made that the model's tensors have not been given
         self._runner = StepRunner(self._step, {**model.tensors, **self.state_tensors}, batch)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         self._feed: tuple[Any, Feed] | None = None
         self._places: list[tuple[int, int, int]] = []  # steps whose figures are not read yet
         self._window: dict[str, float] | None = None  # sums of the current call of `steps`
+
+    @property
+    def model(self) -> Model:
+        """The model; to ask for it brings its tensors up to date (see `settle`)."""
+        self.settle()
+        return self._model
+
+    def settle(self) -> None:
+        """Write to the model what the optimizer has kept back (SemiSync with lazy).
+
+        `fit`, `steps` and all that judges or saves do so; a reference to the model that was taken
+        before may lag behind in between. Changes nothing of what follows.
+        """
+        if self._ahead:
+            self.optimizer.settle(self._model.tensors, self.state_tensors)
+            self._ahead = False
+
+    def adopt(self) -> None:
+        """Go on from the model's tensors after they were written from outside (load_arrays)."""
+        if self._ahead:
+            raise DataError(
+                "adopt: the model must be settled before it is written, got steps since"
+            )
+        self.optimizer.start(self._model.tensors, self.state_tensors)
 
     # -- training ------------------------------------------------------------------------------
     def fit(
@@ -139,6 +165,7 @@ class Trainer:
                     self._heed(interrupt)
             finally:
                 show.close()
+                self.settle()
         if self.stopped is not None:
             show.note(f"stopped after epoch {self.epoch}: {self.stopped}")
         for c in self.callbacks:
@@ -170,6 +197,7 @@ class Trainer:
                 self._collect()
         finally:
             self._window = None
+            self.settle()
         return self._means(window)
 
     def stop(self, reason: str) -> None:
@@ -205,7 +233,7 @@ class Trainer:
         x, labels = made
         lr = self.schedule(self.optimizer.lr, self.step, self.epoch)
         feeds: dict[str, Any] = {
-            self.model.input: x,
+            self._model.input: x,
             self.loss.takes: self.loss.truth(labels, self._outputs),
             Optimizer.LR: np.array([lr], np.float32),
         }
@@ -217,6 +245,7 @@ class Trainer:
         """One step; its figures are read when they are due."""
         if not self._runner.step(self._feeds(made)):
             self._not_finite(self._runner.figures().total)
+        self._ahead = True
         self._places.append((self.epoch, self.cursor, self.step))
         self.step += 1
         self.cursor += 1
@@ -244,6 +273,7 @@ class Trainer:
             return self._feeds(feed.batch(self.epoch, self.cursor))
 
         runner.rewind()
+        self._ahead = True
         for place in places[:-1]:
             runner.step(fed(place))
         runner.feed(fed(places[-1]))
@@ -353,6 +383,7 @@ class Trainer:
             model: the pruned model. keep: per (parameter, axis) the indices that stayed.
         """
         self._collect()
+        self.optimizer.materialise(self.state_tensors)
         new = Trainer(
             model, self.optimizer, self.loss, batch=self.batch, seed=self.seed,
             schedule=self.schedule, regularizers=self.regularizers, callbacks=self.callbacks,
@@ -373,7 +404,7 @@ class Trainer:
     def _feed_of(self, data: Data) -> Feed:
         if self._feed is None or self._feed[0] is not data:
             self._collect()
-            self._feed = (data, Feed(data, self.batch, self.seed, self.model.device))
+            self._feed = (data, Feed(data, self.batch, self.seed, self._model.device))
         return self._feed[1]
 
     def _event(self, event: str, **fields: Any) -> None:
