@@ -56,8 +56,9 @@ def _infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 
 def _run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
+    x, w, v, coef, group_of, b = inputs
     relu = bool(attrs.get("relu", False))
-    _core.linear_lazy_forward(*inputs, outputs[0], ws, relu, precision_of(attrs))  # type: ignore[arg-type]
+    _core.linear_lazy_forward(x, w, v, coef, group_of, b, outputs[0], ws, relu, precision_of(attrs))
 
 
 def _flops(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs) -> int:
@@ -98,7 +99,8 @@ def _dx_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 
 def _dx_run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
-    _core.linear_lazy_backward_input(*inputs, outputs[0], ws, precision_of(attrs))  # type: ignore[arg-type]
+    dy, w, v, coef, group_of = inputs
+    _core.linear_lazy_backward_input(dy, w, v, coef, group_of, outputs[0], ws, precision_of(attrs))
 
 
 LINEAR_LAZY_BACKWARD_INPUT = register(

@@ -47,8 +47,16 @@ def _infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 
 def _run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
+    w, dw, v, coef, rows, offsets, group, lr = inputs
     _core.semi_sync_update_lazy(
-        *inputs,  # type: ignore[arg-type]
+        w,
+        dw,
+        v,
+        coef,
+        rows,
+        offsets,
+        group,
+        lr,
         momentum=attrs.get("momentum", 0.0),
         weight_decay=attrs.get("weight_decay", 0.0),
         l2=attrs.get("l2", 0.0),
@@ -92,7 +100,7 @@ SEMI_SYNC_MATERIALISE = register(
         inputs=("w", "v", "coef", "group_of"),
         outputs=(),
         infer=_infer_materialise,
-        run=lambda i, o, a, ws: _core.semi_sync_materialise(*i),  # type: ignore[arg-type]
+        run=lambda i, o, a, ws: _core.semi_sync_materialise(i[0], i[1], i[2], i[3]),
         mutates=("w", "v", "coef"),
     )
 )
@@ -110,7 +118,7 @@ SEMI_SYNC_LAZY_WEIGHT = register(
         inputs=("w", "v", "coef", "group_of"),
         outputs=("out",),
         infer=_infer_weight,
-        run=lambda i, o, a, ws: _core.semi_sync_lazy_weight(*i, o[0]),  # type: ignore[arg-type]
+        run=lambda i, o, a, ws: _core.semi_sync_lazy_weight(i[0], i[1], i[2], i[3], o[0]),
     )
 )
 

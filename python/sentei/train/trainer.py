@@ -26,6 +26,7 @@ from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
 from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
+from sentei.train.settling import Settling
 from sentei.train.step import StepRunner, build_step, finite
 
 __all__ = ["Trainer"]
@@ -34,7 +35,7 @@ Keep = Mapping[tuple[str, int], NDArray[np.int64]]
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Trainer:
+class Trainer(Settling):
     """Trains a model in place with mini-batches of one size.
 
     Everything is a function of (model, data, settings, seed): the same run gives the same bits, and a
@@ -94,36 +95,11 @@ class Trainer:
         self._step = build_step(model, self.loss, self.regularizers, optimizer, precision)
         self.state_tensors: dict[str, Tensor] = self._step.states
         optimizer.start(model.tensors, self.state_tensors)
-        self._ahead = False  # steps were made that the model's tensors have not been given
         self._runner = StepRunner(self._step, {**model.tensors, **self.state_tensors}, batch)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         self._feed: tuple[Any, Feed] | None = None
         self._places: list[tuple[int, int, int]] = []  # steps whose figures are not read yet
         self._window: dict[str, float] | None = None  # sums of the current call of `steps`
-
-    @property
-    def model(self) -> Model:
-        """The model; to ask for it brings its tensors up to date (see `settle`)."""
-        self.settle()
-        return self._model
-
-    def settle(self) -> None:
-        """Write to the model what the optimizer has kept back (SemiSync with lazy).
-
-        `fit`, `steps` and all that judges or saves do so; a reference to the model that was taken
-        before may lag behind in between. Changes nothing of what follows.
-        """
-        if self._ahead:
-            self.optimizer.settle(self._model.tensors, self.state_tensors)
-            self._ahead = False
-
-    def adopt(self) -> None:
-        """Go on from the model's tensors after they were written from outside (load_arrays)."""
-        if self._ahead:
-            raise DataError(
-                "adopt: the model must be settled before it is written, got steps since"
-            )
-        self.optimizer.start(self._model.tensors, self.state_tensors)
 
     # -- training ------------------------------------------------------------------------------
     def fit(
