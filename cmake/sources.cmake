@@ -117,11 +117,17 @@ set(sentei_cuda_sources
   csrc/cuda/add.cu
   csrc/cuda/avg_pool2d.cu
   csrc/cuda/batch_norm.cu
+  csrc/cuda/batch_norm_add.cu
+  csrc/cuda/batch_norm_pool.cu
   csrc/cuda/channel_scale.cu
   csrc/cuda/column_sum.cu
   csrc/cuda/concat.cu
   csrc/cuda/conv2d.cu
   csrc/cuda/conv2d_depthwise.cu
+  csrc/cuda/conv2d_mma.cu
+  csrc/cuda/conv2d_mma_backward_input.cu
+  csrc/cuda/conv2d_mma_backward_weight.cu
+  csrc/cuda/conv2d_mma_forward.cu
   csrc/cuda/conv2d_simt.cu
   csrc/cuda/conv2d_weight_simt.cu
   csrc/cuda/cross_entropy.cu
@@ -131,9 +137,11 @@ set(sentei_cuda_sources
   csrc/cuda/gather_batch.cu
   csrc/cuda/linear.cu
   csrc/cuda/linear_lazy.cu
+  csrc/cuda/linear_mma.cu
   csrc/cuda/losses.cu
   csrc/cuda/max_pool2d.cu
   csrc/cuda/maxout.cu
+  csrc/cuda/mma_passes.cu
   csrc/cuda/optimizers.cu
   csrc/cuda/prelu.cu
   csrc/cuda/record.cu

@@ -4,7 +4,7 @@
 // once, its windows added in row-major order from 0; no atomics, no zero fill. For 2x2/2 a thread
 // reads its window's dy and index once and writes all four places; where windows do not overlap an
 // element looks at one window, else at all that cover it (through the cache).
-#include "cuda/device/pool2d.cuh"
+#include "cuda/device/max_pool2d.cuh"
 #include "cuda/table.cuh"
 #include "kernels/max_pool2d.hpp"
 
@@ -13,65 +13,6 @@ namespace {
 
 using kernels::Pool2d;
 using std::int64_t;
-
-template <int V>
-struct Best {
-  Vec<V> value;
-  Bytes<V> index;
-
-  __device__ __forceinline__ void challenge(const Vec<V>& v, int tap) {
-#pragma unroll
-    for (int e = 0; e < V; ++e)
-      // Not "v > best": a NaN challenger must win, and a NaN champion must stay.
-      if (!(v.v[e] <= value.v[e]) && value.v[e] == value.v[e]) {
-        value.v[e] = v.v[e];
-        index.v[e] = static_cast<std::uint8_t>(tap);
-      }
-  }
-};
-
-constexpr float kLowest = -__builtin_huge_valf();  // wins against nothing
-
-template <int V>
-__device__ __forceinline__ Vec<V> all(float x) {
-  Vec<V> v;
-#pragma unroll
-  for (int e = 0; e < V; ++e) v.v[e] = x;
-  return v;
-}
-
-// Sources of x: Column column(c) once per thread, then Vec<V> load(column, i). A batch norm's apply
-// pass in front of the pool is one more of them.
-template <int V>
-struct PlainSource {
-  struct Column {};
-  const float* x;
-  __device__ Column column(int64_t) const { return {}; }
-  __device__ Vec<V> load(Column, int64_t i) const { return cuda::load<V>(x + i); }
-};
-
-template <int V, class Source>
-__global__ void __launch_bounds__(kPoolThreads)
-    max_pool2d_forward_2x2_kernel(std::uint32_t n, Pool g, Pixels out, Source source, float* y,
-                                  std::uint8_t* index) {
-  const std::uint32_t i = blockIdx.x * kPoolThreads + threadIdx.x;
-  if (i >= n) return;
-  const Pixel o = out.at(i);
-  const int h = 2 * o.h, w = 2 * o.w;
-  const bool right = w + 1 < g.W, below = h + 1 < g.H;  // false in ceil mode only
-  const int64_t corner = g.in(o.n, h, w) + o.c, row = g.W * g.C;
-  const auto column = source.column(o.c);
-  const Vec<V> none = all<V>(kLowest);
-  Best<V> best{source.load(column, corner), {}};
-  const Vec<V> b = right ? source.load(column, corner + g.C) : none;
-  const Vec<V> c = below ? source.load(column, corner + row) : none;
-  const Vec<V> d = right && below ? source.load(column, corner + row + g.C) : none;
-  best.challenge(b, 1);
-  best.challenge(c, 2);
-  best.challenge(d, 3);
-  store<V>(y + int64_t{i} * V, best.value);
-  store_bytes<V>(index + int64_t{i} * V, best.index);
-}
 
 // K x K windows, or any when K is 0.
 template <int V, int K, class Source>

@@ -23,6 +23,7 @@ from sentei.ops import (
     max_pool2d_forward,
     relu_forward,
 )
+from sentei.tensor import Tensor
 
 EPS = 1e-5
 IMAGES = [
@@ -42,6 +43,7 @@ def channels(rng, c):
     return [normal(rng, (c,)) for _ in range(3)] + [np.abs(normal(rng, (c,))) + np.float32(0.1)]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("shape", IMAGES, ids=str)
 def test_pool_forward_is_its_parts(rng, shape, relu):
@@ -57,6 +59,7 @@ def test_pool_forward_is_its_parts(rng, shape, relu):
     np.testing.assert_array_equal(kept[1], rv)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("shape", IMAGES, ids=str)
 def test_pool_gradient(rng, shape, relu):
@@ -81,6 +84,7 @@ def test_pool_gradient(rng, shape, relu):
     assert emitted[3] is None and emitted[4] is None
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", ROWS, ids=str)
 def test_add_forward_is_its_parts(rng, shape):
     x, other = normal(rng, shape), normal(rng, shape)
@@ -95,6 +99,7 @@ def test_add_forward_is_its_parts(rng, shape):
     np.testing.assert_array_equal(kept[1], rv)
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", ROWS, ids=str)
 def test_add_gradient(rng, shape):
     x, other, dy = normal(rng, shape), normal(rng, shape), normal(rng, shape)
@@ -122,6 +127,65 @@ def test_add_gradient(rng, shape):
     emitted = gradients(BATCH_NORM_ADD, inputs, [dy, None, None])
     np.testing.assert_array_equal(emitted[0], array(got[0]))
     np.testing.assert_array_equal(emitted[1], g)
+
+
+def unaligned(a, device):
+    """A copy of `a` on the device, 4 bytes off any boundary."""
+    whole = Tensor.from_numpy(np.concatenate([np.zeros(1, np.float32), a.ravel()])).to(device)
+    return whole.view(a.shape, 4)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("relu", [False, True])
+def test_unaligned(rng, device, relu):
+    """Tensors at any multiple of 4 bytes give what aligned ones do, but for rounding."""
+    shape = (2, 5, 4, 8)
+    x, other, dy = normal(rng, shape), normal(rng, shape), normal(rng, (2, 2, 2, 8))
+    gamma, beta, rm, rv = channels(rng, 8)
+    odd = [unaligned(a, device) for a in (x, other, dy, gamma, beta)]
+    aligned = batch_norm_pool_forward(x, gamma, beta, rm, rv, relu=relu)
+    y, index, mean, rstd = batch_norm_pool_forward(odd[0], *odd[3:], rm, rv, relu=relu)
+    assert_close(y, array(aligned[0]), 40)
+    assert np.array_equal(array(index), array(aligned[1]))
+    want = batch_norm_pool_backward(dy, index, x, gamma, mean, rstd, beta, relu=relu)
+    got = batch_norm_pool_backward(odd[2], index, odd[0], odd[3], mean, rstd, odd[4], relu=relu)
+    for a, b in zip(got, want, strict=True):
+        assert_close(a, array(b), 40, 10.0)
+    aligned = batch_norm_add_forward(x, other, gamma, beta, rm, rv)
+    y, mean, rstd = batch_norm_add_forward(odd[0], odd[1], *odd[3:], rm, rv)
+    assert_close(y, array(aligned[0]), 40)
+    want = batch_norm_add_backward(other, y, x, gamma, mean, rstd)
+    got = batch_norm_add_backward(odd[1], y, odd[0], odd[3], mean, rstd)
+    for a, b in zip(got, want, strict=True):
+        assert_close(a, array(b), 40, 10.0)
+
+
+@pytest.mark.devices
+def test_statistics_do_not_follow_other_tensors(rng, device):
+    """An unaligned branch beside x changes how it is added, not one bit of the result."""
+    shape = (40, 6, 6, 8)
+    x, other = normal(rng, shape), normal(rng, shape)
+    gamma, beta, rm, rv = channels(rng, 8)
+    want = batch_norm_add_forward(x, other, gamma, beta, rm.copy(), rv.copy())
+    odd = unaligned(other, device)
+    got = batch_norm_add_forward(Tensor.from_numpy(x).to(device), odd, gamma, beta, rm, rv)
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_array_equal(array(a), array(b))
+
+
+@pytest.mark.devices
+def test_same_bits_twice(rng):
+    shape = (60, 12, 12, 52)
+    x, other, dy = normal(rng, shape), normal(rng, shape), normal(rng, shape)
+    gamma, beta, rm, rv = channels(rng, shape[-1])
+    seen = []
+    for _ in range(2):
+        y, index, mean, rstd = batch_norm_pool_forward(x, gamma, beta, rm.copy(), rv.copy())
+        outs = [y, mean, *batch_norm_pool_backward(y, index, x, gamma, mean, rstd)]
+        y, mean, rstd = batch_norm_add_forward(x, other, gamma, beta, rm.copy(), rv.copy())
+        outs += [y, *batch_norm_add_backward(dy, y, x, gamma, mean, rstd)]
+        seen.append([array(o).tobytes() for o in outs])
+    assert seen[0] == seen[1]
 
 
 def test_bits_do_not_depend_on_threads(rng, threads):
