@@ -119,17 +119,9 @@ void backward_input_lazy(int64_t N, int64_t I, int64_t O, const float* dy, const
       N, O, I, dy,
       [=](int64_t i, auto vectors, int64_t o, int64_t n, int last, float* dst) {
         constexpr int V = decltype(vectors)::value;
-        constexpr int64_t kAhead = 16;
         for (int64_t k = o; k < o + n; ++k, dst += V * kLanes) {
           const vf factor = splat(c[k]);
           const int64_t at = k * I + i;
-          if (k + kAhead < O) {  // rows are pages apart: nothing else would fetch them
-#pragma GCC unroll 4
-            for (int j = 0; j < V; ++j) {
-              __builtin_prefetch(w + at + kAhead * I + j * kLanes);
-              __builtin_prefetch(v + at + kAhead * I + j * kLanes);
-            }
-          }
 #pragma GCC unroll 4
           for (int j = 0; j < V; ++j) {
             const int lanes = j == V - 1 ? last : kLanes;
