@@ -39,6 +39,7 @@ set(sentei_kernel_sources
   csrc/cpu/prelu.cpp
   csrc/cpu/scores.cpp
   csrc/cpu/semi_sync.cpp
+  csrc/cpu/semi_sync_lazy.cpp
   csrc/cpu/softmax.cpp
   csrc/cpu/sparse_penalty.cpp
   csrc/cpu/vmath.cpp
@@ -61,6 +62,7 @@ set(sentei_ops_sources
   csrc/ops/fill.cpp
   csrc/ops/gather_batch.cpp
   csrc/ops/linear.cpp
+  csrc/ops/linear_lazy.cpp
   csrc/ops/losses.cpp
   csrc/ops/max_pool2d.cpp
   csrc/ops/maxout.cpp
@@ -70,6 +72,7 @@ set(sentei_ops_sources
   csrc/ops/record.cpp
   csrc/ops/scores.cpp
   csrc/ops/semi_sync.cpp
+  csrc/ops/semi_sync_lazy.cpp
   csrc/ops/softmax.cpp
   csrc/ops/sparse_penalty.cpp
 )
@@ -91,6 +94,7 @@ set(sentei_binding_sources
   csrc/bindings/fill.cpp
   csrc/bindings/gather_batch.cpp
   csrc/bindings/linear.cpp
+  csrc/bindings/linear_lazy.cpp
   csrc/bindings/losses.cpp
   csrc/bindings/maxout.cpp
   csrc/bindings/module.cpp
@@ -101,6 +105,7 @@ set(sentei_binding_sources
   csrc/bindings/runtime.cpp
   csrc/bindings/scores.cpp
   csrc/bindings/semi_sync.cpp
+  csrc/bindings/semi_sync_lazy.cpp
   csrc/bindings/softmax.cpp
   csrc/bindings/sparse_penalty.cpp
   csrc/bindings/tensor.cpp
@@ -131,6 +136,7 @@ set(sentei_cuda_sources
   csrc/cuda/fill.cu
   csrc/cuda/gather_batch.cu
   csrc/cuda/linear.cu
+  csrc/cuda/linear_lazy.cu
   csrc/cuda/linear_mma.cu
   csrc/cuda/losses.cu
   csrc/cuda/max_pool2d.cu
@@ -141,6 +147,7 @@ set(sentei_cuda_sources
   csrc/cuda/record.cu
   csrc/cuda/scores.cu
   csrc/cuda/semi_sync.cu
+  csrc/cuda/semi_sync_lazy.cu
   csrc/cuda/slot_sum.cu
   csrc/cuda/softmax.cu
   csrc/cuda/sparse_penalty.cu

@@ -18,6 +18,7 @@
 #include "kernels/prelu.hpp"
 #include "kernels/scores.hpp"
 #include "kernels/semi_sync.hpp"
+#include "kernels/semi_sync_lazy.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/sparse_penalty.hpp"
 
@@ -43,6 +44,7 @@ SENTEI_PICK_TIER(OptimizerKernels, optimizer_kernels)
 SENTEI_PICK_TIER(PreluKernels, prelu_kernels)
 SENTEI_PICK_TIER(ScoreKernels, score_kernels)
 SENTEI_PICK_TIER(SemiSyncKernels, semi_sync_kernels)
+SENTEI_PICK_TIER(SemiSyncLazyKernels, semi_sync_lazy_kernels)
 SENTEI_PICK_TIER(SoftmaxKernels, softmax_kernels)
 SENTEI_PICK_TIER(SparsePenaltyKernels, sparse_penalty_kernels)
 

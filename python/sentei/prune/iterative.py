@@ -30,7 +30,9 @@ class TargetUnreachableError(SenteiError, ValueError):
 class Trains(Protocol):
     """What the pruner needs of a trainer (sentei.train.Trainer has it)."""
 
-    model: Model
+    @property
+    def model(self) -> Model:
+        """What is trained, up to date."""
 
     def steps(self, dataset: Any, n: int) -> Mapping[str, float]:
         """Run exactly n training steps, going on where the last call stopped."""

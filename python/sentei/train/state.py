@@ -119,7 +119,7 @@ def restore(trainer: Trainer, state: Mapping[str, Any], tensors: Mapping[str, Te
                 f"resume: {name} must be {t.dtype} of shape {t.shape}, "
                 f"got {own[name].dtype} of {own[name].shape}"
             )
-    trainer.optimizer.check_states(own)
+    trainer.optimizer.check_states({name: own[name] for name in trainer.state_tensors})
     for name, t in trainer.state_tensors.items():
         t.copy_from(own[name])
     sums, history = state.get("sums"), state.get("history")

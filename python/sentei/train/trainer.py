@@ -26,6 +26,7 @@ from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
 from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
+from sentei.train.settling import Settling
 from sentei.train.step import StepRunner, build_step, finite
 
 __all__ = ["Trainer"]
@@ -34,7 +35,7 @@ Keep = Mapping[tuple[str, int], NDArray[np.int64]]
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Trainer:
+class Trainer(Settling):
     """Trains a model in place with mini-batches of one size.
 
     Everything is a function of (model, data, settings, seed): the same run gives the same bits, and a
@@ -75,7 +76,7 @@ class Trainer:
             raise ValueError(f"Trainer: batch must be at least 1, got {batch!r}")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
             raise ValueError(f"Trainer: seed must be a whole number in [0, 2**63), got {seed!r}")
-        self.model, self.optimizer, self.loss = model, optimizer, loss or CrossEntropy()
+        self._model, self.optimizer, self.loss = model, optimizer, loss or CrossEntropy()
         self.batch, self.seed, self.precision = batch, seed, precision
         self.schedule = schedule or Constant()
         self.regularizers = tuple(regularizers)
@@ -93,6 +94,7 @@ class Trainer:
         self.events: EventLog | None = None
         self._step = build_step(model, self.loss, self.regularizers, optimizer, precision)
         self.state_tensors: dict[str, Tensor] = self._step.states
+        optimizer.start(model.tensors, self.state_tensors)
         self._runner = StepRunner(self._step, {**model.tensors, **self.state_tensors}, batch)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         self._feed: tuple[Any, Feed] | None = None
@@ -139,6 +141,7 @@ class Trainer:
                     self._heed(interrupt)
             finally:
                 show.close()
+                self.settle()
         if self.stopped is not None:
             show.note(f"stopped after epoch {self.epoch}: {self.stopped}")
         for c in self.callbacks:
@@ -170,6 +173,7 @@ class Trainer:
                 self._collect()
         finally:
             self._window = None
+            self.settle()
         return self._means(window)
 
     def stop(self, reason: str) -> None:
@@ -205,7 +209,7 @@ class Trainer:
         x, labels = made
         lr = self.schedule(self.optimizer.lr, self.step, self.epoch)
         feeds: dict[str, Any] = {
-            self.model.input: x,
+            self._model.input: x,
             self.loss.takes: self.loss.truth(labels, self._outputs),
             Optimizer.LR: np.array([lr], np.float32),
         }
@@ -217,6 +221,7 @@ class Trainer:
         """One step; its figures are read when they are due."""
         if not self._runner.step(self._feeds(made)):
             self._not_finite(self._runner.figures().total)
+        self._ahead = True
         self._places.append((self.epoch, self.cursor, self.step))
         self.step += 1
         self.cursor += 1
@@ -244,6 +249,7 @@ class Trainer:
             return self._feeds(feed.batch(self.epoch, self.cursor))
 
         runner.rewind()
+        self._ahead = True
         for place in places[:-1]:
             runner.step(fed(place))
         runner.feed(fed(places[-1]))
@@ -353,6 +359,7 @@ class Trainer:
             model: the pruned model. keep: per (parameter, axis) the indices that stayed.
         """
         self._collect()
+        self.optimizer.materialise(self.state_tensors)
         new = Trainer(
             model, self.optimizer, self.loss, batch=self.batch, seed=self.seed,
             schedule=self.schedule, regularizers=self.regularizers, callbacks=self.callbacks,
@@ -373,7 +380,7 @@ class Trainer:
     def _feed_of(self, data: Data) -> Feed:
         if self._feed is None or self._feed[0] is not data:
             self._collect()
-            self._feed = (data, Feed(data, self.batch, self.seed, self.model.device))
+            self._feed = (data, Feed(data, self.batch, self.seed, self._model.device))
         return self._feed[1]
 
     def _event(self, event: str, **fields: Any) -> None:
