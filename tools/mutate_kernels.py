@@ -116,7 +116,7 @@ class Builder:
                         str(ROOT / "csrc"), str(self.work / "csrc")
                     )
                     command = re.sub(r" -M\S+( \S+\.o(\.d)?)?(?= )", "", command)
-                    self.shell(command.replace(f" -o {target} ", f" -o {own} "))
+                    self.shell(command.replace(f" -o {target} ", f" -o {own} ") + " -O1 -g0")
                     link = link.replace(f" {target} ", f" {own} ")
             finally:
                 file.write_text(before)
