@@ -348,7 +348,7 @@ MUTANTS = [
     ),
     Mutant(
         "batch norm: sums of a chunk are joined without its shift",
-        "batch_norm.cu",
+        "device/batch_norm.cuh",
         "S[0][e] += sum + n * d;",
         "S[0][e] += sum;",
         "ops/test_batch_norm.py",
