@@ -37,6 +37,7 @@ set(sentei_kernel_sources
   csrc/cpu/maxout.cpp
   csrc/cpu/optimizers.cpp
   csrc/cpu/prelu.cpp
+  csrc/cpu/score_from_gradients.cpp
   csrc/cpu/scores.cpp
   csrc/cpu/semi_sync.cpp
   csrc/cpu/softmax.cpp
@@ -68,6 +69,7 @@ set(sentei_ops_sources
   csrc/ops/pool2d.cpp
   csrc/ops/prelu.cpp
   csrc/ops/record.cpp
+  csrc/ops/score_from_gradients.cpp
   csrc/ops/scores.cpp
   csrc/ops/semi_sync.cpp
   csrc/ops/softmax.cpp
@@ -99,6 +101,7 @@ set(sentei_binding_sources
   csrc/bindings/prelu.cpp
   csrc/bindings/record.cpp
   csrc/bindings/runtime.cpp
+  csrc/bindings/score_from_gradients.cpp
   csrc/bindings/scores.cpp
   csrc/bindings/semi_sync.cpp
   csrc/bindings/softmax.cpp
@@ -133,6 +136,7 @@ set(sentei_cuda_sources
   csrc/cuda/optimizers.cu
   csrc/cuda/prelu.cu
   csrc/cuda/record.cu
+  csrc/cuda/score_from_gradients.cu
   csrc/cuda/scores.cu
   csrc/cuda/semi_sync.cu
   csrc/cuda/slot_sum.cu

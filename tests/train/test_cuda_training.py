@@ -273,3 +273,18 @@ def test_precision_is_for_cuda(device):
         t = Trainer(toy_net().to(device), opt, batch=20, precision=name)
         loss = t.steps(toy_data(), 3)["loss"]
         assert 0 < abs(loss - exact) < bound
+
+
+def test_scores_of_training(device):
+    model, data = lenet()
+    both = []
+    for where in ("cpu", device):
+        t = Trainer(
+            model.copy().to(where), OPTIMIZERS["momentum"], batch=8, scores=("conv1", "fc1")
+        )
+        t.steps(data, 5)
+        both.append(t.scores("first"))
+    assert [s.layer for s in both[0]] == ["conv1", "fc1"] == [s.layer for s in both[1]]
+    for a, b in zip(*both, strict=True):
+        assert_close(b.raw, a.raw, 3000)
+        assert_close(b.standard_error, a.standard_error, 3000)

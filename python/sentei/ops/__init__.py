@@ -145,6 +145,7 @@ from sentei.ops.optimizers import (
 )
 from sentei.ops.prelu import PRELU, PRELU_BACKWARD, prelu_backward, prelu_forward
 from sentei.ops.record import RECORD_APPEND, record_append
+from sentei.ops.score_from_gradients import SCORE_FROM_GRADIENTS, score_from_gradients
 from sentei.ops.scores import SCORE_ACCUMULATE, TRACE_ACCUMULATE, score_accumulate, trace_accumulate
 from sentei.ops.semi_sync import (
     COUNTER_ADVANCE,
@@ -219,6 +220,7 @@ __all__ = [
     "RMSPROP_UPDATE",
     "SCALE",
     "SCORE_ACCUMULATE",
+    "SCORE_FROM_GRADIENTS",
     "SEMI_SYNC_UPDATE",
     "SGD_UPDATE",
     "SGD_UPDATE_MANY",
@@ -293,6 +295,7 @@ __all__ = [
     "rmsprop_update",
     "scale_forward",
     "score_accumulate",
+    "score_from_gradients",
     "semi_sync_update",
     "sgd_update",
     "sgd_update_many",
