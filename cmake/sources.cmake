@@ -122,6 +122,10 @@ set(sentei_cuda_sources
   csrc/cuda/concat.cu
   csrc/cuda/conv2d.cu
   csrc/cuda/conv2d_depthwise.cu
+  csrc/cuda/conv2d_mma.cu
+  csrc/cuda/conv2d_mma_backward_input.cu
+  csrc/cuda/conv2d_mma_backward_weight.cu
+  csrc/cuda/conv2d_mma_forward.cu
   csrc/cuda/conv2d_simt.cu
   csrc/cuda/conv2d_weight_simt.cu
   csrc/cuda/cross_entropy.cu
@@ -130,9 +134,11 @@ set(sentei_cuda_sources
   csrc/cuda/fill.cu
   csrc/cuda/gather_batch.cu
   csrc/cuda/linear.cu
+  csrc/cuda/linear_mma.cu
   csrc/cuda/losses.cu
   csrc/cuda/max_pool2d.cu
   csrc/cuda/maxout.cu
+  csrc/cuda/mma_passes.cu
   csrc/cuda/optimizers.cu
   csrc/cuda/prelu.cu
   csrc/cuda/record.cu

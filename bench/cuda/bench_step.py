@@ -4,7 +4,8 @@
 usage: bench_step.py [--network NAME ...] [--samples N] [--seconds S] [--compile-seconds S]
                      [--record FOLDER] [--dry]
 A step is forward, loss, backward and SGD with momentum on a batch that is on the device. sentei replays
-its captured step at float32, tf32 and bfloat16 products (all else float32). PyTorch: out of the box; and
+its captured step at float32, tf32 and bfloat16 products (all else float32), and at tf32 a step that also
+scores the channels of every convolution. PyTorch: out of the box; and
 channels_last, cudnn.benchmark, fused SGD at each precision, eager, captured, and compiled where that
 takes less than --compile-seconds. Rows compare equal precision, then best against best.
 """
@@ -26,6 +27,7 @@ from harness import record
 from networks import MODES, deadline, our_step, peer_step, peer_switches
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
+SCORED = "tf32"  # precision of the step that also scores channels
 NETWORKS = ["vgg13_like", "resnet18_like", "lenet5_prune", "vgg16"]
 
 
@@ -39,7 +41,6 @@ def our_arms(name: str) -> tuple[dict[str, Arm], dict[str, dict[str, Any]]]:
         for _ in range(3 if name == networks.TINY else 20):
             runner.run()
         last = float(runner.fetch(step.loss)[0])
-        check(f"sentei_{precision}", first, last)
         specs, flops = runner.plan.specs, 0
         for s in runner.plan.steps:
             node = s.node
@@ -54,13 +55,16 @@ def our_arms(name: str) -> tuple[dict[str, Arm], dict[str, dict[str, Any]]]:
         }
         notes = {"precision": precision, "layout": "NHWC", "graph": True}
         arms[f"sentei_{precision}"] = Arm([runner.run], capture=False, notes=notes)
+    scored = networks.our_scored_step(name, SCORED)
+    scored.run()
+    notes = {"precision": SCORED, "layout": "NHWC", "graph": True, "scores": True}
+    arms[f"scored_{SCORED}"] = Arm([scored.run], capture=False, notes=notes)
     return arms, about
 
 
-def check(name: str, first: float, last: float) -> None:
+def falls(first: float, last: float) -> bool:
     """Steps on one batch must lower its loss, or at least not raise it."""
-    if not (math.isfinite(last) and last <= first + 1e-2):
-        raise ValueError(f"{name}: the loss must fall, got {first} and then {last}")
+    return math.isfinite(last) and last <= first + 1e-2
 
 
 def peer_arms(
@@ -79,7 +83,8 @@ def peer_arms(
                 first = float(step())
                 for _ in range(3 if machine.dry else 20):
                     last = step()
-                check(mode, first, float(last))
+                if not falls(first, float(last)):
+                    raise ValueError(f"the loss must fall, got {first} and then {float(last)}")
         except Exception as e:  # one mode must not hide the others
             missing[mode] = f"{type(e).__name__}: {str(e).splitlines()[0][:120] if str(e) else ''}"
             continue
@@ -102,6 +107,7 @@ def ratios(us: dict[str, float]) -> dict[str, float]:
     if peers:
         best = min(us[f"sentei_{p}"] for p in PRECISIONS)
         found["best_vs_best"] = min(peers) / best
+    found["scored_vs_not"] = us[f"scored_{SCORED}"] / us[f"sentei_{SCORED}"]
     return {k: round(v, 3) for k, v in found.items()}
 
 
@@ -142,6 +148,11 @@ def main() -> int:
             print(
                 f"{name:14s} b{batch:<4d} {k:26s} {v['median']:10.1f} us {spread} {rate:6.1f} TFLOP/s"
             )
+        for k, what in known.items():
+            if not falls(*what["loss"]):
+                failed += 1
+                first, last = what["loss"]
+                print(f"{name:14s} {k} FAILED: the loss must fall, got {first} and then {last}")
         for k, why in missing.items():
             print(f"{name:14s} b{batch:<4d} {k:26s} not there: {why}")
         print(f"{name:14s} b{batch:<4d} times as fast: {found}", flush=True)

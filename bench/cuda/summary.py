@@ -77,6 +77,9 @@ def tables(ops: list[Record], steps: list[Record]) -> list[str]:
         met = None if ratio is None else int(ratio >= goal)
         what = f"step {r['network']} b{r['batch']}, best vs best PyTorch"
         lines.append(row(what, f">= {goal}", [] if ratio is None else [ratio], met))
+        if (scored := r["ratios"].get("scored_vs_not")) is not None:
+            what = f"step {r['network']} with scores, times one without"
+            lines.append(row(what, "<= 1.03", [scored], int(scored <= 1.03)))
         equal = {k: v for k, v in r["ratios"].items() if "_vs_best_" in k or k.endswith("default")}
         lines += [f"|   {k} | | {v:.2f} | |" for k, v in equal.items()]
     return lines

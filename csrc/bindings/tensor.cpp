@@ -33,14 +33,21 @@ py::tuple shape_tuple(const Tensor& t) {
   return out;
 }
 
+// By kind and size: asking NumPy for the name runs Python code, and this is done several times a
+// step.
 DType array_dtype(const char* what, const py::array& a) {
-  const std::string name = py::str(a.dtype().attr("name"));
+  const py::dtype given = a.dtype();
+  const char kind = given.kind();
   for (DType t : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8})
-    if (name == dtype_name(t)) {
-      SENTEI_CHECK(DTypeError, a.dtype().attr("isnative").cast<bool>(), what,
+    if (static_cast<std::size_t>(given.itemsize()) == dtype_size(t) &&
+        kind == (t == DType::u8                       ? 'u'
+                 : t == DType::f32 || t == DType::f64 ? 'f'
+                                                      : 'i')) {
+      SENTEI_CHECK(DTypeError, given.byteorder() == '=' || given.byteorder() == '|', what,
                    ": the array must be in native byte order");
       return t;
     }
+  const std::string name = py::str(given.attr("name"));
   fail<DTypeError>(what, ": dtype must be float32, float64, int32, int64 or uint8, got ", name);
 }
 

@@ -58,11 +58,9 @@ void forward(int64_t rows, int64_t C, const float* x, const float* gamma, const 
              float* running_mean, float* running_var, float* y, float* mean, float* rstd,
              std::byte* workspace, double eps, double momentum, bool relu) {
   const NormParameters p{gamma, beta, mean, rstd, nullptr, 0};
-  const bool wide = aligned_to_vectors(x, y);
-  (wide ? batch_statistics<4>
-        : batch_statistics<1>)(rows, C, x, reinterpret_cast<double*>(workspace),
-                               {rows, eps, momentum, x, running_mean, running_var, mean, rstd});
-  (wide ? apply<4> : apply<1>)(rows, C, x, y, p, relu);
+  batch_statistics(rows, C, x, reinterpret_cast<double*>(workspace),
+                   {rows, eps, momentum, x, running_mean, running_var, mean, rstd});
+  (aligned_to_vectors(x, y) ? apply<4> : apply<1>)(rows, C, x, y, p, relu);
 }
 
 void inference(int64_t rows, int64_t C, const float* x, const float* gamma, const float* beta,

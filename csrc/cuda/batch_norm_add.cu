@@ -45,9 +45,8 @@ std::size_t workspace_bytes(int64_t rows, int64_t C) {
 }
 
 template <int V>
-void forward_as(int64_t rows, int64_t C, const float* x, const float* other, float* y,
-                const NormParameters& p, double* partials, const FinishStatistics& finish) {
-  batch_statistics<V>(rows, C, x, partials, finish);
+void apply(int64_t rows, int64_t C, const float* x, const float* other, float* y,
+           const NormParameters& p) {
   map_columns<V, kMapBatch>("batch_norm_add_apply_kernel", rows, C,
                             NormApply<V, AddReluEpilogue<V>>{x, y, p, {other}});
 }
@@ -56,9 +55,9 @@ void forward(int64_t rows, int64_t C, const float* x, const float* other, const 
              const float* beta, float* running_mean, float* running_var, float* y, float* mean,
              float* rstd, std::byte* workspace, double eps, double momentum) {
   const NormParameters p{gamma, beta, mean, rstd, nullptr, 0};
-  const FinishStatistics finish{rows, eps, momentum, x, running_mean, running_var, mean, rstd};
-  const auto run = aligned_to_vectors(x, other, y) ? forward_as<4> : forward_as<1>;
-  run(rows, C, x, other, y, p, reinterpret_cast<double*>(workspace), finish);
+  batch_statistics(rows, C, x, reinterpret_cast<double*>(workspace),
+                   {rows, eps, momentum, x, running_mean, running_var, mean, rstd});
+  (aligned_to_vectors(x, other, y) ? apply<4> : apply<1>)(rows, C, x, other, y, p);
 }
 
 template <int V>

@@ -146,9 +146,8 @@ void forward(const PoolImage& g, const float* x, const float* gamma, const float
              float* rstd, std::byte* workspace, double eps, double momentum, bool relu) {
   const NormParameters p{gamma, beta, mean, rstd, nullptr, 0};
   const int64_t rows = g.N * g.H * g.W;
-  const auto statistics = aligned_to_vectors(x) ? batch_statistics<4> : batch_statistics<1>;
-  statistics(rows, g.C, x, reinterpret_cast<double*>(workspace),
-             {rows, eps, momentum, x, running_mean, running_var, mean, rstd});
+  batch_statistics(rows, g.C, x, reinterpret_cast<double*>(workspace),
+                   {rows, eps, momentum, x, running_mean, running_var, mean, rstd});
   const bool wide = g.C % 4 == 0 && aligned_to_vectors(x, y) && aligned_to(4, index);
   const auto pool = wide   ? relu ? pool_as<4, true> : pool_as<4, false>
                     : relu ? pool_as<1, true>

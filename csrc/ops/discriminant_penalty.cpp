@@ -36,8 +36,8 @@ void discriminant_penalty_forward(const Tensor& y, const Tensor& labels, const T
   const Device device = device_of(op, {{"y", &y},
                                        {"labels", &labels},
                                        {"value", &value},
-                                       {"within", &within},
-                                       {"total", &total},
+                                       {"W", &within},
+                                       {"T", &total},
                                        {"ratio", &ratio},
                                        {"workspace", &workspace}});
   check_inputs(op, device, y, labels, lam, workspace);

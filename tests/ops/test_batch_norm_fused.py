@@ -161,6 +161,19 @@ def test_unaligned(rng, device, relu):
 
 
 @pytest.mark.devices
+def test_statistics_do_not_follow_other_tensors(rng, device):
+    """An unaligned branch beside x changes how it is added, not one bit of the result."""
+    shape = (40, 6, 6, 8)
+    x, other = normal(rng, shape), normal(rng, shape)
+    gamma, beta, rm, rv = channels(rng, 8)
+    want = batch_norm_add_forward(x, other, gamma, beta, rm.copy(), rv.copy())
+    odd = unaligned(other, device)
+    got = batch_norm_add_forward(Tensor.from_numpy(x).to(device), odd, gamma, beta, rm, rv)
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_array_equal(array(a), array(b))
+
+
+@pytest.mark.devices
 def test_same_bits_twice(rng):
     shape = (60, 12, 12, 52)
     x, other, dy = normal(rng, shape), normal(rng, shape), normal(rng, shape)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import numpy as np
 import pytest
 
 from helpers import assert_close
 from sentei import losses, nn, optim, regularizers
 from sentei.data import Dataset, Loader, RandomCrop, RandomFlip
-from sentei.errors import DeviceError, NonFiniteError
-from sentei.ops import linear_forward
+from sentei.errors import NonFiniteError
 from sentei.prune import CRITERIA, IterativePruner, Target, pruning_map, score_layers, verify
 from sentei.prune.surgery import remove
 from sentei.run.recorded import Recorded
@@ -18,15 +20,6 @@ from toys import mlp, same_bits, toy_data, toy_net
 from train_settings import OPTIMIZERS, everything, timeless
 
 pytestmark = pytest.mark.devices
-
-
-@pytest.fixture(autouse=True)
-def kernels(device):
-    """Skip where the backend has no kernels for whole networks."""
-    try:
-        linear_forward(np.ones((1, 2), np.float32), np.ones((1, 2), np.float32), None)
-    except DeviceError as e:
-        pytest.skip(str(e))
 
 
 def bits(t: Trainer) -> dict:
@@ -137,6 +130,32 @@ def test_reading_figures_more_often_changes_nothing(device, tmp_path):
     for other in runs[1:]:
         same_bits(runs[0][0], other[0])
         assert runs[0][1] == other[1]
+
+
+class InterruptAt(Callback):
+    def on_step_end(self, trainer):
+        if trainer.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_interrupted_between_two_readings(device, tmp_path):
+    data = toy_data()
+    whole = Trainer(toy_net().to(device), OPTIMIZERS["adam"], batch=20)
+    whole.fit(data, data, epochs=3, progress="none")
+    t = Trainer(
+        toy_net().to(device),
+        OPTIMIZERS["adam"],
+        batch=20,
+        callbacks=[InterruptAt()],
+        run_dir=tmp_path,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        t.fit(data, data, epochs=3, progress="none")
+    assert t.step == 4 and t.sums["steps"] == 1
+    again = Trainer.resume(tmp_path / "checkpoint.safetensors", device=device)
+    again.fit(data, data, epochs=3, progress="none")
+    same_bits(bits(again), bits(whole))
+    assert timeless(again.history) == timeless(whole.history)
 
 
 def test_more_steps_than_the_log_has_rows(device):
@@ -273,6 +292,17 @@ def test_precision_is_for_cuda(device):
         t = Trainer(toy_net().to(device), opt, batch=20, precision=name)
         loss = t.steps(toy_data(), 3)["loss"]
         assert 0 < abs(loss - exact) < bound
+        rounded = {n.op.name for n in t._step.graph.nodes if n.attrs.get("precision") == name}
+        passes = {f"{op}{p}" for op in ("conv2d", "linear") for p in ("", "_backward_weight")}
+        assert rounded == {*passes, "conv2d_backward_input", "linear_backward_input"}
+
+
+def test_updates_are_one_kernel(device):
+    t = Trainer(toy_net().to(device), OPTIMIZERS["momentum"], batch=20)
+    updates = [n.op.name for n in t._step.graph.nodes if "update" in n.op.name]
+    one = device != "cpu"
+    assert set(updates) == {"sgd_update_many" if one else "sgd_update"}
+    assert (len(updates) == 1) == one
 
 
 def test_scores_of_training(device):

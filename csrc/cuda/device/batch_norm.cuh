@@ -257,10 +257,17 @@ inline std::size_t norm_workspace(std::int64_t doubles, std::int64_t C) {
 }
 
 template <int V>
-void batch_statistics(std::int64_t rows, std::int64_t C, const float* x, double* partials,
-                      const FinishStatistics& finish) {
+void batch_statistics_as(std::int64_t rows, std::int64_t C, const float* x, double* partials,
+                         const FinishStatistics& finish) {
   reduce_columns<V, kStatisticsBatch>("batch_norm_statistics_kernel", rows, C, Statistics<V>{x},
                                       partials, "batch_norm_statistics_finish_kernel", finish);
+}
+
+// The width follows x alone: whatever is fused behind them, statistics of x have the same bits.
+inline void batch_statistics(std::int64_t rows, std::int64_t C, const float* x, double* partials,
+                             const FinishStatistics& finish) {
+  (aligned_to_vectors(x) ? batch_statistics_as<4> : batch_statistics_as<1>)(rows, C, x, partials,
+                                                                            finish);
 }
 
 template <int V, Beside beside, int Batch = kGradientBatch, class Gradient>
