@@ -170,8 +170,10 @@ def test_pruning_refuses(kwargs, message):
 
 
 def test_pruning_needs_all_layers():
-    with pytest.raises(ValueError, match="must name every layer that is pruned, not 'conv2'"):
+    with pytest.raises(ValueError, match="must name every pruned layer, 'conv2' too"):
         pruner(scores=("conv1",)).run()
+    with pytest.raises(ValueError, match="must name every pruned layer, 'conv1' too"):
+        pruner(scores=()).run()
 
 
 def test_a_layer_whose_map_is_read_has_no_standard_error():

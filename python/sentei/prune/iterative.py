@@ -32,6 +32,7 @@ class Trains(Protocol):
     """What the pruner needs of a trainer (sentei.train.Trainer has it)."""
 
     model: Model
+    scored_layers: tuple[str, ...]
 
     def steps(self, dataset: Any, n: int) -> Mapping[str, float]:
         """Run exactly n training steps, going on where the last call stopped."""
@@ -42,12 +43,8 @@ class Trains(Protocol):
     def evaluate(self, dataset: Any) -> Mapping[str, float]:
         """Loss and accuracy in inference mode."""
 
-    @property
-    def scored_steps(self) -> int:
-        """Training steps whose scores `scores` gives; 0: none."""
-
     def scores(self, name: str, *, normalize: float | None) -> tuple[LayerScores, ...]:
-        """Scores gathered by those steps."""
+        """Scores of `scored_layers` that its steps have gathered."""
 
 
 @dataclass(frozen=True)
@@ -212,17 +209,16 @@ class IterativePruner:
         )
 
     def _score(self, state: _State, pruning: PruningMap) -> tuple[LayerScores, ...]:
-        trainer = state.trainer
+        needed = {layer for u in pruning.units for layer, _ in u.members}
+        gathered = state.trainer if self.scores_from == "training" else None
+        if gathered and (missing := needed.difference(gathered.scored_layers)):
+            raise ValueError(
+                f"prune: the trainer's scores must name every pruned layer, {min(missing)!r} too"
+            )
         # What the given trainer has gathered may go back to the first steps of its training.
-        new = trainer is not None and trainer is not self.trainer
-        if self.scores_from == "training" and new and trainer.scored_steps:
-            needed = {layer for u in pruning.units for layer, _ in u.members}
-            found = trainer.scores(self.criterion, normalize=self.normalize)
+        if gathered and gathered is not self.trainer:
+            found = gathered.scores(self.criterion, normalize=self.normalize)
             scores = tuple(s for s in found if s.layer in needed)
-            if missing := needed - {s.layer for s in scores}:
-                raise ValueError(
-                    f"prune: the trainer's scores must name every layer that is pruned, not {min(missing)!r}"
-                )
         else:
             scores = score_layers(
                 state.model,
