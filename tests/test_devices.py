@@ -156,6 +156,9 @@ CALLS = {
     "rmsprop_update": call(matrix, matrix, positive(*MATRIX), rate, **decays),
     "scale": call(image, factor=0.3),
     "score_accumulate": call(image, image, double(6, C), double(*IMAGE[1:]), double(*IMAGE[1:])),
+    "score_from_gradients": call(
+        double(2, MATRIX[0] + 7), *[matrix] * 2, *[real(7)] * 4, bias=(False, True)
+    ),
     "semi_sync_update": call(matrix, matrix, matrix, *groups, rate, momentum=0.9, **decays),
     "sgd_update": call(matrix, matrix, matrix, rate, momentum=0.9, **decays),
     "sgd_update_many": call(

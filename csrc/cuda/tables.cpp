@@ -29,6 +29,7 @@ namespace sentei::cuda {
   X(optimizer_kernels) \
   X(prelu_kernels) \
   X(record_kernels) \
+  X(score_from_gradients_kernels) \
   X(score_kernels) \
   X(semi_sync_kernels) \
   X(semi_sync_lazy_kernels) \

@@ -151,6 +151,7 @@ from sentei.ops.optimizers import (
 )
 from sentei.ops.prelu import PRELU, PRELU_BACKWARD, prelu_backward, prelu_forward
 from sentei.ops.record import RECORD_APPEND, record_append
+from sentei.ops.score_from_gradients import SCORE_FROM_GRADIENTS, score_from_gradients
 from sentei.ops.scores import SCORE_ACCUMULATE, TRACE_ACCUMULATE, score_accumulate, trace_accumulate
 from sentei.ops.semi_sync import (
     COUNTER_ADVANCE,
@@ -237,6 +238,7 @@ __all__ = [
     "SCORE_ACCUMULATE",
     "SEMI_SYNC_LAZY_WEIGHT",
     "SEMI_SYNC_MATERIALISE",
+    "SCORE_FROM_GRADIENTS",
     "SEMI_SYNC_UPDATE",
     "SEMI_SYNC_UPDATE_LAZY",
     "SGD_UPDATE",
@@ -316,6 +318,7 @@ __all__ = [
     "score_accumulate",
     "semi_sync_lazy_weight",
     "semi_sync_materialise",
+    "score_from_gradients",
     "semi_sync_update",
     "semi_sync_update_lazy",
     "sgd_update",
