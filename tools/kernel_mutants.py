@@ -227,7 +227,6 @@ MUTANTS = [
         "const bool valid = d < depth && from.image >= 0 &&",
         "const bool valid = from.image >= 0 &&",
         CONV,
-        harmless="the filters' side is zero there and what is read is finite",
     ),
     Mutant(
         "conv: no barrier after the windows are written",
