@@ -37,6 +37,7 @@ set(sentei_kernel_sources
   csrc/cpu/maxout.cpp
   csrc/cpu/optimizers.cpp
   csrc/cpu/prelu.cpp
+  csrc/cpu/score_from_gradients.cpp
   csrc/cpu/scores.cpp
   csrc/cpu/semi_sync.cpp
   csrc/cpu/semi_sync_lazy.cpp
@@ -70,6 +71,7 @@ set(sentei_ops_sources
   csrc/ops/pool2d.cpp
   csrc/ops/prelu.cpp
   csrc/ops/record.cpp
+  csrc/ops/score_from_gradients.cpp
   csrc/ops/scores.cpp
   csrc/ops/semi_sync.cpp
   csrc/ops/semi_sync_lazy.cpp
@@ -103,6 +105,7 @@ set(sentei_binding_sources
   csrc/bindings/prelu.cpp
   csrc/bindings/record.cpp
   csrc/bindings/runtime.cpp
+  csrc/bindings/score_from_gradients.cpp
   csrc/bindings/scores.cpp
   csrc/bindings/semi_sync.cpp
   csrc/bindings/semi_sync_lazy.cpp
@@ -145,6 +148,7 @@ set(sentei_cuda_sources
   csrc/cuda/optimizers.cu
   csrc/cuda/prelu.cu
   csrc/cuda/record.cu
+  csrc/cuda/score_from_gradients.cu
   csrc/cuda/scores.cu
   csrc/cuda/semi_sync.cu
   csrc/cuda/semi_sync_lazy.cu

@@ -90,6 +90,7 @@ X, W, Y = (2, 5, 6, 8), (7, 3, 3, 8), (2, 3, 6, 7)
 decays = {"weight_decay": 1e-2, "l2": 1e-3}
 dropped = {"keep": 0.7, "stream": 3, "inverted": True}
 groups = (order(N), given([0, 3, 6], "int32"), whole(2, 1, dtype="int32"))
+lazy = (matrix, matrix, positive(2, 2), whole(2, N, dtype="int32"))  # w, v, coef, group_of
 
 CALLS = {
     "adagrad_update": call(matrix, matrix, positive(*MATRIX), rate, **decays),
@@ -137,6 +138,8 @@ CALLS = {
     "linear_backward_input": call(real(N, 9), real(9, ROW)),
     "linear_backward_weight": call(matrix, real(N, 9)),
     "linear_backward_weight_rows": call(real(9, ROW), real(9, N), *groups),
+    "linear_lazy": call(real(7, ROW), *lazy, real(N), relu=True),
+    "linear_lazy_backward_input": call(real(7, N), *lazy),
     "logistic": call(image),
     "logistic_backward": call(probabilities(*IMAGE), image),
     "loss_backward": call(matrix, one),
@@ -156,7 +159,15 @@ CALLS = {
     "rmsprop_update": call(matrix, matrix, positive(*MATRIX), rate, **decays),
     "scale": call(image, factor=0.3),
     "score_accumulate": call(image, image, double(6, C), double(*IMAGE[1:]), double(*IMAGE[1:])),
+    "score_from_gradients": call(
+        double(2, MATRIX[0] + 7), *[matrix] * 2, *[real(7)] * 4, bias=(False, True)
+    ),
     "semi_sync_update": call(matrix, matrix, matrix, *groups, rate, momentum=0.9, **decays),
+    "semi_sync_lazy_weight": call(*lazy),
+    "semi_sync_materialise": call(*lazy),
+    "semi_sync_update_lazy": call(
+        matrix, real(3, ROW), *lazy[1:3], *groups, rate, momentum=0.9, **decays
+    ),
     "sgd_update": call(matrix, matrix, matrix, rate, momentum=0.9, **decays),
     "sgd_update_many": call(
         rate,
@@ -225,6 +236,7 @@ VARIANTS = {
     "gather_batch, of float32": call(real(5, 4, 6, 3), plan(7, 5), real(3), real(3)),
     "linear, no bias": call(matrix, real(9, ROW), None),
     "linear, deep": call(real(3, 700), real(5, 700), real(5), relu=True),
+    "linear_lazy, no bias": call(real(7, ROW), *lazy, None),
     "loss_backward, sum": call(matrix, one, reduction="sum"),
     "max_pool2d, 2 x 2": call(image, kernel=(2, 2)),
     "max_pool2d_backward, 2 x 2": call(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 CONV = "ops/test_linear.py ops/test_conv2d.py"
 LAZY = "ops/test_linear_lazy.py"
+MMA = "ops/test_linear_mma.py ops/test_conv2d_mma.py"
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,71 @@ MUTANTS = [
         "a + (at.row + i * Tile::TY) * (pitch_a - 4) + d);",
         CONV,
     ),
+    # -- tensor cores ----------------------------------------------------------------------------
+    Mutant(
+        "mma: waits for one group of copies too few",
+        "device/mma_tile.cuh",
+        "cp_async_wait<ahead - 1>();",
+        "cp_async_wait<ahead>();",
+        MMA,
+    ),
+    Mutant(
+        "mma: no barrier after the wait",
+        "device/mma_tile.cuh",
+        "    __syncthreads();  // this stage is there for all, and nobody reads the last one any more\n",
+        "",
+        MMA,
+    ),
+    Mutant(
+        "mma: the two operands of b are swapped",
+        "device/mma_tile.cuh",
+        "fb[j / 2] + j % 2 * 2);",
+        "fb[j / 2] + (1 - j % 2) * 2);",
+        MMA,
+    ),
+    Mutant(
+        "mma: operands are not rounded to tf32",
+        "device/mma_tile.cuh",
+        "return to_tf32(__uint_as_float(u));",
+        "return u;",
+        MMA,
+    ),
+    Mutant(
+        "mma: a fragment's place without the turn of its row",
+        "device/mma_tile.cuh",
+        "((chunk ^ (row & 7)) << 4);",
+        "(chunk << 4);",
+        MMA,
+        harmless="copies and reads agree on it: only the banks suffer, which no emulator shows",
+    ),
+    Mutant(
+        "mma: rows of a matrix are read from the other half",
+        "device/mma_tile.cuh",
+        "chunk_along_k(m + lane % 16, 2 * slice + lane / 16)",
+        "chunk_along_k(m + lane % 16, 2 * slice + 1 - lane / 16)",
+        MMA,
+    ),
+    Mutant(
+        "mma: the next stage lands on the one in use",
+        "device/mma_tile.cuh",
+        "if (s + ahead < steps) loader.load(shared + next * Tile::kStageBytes);",
+        "if (s + ahead < steps) loader.load(shared + ready * Tile::kStageBytes);",
+        MMA,
+    ),
+    Mutant(
+        "mma: the second of a pair is stored past the last column",
+        "device/mma_kernels.cuh",
+        "if (columns.count[j] > 1) to[1] = second;",
+        "to[1] = second;",
+        MMA,
+    ),
+    Mutant(
+        "mma: rows past the last pixel are stored",
+        "device/mma_kernels.cuh",
+        "    if (m >= pixels) return -1;\n",
+        "",
+        MMA,
+    ),
     # -- convolution -----------------------------------------------------------------------------
     Mutant(
         "conv: one image too many is valid",
@@ -265,7 +331,7 @@ MUTANTS = [
     ),
     Mutant(
         "max pool: threads past the end write",
-        "max_pool2d.cu",
+        "device/max_pool2d.cuh",
         "max_pool2d_forward_2x2_kernel(std::uint32_t n, Pool g, Pixels out, Source source, float* y,\n"
         "                                  std::uint8_t* index) {\n"
         "  const std::uint32_t i = blockIdx.x * kPoolThreads + threadIdx.x;\n  if (i >= n) return;",
@@ -276,14 +342,14 @@ MUTANTS = [
     ),
     Mutant(
         "max pool: a NaN does not stay",
-        "max_pool2d.cu",
+        "device/max_pool2d.cuh",
         "if (!(v.v[e] <= value.v[e]) && value.v[e] == value.v[e]) {",
         "if (v.v[e] > value.v[e]) {",
         "ops/test_pool2d.py",
     ),
     Mutant(
         "batch norm: sums of a chunk are joined without its shift",
-        "batch_norm.cu",
+        "device/batch_norm.cuh",
         "S[0][e] += sum + n * d;",
         "S[0][e] += sum;",
         "ops/test_batch_norm.py",

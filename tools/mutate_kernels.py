@@ -116,7 +116,7 @@ class Builder:
                         str(ROOT / "csrc"), str(self.work / "csrc")
                     )
                     command = re.sub(r" -M\S+( \S+\.o(\.d)?)?(?= )", "", command)
-                    self.shell(command.replace(f" -o {target} ", f" -o {own} "))
+                    self.shell(command.replace(f" -o {target} ", f" -o {own} ") + " -O1 -g0 -w")
                     link = link.replace(f" {target} ", f" {own} ")
             finally:
                 file.write_text(before)
@@ -171,7 +171,7 @@ def reason(got: subprocess.CompletedProcess[str]) -> str:
     return m[1][:100] if m else f"exit status {got.returncode}"
 
 
-def run(builder: Builder, mutants: list[Mutant]) -> list[Result]:
+def run(builder: Builder, mutants: list[Mutant], path: Path | None) -> list[Result]:
     builder.make(None)
     for tests in sorted({m.tests for m in mutants}):  # the other schedules are a step of .ci/run
         if failed := builder.test(tests, SCHEDULES[0]):
@@ -186,6 +186,8 @@ def run(builder: Builder, mutants: list[Mutant]) -> list[Result]:
                 result = Result(mutant, killed, schedule[2], time.monotonic() - start)
                 break
         results.append(result)
+        if path:
+            note(path, results)
         print(f"{mutant.name}: {result.killed or 'SURVIVED'} ({result.schedule})", flush=True)
     return results
 
@@ -232,14 +234,12 @@ def main() -> int:
             print("\n".join(f"{m.name}: {m.file}" for m in mutants))
             return 0
         with tempfile.TemporaryDirectory() as work:
-            results = run(Builder(options.build.resolve(), Path(work)), mutants)
+            results = run(Builder(options.build.resolve(), Path(work)), mutants, options.note)
     except Broken as e:
         sys.exit(f"mutate_kernels: {e}")
     print(f"\n{HEAD}{''.join(row(r) for r in results)}")
     survived = [r for r in results if not r.killed and not r.mutant.harmless]
     print(f"{len(results) - len(survived)} of {len(results)} noticed")
-    if options.note:
-        note(options.note, results)
     return 1 if len(survived) > options.allow else 0
 
 

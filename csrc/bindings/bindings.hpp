@@ -67,6 +67,7 @@ void bind_linear(py::module_& m);
 void bind_linear_lazy(py::module_& m);
 void bind_cross_entropy(py::module_& m);
 void bind_losses(py::module_& m);
+void bind_score_from_gradients(py::module_& m);
 void bind_scores(py::module_& m);
 void bind_semi_sync(py::module_& m);
 void bind_semi_sync_lazy(py::module_& m);

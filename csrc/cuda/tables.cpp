@@ -9,8 +9,8 @@ namespace sentei::cuda {
   X(activation_kernels) \
   X(add_kernels) \
   X(avg_pool2d_kernels) \
-  X(batch_norm_kernels) \
   X(batch_norm_add_kernels) \
+  X(batch_norm_kernels) \
   X(batch_norm_pool_kernels) \
   X(channel_scale_kernels) \
   X(column_sum_kernels) \
@@ -29,6 +29,7 @@ namespace sentei::cuda {
   X(optimizer_kernels) \
   X(prelu_kernels) \
   X(record_kernels) \
+  X(score_from_gradients_kernels) \
   X(score_kernels) \
   X(semi_sync_kernels) \
   X(semi_sync_lazy_kernels) \

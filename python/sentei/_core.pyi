@@ -284,6 +284,9 @@ def score_accumulate(
     sum_g: Tensor | None,
     workspace: Tensor,
 ) -> None: ...
+def score_from_gradients(
+    stats: Tensor | None, rows: Sequence[Tensor | None], bias: Sequence[bool]
+) -> None: ...
 def trace_accumulate(
     x: Tensor | None, mean_g: Tensor | None, stats: Tensor | None, workspace: Tensor
 ) -> None: ...

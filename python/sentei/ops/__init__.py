@@ -151,6 +151,7 @@ from sentei.ops.optimizers import (
 )
 from sentei.ops.prelu import PRELU, PRELU_BACKWARD, prelu_backward, prelu_forward
 from sentei.ops.record import RECORD_APPEND, record_append
+from sentei.ops.score_from_gradients import SCORE_FROM_GRADIENTS, score_from_gradients
 from sentei.ops.scores import SCORE_ACCUMULATE, TRACE_ACCUMULATE, score_accumulate, trace_accumulate
 from sentei.ops.semi_sync import (
     COUNTER_ADVANCE,
@@ -235,6 +236,7 @@ __all__ = [
     "RMSPROP_UPDATE",
     "SCALE",
     "SCORE_ACCUMULATE",
+    "SCORE_FROM_GRADIENTS",
     "SEMI_SYNC_LAZY_WEIGHT",
     "SEMI_SYNC_MATERIALISE",
     "SEMI_SYNC_UPDATE",
@@ -314,6 +316,7 @@ __all__ = [
     "rmsprop_update",
     "scale_forward",
     "score_accumulate",
+    "score_from_gradients",
     "semi_sync_lazy_weight",
     "semi_sync_materialise",
     "semi_sync_update",

@@ -26,6 +26,7 @@ from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
 from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
+from sentei.train.scoring import PREFIX, Scoring
 from sentei.train.settling import Settling
 from sentei.train.step import StepRunner, build_step, finite
 
@@ -35,7 +36,7 @@ Keep = Mapping[tuple[str, int], NDArray[np.int64]]
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Trainer(Settling):
+class Trainer(Settling, Scoring):
     """Trains a model in place with mini-batches of one size.
 
     Everything is a function of (model, data, settings, seed): the same run gives the same bits, and a
@@ -52,6 +53,8 @@ class Trainer(Settling):
         run_dir: folder for metrics.csv, events.jsonl and checkpoint.safetensors; None: no files.
         precision: of the products of training; float32, on cuda also tf32 or bfloat16. Evaluation is
         in float32.
+        scores: layers to score on the way (see `scores`), at next to no cost; more where neither the
+        gradients of a batch norm nor of the layer itself give the sums.
     Raises:
         GraphError, ShapeError: loss, regularizers or optimizer do not fit the model.
 
@@ -71,6 +74,7 @@ class Trainer(Settling):
         callbacks: Sequence[Callback] = (),
         run_dir: str | Path | None = None,
         precision: str = "float32",
+        scores: Sequence[str] = (),
     ) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ValueError(f"Trainer: batch must be at least 1, got {batch!r}")
@@ -79,6 +83,7 @@ class Trainer(Settling):
         self._model, self.optimizer, self.loss = model, optimizer, loss or CrossEntropy()
         self.batch, self.seed, self.precision = batch, seed, precision
         self.schedule = schedule or Constant()
+        self.scored_layers, self.scored_from = tuple(scores), 0
         self.regularizers = tuple(regularizers)
         self.run_dir = None if run_dir is None else Path(run_dir)
         self.callbacks: list[Callback] = list(callbacks)
@@ -92,7 +97,9 @@ class Trainer(Settling):
         self.stopped: str | None = None
         self.last_checkpoint: Path | None = None
         self.events: EventLog | None = None
-        self._step = build_step(model, self.loss, self.regularizers, optimizer, precision)
+        self._step = build_step(
+            model, self.loss, self.regularizers, optimizer, precision, self.scored_layers
+        )
         self.state_tensors: dict[str, Tensor] = self._step.states
         optimizer.start(model.tensors, self.state_tensors)
         self._runner = StepRunner(self._step, {**model.tensors, **self.state_tensors}, batch)
@@ -363,13 +370,14 @@ class Trainer(Settling):
         new = Trainer(
             model, self.optimizer, self.loss, batch=self.batch, seed=self.seed,
             schedule=self.schedule, regularizers=self.regularizers, callbacks=self.callbacks,
-            run_dir=self.run_dir, precision=self.precision,
+            run_dir=self.run_dir, precision=self.precision, scores=self.scored_layers,
         )  # fmt: skip
         cut = state_of.sliced(self.state_tensors, keep, model.tensors)
         for name, fresh in new.state_tensors.items():
-            if name in cut:
+            if name in cut and not name.startswith(PREFIX):  # scores begin anew
                 fresh.copy_from(self.optimizer.carried(name, cut[name], new.state_tensors))
         new.step, new.epoch, new.cursor = self.step, self.epoch, self.cursor
+        new.scored_from = self.step
         new.sums, new.history, new._feed = dict(self.sums), list(self.history), self._feed
         new.last_checkpoint, new.events = self.last_checkpoint, self.events
         for c in new.callbacks:
