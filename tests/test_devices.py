@@ -91,6 +91,7 @@ decays = {"weight_decay": 1e-2, "l2": 1e-3}
 dropped = {"keep": 0.7, "stream": 3, "inverted": True}
 of_group = given([0, 0, 1, 1, 0, 1], "int32")
 groups = (order(N), given([0, 3, 6], "int32"), whole(2, 1, dtype="int32"))
+lazy = (matrix, matrix, positive(2, 2), whole(2, N, dtype="int32"))  # w, v, coef, group_of
 
 CALLS = {
     "adagrad_update": call(matrix, matrix, positive(*MATRIX), rate, **decays),
@@ -144,6 +145,8 @@ CALLS = {
     "linear_backward_input": call(real(N, 9), real(9, ROW)),
     "linear_backward_weight": call(matrix, real(N, 9)),
     "linear_backward_weight_rows": call(real(9, ROW), real(9, N), *groups),
+    "linear_lazy": call(real(7, ROW), *lazy, real(N), relu=True),
+    "linear_lazy_backward_input": call(real(7, N), *lazy),
     "logistic": call(image),
     "logistic_backward": call(probabilities(*IMAGE), image),
     "loss_backward": call(matrix, one),
@@ -172,6 +175,11 @@ CALLS = {
         matrix, real(3, ROW), matrix, real(2, 2), *groups, rate, momentum=0.9, **decays
     ),
     "semi_sync_update": call(matrix, matrix, matrix, *groups, rate, momentum=0.9, **decays),
+    "semi_sync_lazy_weight": call(*lazy),
+    "semi_sync_materialise": call(*lazy),
+    "semi_sync_update_lazy": call(
+        matrix, real(3, ROW), *lazy[1:3], *groups, rate, momentum=0.9, **decays
+    ),
     "sgd_update": call(matrix, matrix, matrix, rate, momentum=0.9, **decays),
     "sgd_update_many": call(
         rate,
@@ -240,6 +248,7 @@ VARIANTS = {
     "gather_batch, of float32": call(real(5, 4, 6, 3), plan(7, 5), real(3), real(3)),
     "linear, no bias": call(matrix, real(9, ROW), None),
     "linear, deep": call(real(3, 700), real(5, 700), real(5), relu=True),
+    "linear_lazy, no bias": call(real(7, ROW), *lazy, None),
     "loss_backward, sum": call(matrix, one, reduction="sum"),
     "max_pool2d, 2 x 2": call(image, kernel=(2, 2)),
     "max_pool2d_backward, 2 x 2": call(

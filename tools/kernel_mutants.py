@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CONV = "ops/test_linear.py ops/test_conv2d.py"
+LAZY = "ops/test_linear_lazy.py"
 MMA = "ops/test_linear_mma.py ops/test_conv2d_mma.py"
 
 
@@ -379,5 +380,55 @@ MUTANTS = [
         "for (int p = 1; p < K; ++p) take(best[u], v[u * K + p], p);",
         "for (int p = 1; p <= K; ++p) take(best[u], v[u * K + p], p);",
         "ops/test_maxout.py",
+    ),
+    # -- lazy momentum ---------------------------------------------------------------------------
+    Mutant(
+        "lazy product: c v is added behind the barrier",
+        "linear_lazy.cu",
+        "    add_up(step, slice + floats_a);\n    __syncthreads();",
+        "    __syncthreads();\n    add_up(step, slice + floats_a);",
+        LAZY,
+    ),
+    Mutant(
+        "lazy product: a slice too few has arrived",
+        "linear_lazy.cu",
+        "cp_async_wait<kStages - 2>();",
+        "cp_async_wait<kStages - 1>();",
+        LAZY,
+    ),
+    Mutant(
+        "lazy product: the group of a row is not checked",
+        "linear_lazy.cu",
+        "return group >= 0 && group < s.groups ? s.coef[2 * group + 1] : __int_as_float(0x7fc00000);",
+        "return s.coef[2 * group + 1];",
+        LAZY,
+    ),
+    Mutant(
+        "lazy update: the active group keeps its m",
+        "semi_sync_lazy.cu",
+        "coef[2 * g] = g == active ? 1.0f : m;",
+        "coef[2 * g] = m;",
+        "ops/test_semi_sync_lazy.py",
+    ),
+    Mutant(
+        "lazy update: the momentum is that of before it was idle",
+        "semi_sync_lazy.cu",
+        "keep = momentum * coef[2 * a.group]",
+        "keep = momentum",
+        "ops/test_semi_sync_lazy.py",
+    ),
+    Mutant(
+        "lazy update: a row out of range is written",
+        "semi_sync_lazy.cu",
+        "    if (row < 0 || row >= r.count) continue;\n",
+        "",
+        "ops/test_semi_sync_lazy.py",
+    ),
+    Mutant(
+        "lazy update: m and c move on before the rows",
+        "semi_sync_lazy.cu",
+        "coef[2 * g + 1] + m;",
+        "coef[2 * g + 1] + coef[2 * g];",
+        "ops/test_semi_sync_lazy.py",
     ),
 ]
