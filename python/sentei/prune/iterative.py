@@ -31,14 +31,11 @@ class TargetUnreachableError(SenteiError, ValueError):
 class Trains(Protocol):
     """What the pruner needs of a trainer (sentei.train.Trainer has it)."""
 
-<<<<<<< HEAD
+    scored_layers: tuple[str, ...]
+
     @property
     def model(self) -> Model:
         """What is trained, up to date."""
-=======
-    model: Model
-    scored_layers: tuple[str, ...]
->>>>>>> taylor
 
     def steps(self, dataset: Any, n: int) -> Mapping[str, float]:
         """Run exactly n training steps, going on where the last call stopped."""
