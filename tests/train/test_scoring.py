@@ -101,6 +101,18 @@ def test_training_keeps_its_bits():
     same_bits(plain.model.tensors, t.model.tensors)
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_lazy_layers_are_scored_by_their_maps(lazy):
+    opt = optim.SemiSync(optim.SGD(0.05, momentum=0.9), layers="fc1", lazy=lazy)
+    plain, t = (Trainer(toy_net(), opt, batch=20, seed=3, scores=s) for s in ((), LAYERS))
+    plain.steps(DATA, 6)
+    t.steps(DATA, 6)
+    lazy_ops = {n.op.name for n in t._step.graph.nodes if "lazy" in n.op.name}
+    assert bool(lazy_ops) == lazy and list(t._step.scores.points) == ["fc1"]
+    same_bits(plain.model.tensors, t.model.tensors)
+    assert all((s.raw > 0).any() and np.isfinite(s.raw).all() for s in t.scores())
+
+
 def test_resumed_is_never_stopped(tmp_path):
     whole, first = trainer(), trainer()
     for t in (whole, first):
