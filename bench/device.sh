@@ -7,8 +7,8 @@
 #
 # SENTEI_WHEELS: folder of wheels to install first (pybind11 and pytest, and what this Python lacks of
 # the package's dependencies). PYTHON: the interpreter (python3; PyTorch beside it is the peer).
-# DEVICE_SECONDS: for everything (530). A stage that fails or takes too long is reported; later stages
-# still run. Exit status 1 when a stage failed.
+# DEVICE_SECONDS: for everything (530). DEVICE_PATIENCE: factor of the limit of each stage (1).
+# A stage that fails or takes too long is reported; later stages still run. Exit status 1 when one failed.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 exec </dev/null
@@ -21,10 +21,10 @@ fi
 stages=("$@")
 if ((!$#)); then stages=(build ptxas tests step ops soak memcheck racecheck); fi
 
-out=${OUT:-$root/bench/results/new}
+out=$(realpath -m "${OUT:-$root/bench/results/new}")
 python=${PYTHON:-python3}
 total=${DEVICE_SECONDS:-530}
-patience=1 # factor of all limits
+patience=${DEVICE_PATIENCE:-1} # factor of all limits, for slower machines
 jobs=$(nproc)
 build=$root/build/device
 if ((dry)); then
@@ -36,7 +36,7 @@ packages=$build/packages # wheels that were carried here
 mkdir -p "$out" "$build" "$packages"
 log=$out/device.log
 : >"$log"
-export PYTHONPATH=$site:$packages PYTHONUNBUFFERED=1 NO_COLOR=1
+export PATH=$PATH:/usr/local/cuda/bin PYTHONPATH=$site:$packages PYTHONUNBUFFERED=1 NO_COLOR=1
 SECONDS=0
 names=() states=() took=()
 
@@ -113,10 +113,11 @@ do_ptxas() {
 }
 
 do_tests() {
-  local which=cuda paths=(tests)
+  local which=cuda
   if ((dry)); then which="cusim and exact"; fi
-  "$python" -m pytest -q -p no:cacheprovider -m "devices and not slow" -k "$which" \
-    --maxfail=25 "${paths[@]}"
+  # Other files may want packages that are not here.
+  grep -rl --include='test_*.py' 'mark\.devices' tests | sort | xargs \
+    "$python" -m pytest -q -p no:cacheprovider -m "devices and not slow" -k "$which" --maxfail=25
 }
 
 sanitized() { # sanitized TOOL: the exact tests of all ops under a tool of the CUDA toolkit
@@ -124,9 +125,9 @@ sanitized() { # sanitized TOOL: the exact tests of all ops under a tool of the C
     echo "compute-sanitizer is not here"
     return 99
   fi
-  compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 20 \
-    "$python" -m pytest -q -x -p no:cacheprovider -m "devices and not slow" -k "cuda and exact" \
-    tests/ops
+  grep -rl --include='test_*.py' 'mark\.devices' tests/ops | sort | xargs \
+    compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 20 \
+    "$python" -m pytest -q -x -p no:cacheprovider -m "devices and not slow" -k "cuda and exact"
 }
 do_memcheck() { sanitized memcheck; }
 do_racecheck() { sanitized racecheck; }

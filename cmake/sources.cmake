@@ -37,8 +37,10 @@ set(sentei_kernel_sources
   csrc/cpu/maxout.cpp
   csrc/cpu/optimizers.cpp
   csrc/cpu/prelu.cpp
+  csrc/cpu/score_from_gradients.cpp
   csrc/cpu/scores.cpp
   csrc/cpu/semi_sync.cpp
+  csrc/cpu/semi_sync_lazy.cpp
   csrc/cpu/softmax.cpp
   csrc/cpu/sparse_penalty.cpp
   csrc/cpu/vmath.cpp
@@ -61,6 +63,7 @@ set(sentei_ops_sources
   csrc/ops/fill.cpp
   csrc/ops/gather_batch.cpp
   csrc/ops/linear.cpp
+  csrc/ops/linear_lazy.cpp
   csrc/ops/losses.cpp
   csrc/ops/max_pool2d.cpp
   csrc/ops/maxout.cpp
@@ -68,8 +71,10 @@ set(sentei_ops_sources
   csrc/ops/pool2d.cpp
   csrc/ops/prelu.cpp
   csrc/ops/record.cpp
+  csrc/ops/score_from_gradients.cpp
   csrc/ops/scores.cpp
   csrc/ops/semi_sync.cpp
+  csrc/ops/semi_sync_lazy.cpp
   csrc/ops/softmax.cpp
   csrc/ops/sparse_penalty.cpp
 )
@@ -91,6 +96,7 @@ set(sentei_binding_sources
   csrc/bindings/fill.cpp
   csrc/bindings/gather_batch.cpp
   csrc/bindings/linear.cpp
+  csrc/bindings/linear_lazy.cpp
   csrc/bindings/losses.cpp
   csrc/bindings/maxout.cpp
   csrc/bindings/module.cpp
@@ -99,8 +105,10 @@ set(sentei_binding_sources
   csrc/bindings/prelu.cpp
   csrc/bindings/record.cpp
   csrc/bindings/runtime.cpp
+  csrc/bindings/score_from_gradients.cpp
   csrc/bindings/scores.cpp
   csrc/bindings/semi_sync.cpp
+  csrc/bindings/semi_sync_lazy.cpp
   csrc/bindings/softmax.cpp
   csrc/bindings/sparse_penalty.cpp
   csrc/bindings/tensor.cpp
@@ -131,6 +139,7 @@ set(sentei_cuda_sources
   csrc/cuda/fill.cu
   csrc/cuda/gather_batch.cu
   csrc/cuda/linear.cu
+  csrc/cuda/linear_lazy.cu
   csrc/cuda/linear_mma.cu
   csrc/cuda/losses.cu
   csrc/cuda/max_pool2d.cu
@@ -139,8 +148,10 @@ set(sentei_cuda_sources
   csrc/cuda/optimizers.cu
   csrc/cuda/prelu.cu
   csrc/cuda/record.cu
+  csrc/cuda/score_from_gradients.cu
   csrc/cuda/scores.cu
   csrc/cuda/semi_sync.cu
+  csrc/cuda/semi_sync_lazy.cu
   csrc/cuda/slot_sum.cu
   csrc/cuda/softmax.cu
   csrc/cuda/sparse_penalty.cu

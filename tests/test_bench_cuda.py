@@ -31,7 +31,7 @@ def dry(script: str, *arguments: str) -> str:
 def test_every_op_is_measured():
     out = dry("bench_ops.py")
     assert "0 failed, 0 left out" in out
-    for op in ("batch_norm_pool_backward+relu", "max_pool2d", "sgd_update", "semi_sync_layer"):
+    for op in ("batch_norm_pool_backward+relu", "max_pool2d", "sgd_update_many", "semi_sync_layer"):
         assert f"\n{op} " in out
     for pass_ in ("forward", "backward_input", "backward_weight"):
         for precision in ("float32", "tf32", "bfloat16"):

@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OPS = all_ops()
 # Ops that only gradients, updates and reports use.
 INNER = re.compile(
-    r"backward|update|advance|append|accumulate|fill|channel_split|channel_pad|reshape_like"
+    r"backward|update|advance|append|accumulate|from_gradients|fill|channel_split|channel_pad"
+    r"|reshape_like|lazy|materialise"
 )
 FORWARD = sorted(k for k in OPS if not INNER.search(k))
 EAGER = [n for n in sentei.ops.__all__ if n.islower()]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sentei import _core
-from sentei.errors import DTypeError, ShapeError
+from sentei.device import cuda_state
+from sentei.errors import DeviceError, DTypeError, ShapeError
 from sentei.ops import add_forward, sgd_update
 from sentei.tensor import Tensor, as_tensor, from_dlpack, from_nchw, from_numpy, to_nchw
 
@@ -205,3 +206,14 @@ def test_philox_known_answers():
         0xA20BC7C6,
         0x6D5451FD,
     ]
+
+
+def test_a_device_that_is_missing_gives_its_reason():
+    state = cuda_state()
+    if state.state == "ready":
+        assert Tensor.zeros((2,), device="cuda").to("cpu").numpy().tolist() == [0, 0]
+        return
+    for make in (lambda: Tensor.zeros((2,)).to("cuda"), lambda: Tensor.empty((2,), device="cuda")):
+        with pytest.raises(DeviceError, match="device cuda cannot be used: ") as caught:
+            make()
+        assert state.reason in str(caught.value)

@@ -9,6 +9,7 @@ OPTIMIZERS = {
     "momentum": optim.SGD(0.05, momentum=0.9, weight_decay=1e-3),
     "adam": optim.Adam(0.01),
     "semi_sync": optim.SemiSync(optim.SGD(0.05, momentum=0.9), permute_seed=2),
+    "semi_sync_lazy": optim.SemiSync(optim.SGD(0.05, momentum=0.9), permute_seed=2, lazy=True),
     "adagrad": optim.AdaGrad(0.02),
 }
 

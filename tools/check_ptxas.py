@@ -94,7 +94,7 @@ def span(values: Iterable[int]) -> str:
 
 
 def table(kernels: list[Usage], archs: list[str], every: bool) -> list[str]:
-    """One line per kernel (over all its template instances, or per instance), most registers first."""
+    """One line per kernel (over all its template instances, or per instance), the hungriest last."""
     names = readable(k.name for k in kernels)
     rows: dict[str, list[Usage]] = {}
     for k in kernels:
@@ -107,7 +107,7 @@ def table(kernels: list[Usage], archs: list[str], every: bool) -> list[str]:
         "stack | spills |",
         "| --- | ---: | " + " | ".join("---:" for _ in archs) + " | ---: | ---: | ---: |",
     ]
-    for name, group in sorted(rows.items(), key=lambda r: (-max(k.registers for k in r[1]), r[0])):
+    for name, group in sorted(rows.items(), key=lambda r: (max(k.registers for k in r[1]), r[0])):
         registers = [span(k.registers for k in group if k.arch == a) for a in archs]
         cells = [len({k.name for k in group}), *registers, span(k.shared for k in group)]
         cells += [max(k.stack for k in group), max(k.spills for k in group)]

@@ -185,12 +185,20 @@ def updates(pool: Pool, tiny: bool) -> Iterator[Case]:
     if tiny:
         sizes = {"3 tensors": [(5, 3), (4,), (7,)]}
     for name, shapes in sizes.items():
-        steps = []
-        for s in shapes:
-            w, g = pool.normal(*s), pool.normal(*s)
-            v = pool.normal(*s) * np.float32(LR)
-            steps.append(Step(ops.SGD_UPDATE, (w, g, v, lr), {"momentum": 0.9}))
-        yield Case("sgd_update", name, steps, peer(foreach=True), rivals)
+        tensors = []
+        for shape in shapes:
+            w, g = pool.normal(*shape), pool.normal(*shape)
+            tensors += [w, g, pool.normal(*shape) * np.float32(LR)]
+        if len(shapes) == 1:
+            op, which = ops.SGD_UPDATE, 0
+            step = Step(op, (*tensors, lr), {"momentum": 0.9})
+        else:
+            op, which = ops.SGD_UPDATE_MANY, len(tensors) - 2  # the last w, behind lr
+            attrs = {"with_v": True, "momentum": (0.9,) * len(shapes)}
+            step = Step(op, (lr, *tensors), attrs)
+        moved = 20 * sum(t.size for t in tensors[::3])
+        run = peer(foreach=True)
+        yield Case(op.name, name, [step], run, rivals, moved=moved, result=which)
 
 
 def semi_sync(pool: Pool, tiny: bool) -> Iterator[Case]:

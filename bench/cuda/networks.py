@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from sentei.graph import Spec
 from sentei.model import Model
 from sentei.nn import models
 from sentei.ops import SCORE_ACCUMULATE
-from sentei.passes import grad, infer_specs, precision
+from sentei.passes import fuse_updates, grad, infer_specs, precision
 from sentei.prune.scores import score_points
 from sentei.tensor import Tensor
 from sentei.train.step import StepGraph, StepRunner, build_step
@@ -43,12 +44,18 @@ def batch_of(name: str, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int6
     return rng.standard_normal((n, *shape), np.float32), rng.integers(0, 10, n)
 
 
-def our_model(name: str) -> Model:
+@lru_cache(2)
+def _on_host(name: str) -> Model:
     if name == TINY:
         layers = [nn.Conv2d(4, 3, padding=1, bias=False), nn.BatchNorm(), nn.ReLU()]
         net = nn.Sequential(*layers, nn.MaxPool2d(2), nn.Flatten(), nn.Linear(10))
-        return nn.build(net, TINY_INPUT, seed=0).to("cuda")
-    return models.build(name, input_of(name)[0], classes=10, seed=0).to("cuda")
+        return nn.build(net, TINY_INPUT, seed=0)
+    return models.build(name, input_of(name)[0], classes=10, seed=0)
+
+
+def our_model(name: str) -> Model:
+    """A copy of its own on the device."""
+    return _on_host(name).to("cuda")
 
 
 def our_step(name: str, products: str) -> tuple[StepGraph, StepRunner]:
@@ -83,7 +90,7 @@ def our_scored_step(name: str, products: str) -> StepRunner:
         given = (point, grads[point], stats, None, None)
         g.add(SCORE_ACCUMULATE, given, name=f"score.{layer}.sums")
     g.outputs = (loss,)
-    g = precision(g, products, "cuda")
+    g = precision(fuse_updates(g), products, "cuda")
     placed = {k: t.to("cuda") for k, t in states.items()}
     step = StepGraph(g, placed, loss, loss, None, forward)
     runner = StepRunner(step, {**model.tensors, **placed}, input_of(name)[1])

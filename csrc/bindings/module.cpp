@@ -23,10 +23,13 @@ PYBIND11_MODULE(_core, m) {
   bind_gather_batch(m);
   bind_record(m);
   bind_linear(m);
+  bind_linear_lazy(m);
   bind_cross_entropy(m);
   bind_losses(m);
   bind_scores(m);
+  bind_score_from_gradients(m);
   bind_semi_sync(m);
+  bind_semi_sync_lazy(m);
   bind_optimizers(m);
   bind_vmath(m);
   bind_activations(m);

@@ -107,6 +107,12 @@ void copy_tensor(const Tensor& t, const Tensor& source) {
   t.copy_bytes(source);
 }
 
+// The CUDA module installs itself when it is first asked for; DeviceError with the reason why not.
+void make_ready(Device device) {
+  if (device == Device::cuda && !installed_backend())
+    py::module_::import("sentei.device").attr("require")("cuda");
+}
+
 std::string text(const Tensor& t) {
   std::ostringstream out;
   out << "Tensor(shape=" << t.shape() << ", dtype=" << t.dtype()
@@ -123,6 +129,7 @@ void bind_tensor(py::module_& m) {
        "empty",
        [](const std::vector<std::int64_t>& shape, const std::string& dtype, bool arena,
           Device device) {
+         make_ready(device);
          return Tensor::empty(shape_from(shape), dtype_from(dtype), arena, device);
        },
        py::arg("shape"), py::arg("dtype") = "float32", py::arg("arena") = false,
@@ -130,6 +137,7 @@ void bind_tensor(py::module_& m) {
       .def_static(
           "zeros",
           [](const std::vector<std::int64_t>& shape, const std::string& dtype, Device device) {
+            make_ready(device);
             Tensor t = Tensor::empty(shape_from(shape), dtype_from(dtype), false, device);
             t.clear();
             return t;
@@ -184,11 +192,13 @@ void bind_tensor(py::module_& m) {
           "to",
           [](const Tensor& t, Device device) {
             if (device == t.device()) return t;
+            make_ready(device);
+            const py::gil_scoped_release release;
             const Tensor out = Tensor::empty(t.shape(), t.dtype(), false, device);
             out.copy_bytes(t);
             return out;
           },
-          py::arg("device"), "This tensor, or a copy of it when it is on another device.", nogil())
+          py::arg("device"), "This tensor, or a copy of it when it is on another device.")
       .def(
           "__array__",
           [](const py::object& self, const py::object& dtype,

@@ -5,6 +5,7 @@
 #include "cpu/gemm_types.hpp"
 #include "cpu/isa.hpp"
 #include "kernels/linear.hpp"
+#include "kernels/linear_lazy.hpp"
 
 namespace sentei::cpu {
 
@@ -82,12 +83,52 @@ void backward_weight(const LinearSizes& s, Precision, const float* x, const floa
                                         static_cast<float*>(workspace));
 }
 
+// Lazily kept weights: c of every row comes first in the workspace.
+std::size_t row_bytes(int64_t O) { return static_cast<std::size_t>(padded(O)) * sizeof(float); }
+
+float* spread(const LinearSizes& s, const LazyWeight& weight, void* workspace) {
+  auto* const c = static_cast<float*>(workspace);
+  for (int64_t o = 0; o < s.O; ++o) c[o] = weight.coef[2 * weight.group_of[o] + 1];
+  return c;
+}
+
+std::size_t forward_lazy_workspace(const LinearSizes& s, Precision p) {
+  return row_bytes(s.O) + forward_workspace(s, p);
+}
+
+std::size_t backward_input_lazy_workspace(const LinearSizes& s, Precision p) {
+  return row_bytes(s.O) + backward_input_workspace(s, p);
+}
+
+void forward_lazy(const LinearSizes& s, Precision, const float* x, const LazyWeight& weight,
+                  const float* bias, bool relu, float* y, void* workspace) {
+  const LinearTierKernels& k = linear_tier_kernels();
+  float* const c = spread(s, weight, workspace);
+  if (s.N <= kFewRows)
+    return k.forward_few_lazy(s.N, s.I, s.O, x, weight.w, weight.v, c, bias, relu, y);
+  k.forward_lazy(s.N, s.I, s.O, x, weight.w, weight.v, c, bias, relu, y,
+                 product_split(s.N, s.I, s.O), c + padded(s.O));
+}
+
+void backward_input_lazy(const LinearSizes& s, Precision, const float* dy, const LazyWeight& weight,
+                         float* dx, void* workspace) {
+  float* const c = spread(s, weight, workspace);
+  linear_tier_kernels().backward_input_lazy(s.N, s.I, s.O, dy, weight.w, weight.v, c, dx,
+                                            product_split(s.N, s.O, s.I), c + padded(s.O));
+}
+
 }  // namespace
 
 const kernels::LinearKernels& linear_kernels() {
   static constexpr kernels::LinearKernels table = {
       forward_workspace, backward_input_workspace, backward_weight_workspace,
       forward,           backward_input,           backward_weight};
+  return table;
+}
+
+const kernels::LinearLazyKernels& linear_lazy_kernels() {
+  static constexpr kernels::LinearLazyKernels table = {
+      forward_lazy_workspace, backward_input_lazy_workspace, forward_lazy, backward_input_lazy};
   return table;
 }
 

@@ -21,6 +21,16 @@ struct LinearTierKernels {
   void (*backward_weight)(std::int64_t N, std::int64_t I, std::int64_t O, const float* x,
                           const float* dy, float* dw, const std::int32_t* rows,
                           std::int64_t row_count, LinearSplit split, float* workspace);
+  // With w[o] + c[o] v[o] in the place of row o of w.
+  void (*forward_lazy)(std::int64_t N, std::int64_t I, std::int64_t O, const float* x,
+                       const float* w, const float* v, const float* c, const float* bias, bool relu,
+                       float* y, LinearSplit split, float* workspace);
+  void (*forward_few_lazy)(std::int64_t N, std::int64_t I, std::int64_t O, const float* x,
+                           const float* w, const float* v, const float* c, const float* bias,
+                           bool relu, float* y);
+  void (*backward_input_lazy)(std::int64_t N, std::int64_t I, std::int64_t O, const float* dy,
+                              const float* w, const float* v, const float* c, float* dx,
+                              LinearSplit split, float* workspace);
 };
 
 constexpr std::int64_t kLinearDepth = 1024;  // of a packed panel: 256 KB in the L2 cache

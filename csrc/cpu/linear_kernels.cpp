@@ -49,10 +49,14 @@ void product(int64_t N, int64_t depth, int64_t columns, const float* in, const P
   });
 }
 
+const float* padded_bias(int64_t O, const float* bias, float* workspace) {
+  for (int64_t o = 0; o < padded(O); ++o) workspace[o] = bias && o < O ? bias[o] : 0.0f;
+  return workspace;
+}
+
 void forward(int64_t N, int64_t I, int64_t O, const float* x, const float* w, const float* bias,
              bool relu, float* y, LinearSplit split, float* workspace) {
-  float* init = workspace;
-  for (int64_t o = 0; o < padded(O); ++o) init[o] = bias && o < O ? bias[o] : 0.0f;
+  const float* const init = padded_bias(O, bias, workspace);
   product(
       N, I, O, x,
       [=](int64_t o, auto v, int64_t i, int64_t n, int last, float* dst) {
@@ -74,10 +78,79 @@ void backward_input(int64_t N, int64_t I, int64_t O, const float* dy, const floa
       init, false, dx, split, workspace + padded(I));
 }
 
+// Lazily kept weights: row o is w[o] + c[o] v[o], added up while it is packed; w and v are read
+// once. As pack_transposed, and then as pack_vectors.
+SENTEI_INLINE void pack_transposed_lazy(const float* w, const float* v, const float* c, int64_t I,
+                                        int64_t m, int64_t n, float* dst, int64_t L) {
+  for (int64_t j = 0; j < L; j += kLanes)
+    for (int64_t i = 0; i < n; i += kLanes) {
+      const int cols = static_cast<int>(imin(kLanes, n - i));
+      vf r[kLanes];
+#pragma GCC unroll 16
+      for (int k = 0; k < kLanes; ++k) {
+        const int64_t at = (j + k) * I + i;
+        r[k] = j + k < m ? fma(splat(c[j + k]), load_n(v + at, cols), load_n(w + at, cols)) : vf{};
+      }
+      transpose(r);
+#pragma GCC unroll 16
+      for (int k = 0; k < kLanes; ++k)
+        if (k < cols) store(dst + (i + k) * L + j, r[k]);
+    }
+}
+
+void forward_lazy(int64_t N, int64_t I, int64_t O, const float* x, const float* w, const float* v,
+                  const float* c, const float* bias, bool relu, float* y, LinearSplit split,
+                  float* workspace) {
+  const float* const init = padded_bias(O, bias, workspace);
+  product(
+      N, I, O, x,
+      [=](int64_t o, auto vectors, int64_t i, int64_t n, int last, float* dst) {
+        constexpr int L = decltype(vectors)::value * kLanes;
+        pack_transposed_lazy(w + o * I + i, v + o * I + i, c + o, I, L - kLanes + last, n, dst, L);
+      },
+      init, relu, y, split, workspace + padded(O));
+}
+
+void backward_input_lazy(int64_t N, int64_t I, int64_t O, const float* dy, const float* w,
+                         const float* v, const float* c, float* dx, LinearSplit split,
+                         float* workspace) {
+  const float* const init = padded_bias(I, nullptr, workspace);
+  product(
+      N, O, I, dy,
+      [=](int64_t i, auto vectors, int64_t o, int64_t n, int last, float* dst) {
+        constexpr int V = decltype(vectors)::value;
+        for (int64_t k = o; k < o + n; ++k, dst += V * kLanes) {
+          const vf factor = splat(c[k]);
+          const int64_t at = k * I + i;
+#pragma GCC unroll 4
+          for (int j = 0; j < V; ++j) {
+            const int lanes = j == V - 1 ? last : kLanes;
+            store(dst + j * kLanes, fma(factor, load_n(v + at + j * kLanes, lanes),
+                                        load_n(w + at + j * kLanes, lanes)));
+          }
+        }
+      },
+      init, false, dx, split, workspace + padded(I));
+}
+
+// V neighbouring rows of w, each as it lies or w + c v.
+struct PlainRows {
+  const float* w;
+  vf at(int r, int64_t I, int64_t i, int n) const { return load_n(w + r * I + i, n); }
+  PlainRows from(int64_t o, int64_t I) const { return {w + o * I}; }
+};
+struct LazyRows {
+  const float *w, *v, *c;
+  vf at(int r, int64_t I, int64_t i, int n) const {
+    return fma(splat(c[r]), load_n(v + r * I + i, n), load_n(w + r * I + i, n));
+  }
+  LazyRows from(int64_t o, int64_t I) const { return {w + o * I, v + o * I, c + o}; }
+};
+
 // Dot products of P rows of x with V rows of w, lanes along i.
-template <int P, int V>
-SENTEI_NOINLINE void few_tile(int64_t I, int64_t O, const float* x, const float* w,
-                              const float* bias, float low, float* y) {
+template <int P, int V, class Rows>
+SENTEI_NOINLINE void few_tile(int64_t I, int64_t O, const float* x, const Rows w, const float* bias,
+                              float low, float* y) {
   vf acc[P][V];
 #pragma GCC unroll 4
   for (int p = 0; p < P; ++p)
@@ -87,7 +160,7 @@ SENTEI_NOINLINE void few_tile(int64_t I, int64_t O, const float* x, const float*
     const int n = static_cast<int>(imin(kLanes, I - i));
     vf wv[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) wv[v] = load_n(w + v * I + i, n);
+    for (int v = 0; v < V; ++v) wv[v] = w.at(v, I, i, n);
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
       const vf xv = load_n(x + p * I + i, n);
@@ -104,8 +177,8 @@ SENTEI_NOINLINE void few_tile(int64_t I, int64_t O, const float* x, const float*
     }
 }
 
-template <int V>
-void few_rows(int64_t N, int64_t I, int64_t O, const float* x, const float* w, const float* bias,
+template <int V, class Rows>
+void few_rows(int64_t N, int64_t I, int64_t O, const float* x, const Rows w, const float* bias,
               float low, float* y) {
   int64_t n = 0;
   for (; n + 4 <= N; n += 4) few_tile<4, V>(I, O, x + n * I, w, bias, low, y + n * O);
@@ -113,8 +186,9 @@ void few_rows(int64_t N, int64_t I, int64_t O, const float* x, const float* w, c
   for (; n < N; ++n) few_tile<1, V>(I, O, x + n * I, w, bias, low, y + n * O);
 }
 
-void forward_few(int64_t N, int64_t I, int64_t O, const float* x, const float* w, const float* bias,
-                 bool relu, float* y) {
+template <class Rows>
+void few(int64_t N, int64_t I, int64_t O, const float* x, const Rows w, const float* bias,
+         bool relu, float* y) {
   if (N == 0) return;
   constexpr int V = kRegisters == 32 ? 4 : 2;
   const float low = relu ? 0.0f : -__builtin_inff();
@@ -123,9 +197,20 @@ void forward_few(int64_t N, int64_t I, int64_t O, const float* x, const float* w
     const int64_t end = imin(O, (task + 1) * group);
     int64_t o = task * group;
     for (; o + V <= end; o += V)
-      few_rows<V>(N, I, O, x, w + o * I, bias ? bias + o : nullptr, low, y + o);
-    for (; o < end; ++o) few_rows<1>(N, I, O, x, w + o * I, bias ? bias + o : nullptr, low, y + o);
+      few_rows<V>(N, I, O, x, w.from(o, I), bias ? bias + o : nullptr, low, y + o);
+    for (; o < end; ++o)
+      few_rows<1>(N, I, O, x, w.from(o, I), bias ? bias + o : nullptr, low, y + o);
   });
+}
+
+void forward_few(int64_t N, int64_t I, int64_t O, const float* x, const float* w, const float* bias,
+                 bool relu, float* y) {
+  few(N, I, O, x, PlainRows{w}, bias, relu, y);
+}
+
+void forward_few_lazy(int64_t N, int64_t I, int64_t O, const float* x, const float* w,
+                      const float* v, const float* c, const float* bias, bool relu, float* y) {
+  few(N, I, O, x, LazyRows{w, v, c}, bias, relu, y);
 }
 
 void backward_weight(int64_t N, int64_t I, int64_t O, const float* x, const float* dy, float* dw,
@@ -171,7 +256,8 @@ void backward_weight(int64_t N, int64_t I, int64_t O, const float* x, const floa
 }  // namespace
 
 extern const LinearTierKernels linear_tier_kernels;
-const LinearTierKernels linear_tier_kernels = {forward, forward_few, backward_input,
-                                               backward_weight};
+const LinearTierKernels linear_tier_kernels = {
+    forward,      forward_few,      backward_input,     backward_weight,
+    forward_lazy, forward_few_lazy, backward_input_lazy};
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -16,8 +16,10 @@
 #include "kernels/maxout.hpp"
 #include "kernels/optimizers.hpp"
 #include "kernels/prelu.hpp"
+#include "kernels/score_from_gradients.hpp"
 #include "kernels/scores.hpp"
 #include "kernels/semi_sync.hpp"
+#include "kernels/semi_sync_lazy.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/sparse_penalty.hpp"
 
@@ -41,8 +43,10 @@ SENTEI_PICK_TIER(MaxPool2dKernels, max_pool2d_kernels)
 SENTEI_PICK_TIER(MaxoutKernels, maxout_kernels)
 SENTEI_PICK_TIER(OptimizerKernels, optimizer_kernels)
 SENTEI_PICK_TIER(PreluKernels, prelu_kernels)
+SENTEI_PICK_TIER(ScoreFromGradientsKernels, score_from_gradients_kernels)
 SENTEI_PICK_TIER(ScoreKernels, score_kernels)
 SENTEI_PICK_TIER(SemiSyncKernels, semi_sync_kernels)
+SENTEI_PICK_TIER(SemiSyncLazyKernels, semi_sync_lazy_kernels)
 SENTEI_PICK_TIER(SoftmaxKernels, softmax_kernels)
 SENTEI_PICK_TIER(SparsePenaltyKernels, sparse_penalty_kernels)
 

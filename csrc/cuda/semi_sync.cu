@@ -6,6 +6,7 @@
 // No order matters. Nothing can be refused here: a group that is out of range, or whose offsets
 // are, has no rows, and an entry of rows out of range is passed over.
 #include "cuda/device/elementwise.cuh"
+#include "cuda/device/semi_sync_rows.cuh"
 #include "cuda/table.cuh"
 #include "kernels/semi_sync.hpp"
 
@@ -15,19 +16,6 @@ namespace {
 using kernels::SemiSyncRows;
 
 constexpr int kThreads = 256, kChunk = 2048;
-
-struct Active {
-  std::int64_t begin, count;
-};
-
-__device__ __forceinline__ Active active_of(const SemiSyncRows& r) {
-  const std::int64_t t = r.wide ? *static_cast<const std::int64_t*>(r.group)
-                                : *static_cast<const std::int32_t*>(r.group);
-  if (t < 0 || t >= r.groups) return {0, 0};
-  const std::int64_t begin = r.offsets[t], end = r.offsets[t + 1];
-  const bool good = begin >= 0 && begin <= end && end <= r.count && end - begin <= r.dw_rows;
-  return good ? Active{begin, end - begin} : Active{0, 0};
-}
 
 struct Rule {
   float rate, momentum, decay;

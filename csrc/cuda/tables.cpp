@@ -9,8 +9,8 @@ namespace sentei::cuda {
   X(activation_kernels) \
   X(add_kernels) \
   X(avg_pool2d_kernels) \
-  X(batch_norm_kernels) \
   X(batch_norm_add_kernels) \
+  X(batch_norm_kernels) \
   X(batch_norm_pool_kernels) \
   X(channel_scale_kernels) \
   X(column_sum_kernels) \
@@ -22,14 +22,17 @@ namespace sentei::cuda {
   X(fill_kernels) \
   X(gather_batch_kernels) \
   X(linear_kernels) \
+  X(linear_lazy_kernels) \
   X(loss_kernels) \
   X(max_pool2d_kernels) \
   X(maxout_kernels) \
   X(optimizer_kernels) \
   X(prelu_kernels) \
   X(record_kernels) \
+  X(score_from_gradients_kernels) \
   X(score_kernels) \
   X(semi_sync_kernels) \
+  X(semi_sync_lazy_kernels) \
   X(softmax_kernels) \
   X(sparse_penalty_kernels)
 

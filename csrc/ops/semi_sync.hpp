@@ -3,9 +3,9 @@
 
 namespace sentei::ops {
 
-// Updates the rows of the active group of w; see kernels/semi_sync.hpp. rows int32 (M,) lists the rows
-// group by group, offsets int32 (G+1,) cuts that list, group int32 or int64 (1,) is the active one.
-// workspace: uint8, 4 M bytes on the cpu, none elsewhere.
+// Updates the rows of the active group of w; see kernels/semi_sync.hpp. rows int32 (M,) lists the
+// rows group by group, offsets int32 (G+1,) cuts that list, group int32 or int64 (1,) is the active
+// one. workspace: uint8, 4 M bytes on the cpu, none elsewhere.
 void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const Tensor& rows,
                       const Tensor& offsets, const Tensor& group, const Tensor& lr, double momentum,
                       double weight_decay, double l2, bool compact, const Tensor& workspace);

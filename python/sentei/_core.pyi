@@ -162,6 +162,31 @@ def linear_backward_weight_rows(
     workspace: Tensor | None,
     precision: str = "float32",
 ) -> None: ...
+def linear_lazy_workspace(
+    pass_: str, n: int, i: int, o: int, precision: str = "float32", device: str = "cpu"
+) -> int: ...
+def linear_lazy_forward(
+    x: Tensor | None,
+    w: Tensor | None,
+    v: Tensor | None,
+    coef: Tensor | None,
+    group_of: Tensor | None,
+    b: Tensor | None,
+    y: Tensor,
+    workspace: Tensor | None,
+    relu: bool,
+    precision: str = "float32",
+) -> None: ...
+def linear_lazy_backward_input(
+    dy: Tensor | None,
+    w: Tensor | None,
+    v: Tensor | None,
+    coef: Tensor | None,
+    group_of: Tensor | None,
+    dx: Tensor,
+    workspace: Tensor | None,
+    precision: str = "float32",
+) -> None: ...
 def sgd_update(
     w: Tensor | None,
     g: Tensor | None,
@@ -226,6 +251,30 @@ def semi_sync_update(
     compact: bool,
     workspace: Tensor,
 ) -> None: ...
+def semi_sync_update_lazy(
+    w: Tensor | None,
+    dw: Tensor | None,
+    v: Tensor | None,
+    coef: Tensor | None,
+    rows: Tensor | None,
+    offsets: Tensor | None,
+    group: Tensor | None,
+    lr: Tensor | None,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
+    workspace: Tensor,
+) -> None: ...
+def semi_sync_materialise(
+    w: Tensor | None, v: Tensor | None, coef: Tensor | None, group_of: Tensor | None
+) -> None: ...
+def semi_sync_lazy_weight(
+    w: Tensor | None,
+    v: Tensor | None,
+    coef: Tensor | None,
+    group_of: Tensor | None,
+    out: Tensor,
+) -> None: ...
 def counter_advance(counter: Tensor | None, modulo: int) -> None: ...
 def score_accumulate(
     x: Tensor | None,
@@ -234,6 +283,9 @@ def score_accumulate(
     sum_x: Tensor | None,
     sum_g: Tensor | None,
     workspace: Tensor,
+) -> None: ...
+def score_from_gradients(
+    stats: Tensor | None, rows: Sequence[Tensor | None], bias: Sequence[bool]
 ) -> None: ...
 def trace_accumulate(
     x: Tensor | None, mean_g: Tensor | None, stats: Tensor | None, workspace: Tensor

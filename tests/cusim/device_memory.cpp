@@ -13,8 +13,9 @@
 namespace cusim {
 namespace {
 
-constexpr std::size_t kAlign = 64;  // of a buffer, as of one on the CPU; its end is close to the guard
-constexpr std::size_t kEdge = 64;   // bytes before a buffer that every launch looks at
+constexpr std::size_t kAlign =
+    64;  // of a buffer, as of one on the CPU; its end is close to the guard
+constexpr std::size_t kEdge = 64;  // bytes before a buffer that every launch looks at
 
 struct Buffer {
   GuardedPages pages;

@@ -105,6 +105,13 @@ void run_blocks(std::uint64_t count) {
   for (std::uint64_t i = 0; i < count && block.error.empty(); ++i) run_block(order(i));
 }
 
+// False: a signal ended it. No local variables, which the jump might lose.
+bool survives(FaultGuard& faults, std::uint64_t count) {
+  if (sigsetjmp(faults.landing, 1) != 0) return false;
+  run_blocks(count);
+  return true;
+}
+
 }  // namespace
 
 Config& config() {
@@ -126,9 +133,7 @@ void run_grid(const Grid& grid, void (*entry)(void*), void* arguments) {
   const DeviceAccess access;
   {
     FaultGuard faults;
-    if (sigsetjmp(faults.landing, 1) == 0)
-      run_blocks(std::uint64_t{grid.blocks.x} * grid.blocks.y * grid.blocks.z);
-    else
+    if (!survives(faults, std::uint64_t{grid.blocks.x} * grid.blocks.y * grid.blocks.z))
       block.error = faults.describe() + " in " + whereabouts();
   }
   if (!block.error.empty()) {

@@ -28,6 +28,19 @@ def test_close(rng, shape):
     assert_close(add_forward(a, b), a.astype(np.float64) + b)
 
 
+@pytest.mark.devices
+@pytest.mark.parametrize("offsets", [(1, 1, 1), (1, 0, 0), (0, 4, 0), (0, 0, 8)])
+def test_unaligned(rng, device, offsets):
+    n = 37
+    whole = [Tensor.zeros((64,)).to(device) for _ in range(3)]
+    a, b, y = (t.view((n,), 4 * o) for t, o in zip(whole, offsets, strict=True))
+    va, vb = integers(rng, (n,)), integers(rng, (n,))
+    a.copy_from(va)
+    b.copy_from(vb)
+    _core.add_forward(a, b, y)
+    assert_exact(y, va.astype(np.float64) + vb)
+
+
 def test_in_place(rng):
     a, b = normal(rng, (5, 13)), normal(rng, (5, 13))
     t = Tensor.from_numpy(a)

@@ -190,12 +190,14 @@ def test_same_run_same_bits(rng, case):
     assert seen[1] == seen[0] and seen[2] == seen[0]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_bias_is_exact(rng, case):
     dy = make(rng, case, integers)[3]
     assert_exact(bias_backward(dy), dy.astype(np.float64).sum((0, 1, 2)))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", cases("conv2d"))
 def test_bias_vectors(case):
     v = vectors("conv2d")

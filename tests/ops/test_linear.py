@@ -204,12 +204,14 @@ def test_same_run_same_bits(rng, size):
     assert seen[1] == seen[0] and seen[2] == seen[0]
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_bias_is_exact(rng, size):
     dy = integers(rng, (size[0], size[2]))
     assert_exact(bias_backward(dy), dy.astype(np.float64).sum(0))
 
 
+@pytest.mark.devices
 @pytest.mark.parametrize("case", ["linear", "linear_ragged", "linear_one"])
 def test_bias_vectors(case):
     v = vectors("dense")

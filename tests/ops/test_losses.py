@@ -75,6 +75,16 @@ def per_sample_of(kind, y, t):
 
 
 @pytest.mark.devices
+def test_more_long_rows_than_blocks(rng):
+    """A block takes several rows, one after the other."""
+    rows, k = 8192 + 40, 2049
+    y = np.repeat(integers(rng, (rows, 1)), k, axis=1)
+    _, per_sample, grad = forward("squared", y, np.zeros_like(y), reduction="sum")
+    assert np.array_equal(per_sample, 0.5 * k * y[:, 0].astype(np.float64) ** 2)
+    assert np.array_equal(grad, y)
+
+
+@pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_close(rng, kind, shape):

@@ -57,6 +57,17 @@ def test_raw_scores(model, name):
         assert_vector(layer.raw, NET[f"layer{i}.{name}"], TOL)
 
 
+@pytest.mark.devices
+@pytest.mark.parametrize("name", ["first", "oracle"])
+def test_raw_scores_from_gradients(model, name, device):
+    found = score_layers(
+        model.to(device), pruning_map(model.graph), name, normalize=None, batch=5,
+        images=np.ascontiguousarray(NET["x"]), labels=NET["labels"], standard_errors=False,
+    )  # fmt: skip
+    for i, layer in enumerate(found, 1):
+        assert_vector(layer.raw, NET[f"layer{i}.{name}"], TOL)
+
+
 @pytest.mark.parametrize("row", range(4))
 @pytest.mark.parametrize("name", ["l1_std", "norm", "fisher", "oracle", "robust", "trace"])
 def test_normalised_scores(model, name, row):

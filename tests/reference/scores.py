@@ -36,3 +36,16 @@ def per_sample(x, g):
         "oracle": d,
         "trace": (flat(x) * mean_g).sum(axis=1) ** 2,
     }
+
+
+def from_gradients(layers):
+    """stats (2, sum of the K) of one batch: layers of (w, dw) or (w, dw, b, db)."""
+    parts = []
+    for w, dw, *rest in layers:
+        products = np.asarray(w, np.float64) * np.asarray(dw, np.float64)
+        v = products.sum(axis=tuple(range(1, products.ndim)))
+        if rest:
+            v = v + np.asarray(rest[0], np.float64) * np.asarray(rest[1], np.float64)
+        parts.append(v)
+    v = np.concatenate(parts)
+    return np.stack([v, v**2])

@@ -291,7 +291,7 @@ def test_precision_is_for_cuda(device):
     for name, bound in (("tf32", 0.02), ("bfloat16", 0.1)):
         t = Trainer(toy_net().to(device), opt, batch=20, precision=name)
         loss = t.steps(toy_data(), 3)["loss"]
-        assert abs(loss - exact) < bound
+        assert 0 < abs(loss - exact) < bound
         rounded = {n.op.name for n in t._step.graph.nodes if n.attrs.get("precision") == name}
         passes = {f"{op}{p}" for op in ("conv2d", "linear") for p in ("", "_backward_weight")}
         assert rounded == {*passes, "conv2d_backward_input", "linear_backward_input"}
@@ -303,3 +303,18 @@ def test_updates_are_one_kernel(device):
     one = device != "cpu"
     assert set(updates) == {"sgd_update_many" if one else "sgd_update"}
     assert (len(updates) == 1) == one
+
+
+def test_scores_of_training(device):
+    model, data = lenet()
+    both = []
+    for where in ("cpu", device):
+        t = Trainer(
+            model.copy().to(where), OPTIMIZERS["momentum"], batch=8, scores=("conv1", "fc1")
+        )
+        t.steps(data, 5)
+        both.append(t.scores("first"))
+    assert [s.layer for s in both[0]] == ["conv1", "fc1"] == [s.layer for s in both[1]]
+    for a, b in zip(*both, strict=True):
+        assert_close(b.raw, a.raw, 3000)
+        assert_close(b.standard_error, a.standard_error, 3000)

@@ -117,6 +117,12 @@ from sentei.ops.linear import (
     linear_backward_weight_rows,
     linear_forward,
 )
+from sentei.ops.linear_lazy import (
+    LINEAR_LAZY,
+    LINEAR_LAZY_BACKWARD_INPUT,
+    linear_lazy_backward_input,
+    linear_lazy_forward,
+)
 from sentei.ops.losses import (
     ELEMENTWISE_LOSS,
     LOSS_BACKWARD,
@@ -145,12 +151,21 @@ from sentei.ops.optimizers import (
 )
 from sentei.ops.prelu import PRELU, PRELU_BACKWARD, prelu_backward, prelu_forward
 from sentei.ops.record import RECORD_APPEND, record_append
+from sentei.ops.score_from_gradients import SCORE_FROM_GRADIENTS, score_from_gradients
 from sentei.ops.scores import SCORE_ACCUMULATE, TRACE_ACCUMULATE, score_accumulate, trace_accumulate
 from sentei.ops.semi_sync import (
     COUNTER_ADVANCE,
     SEMI_SYNC_UPDATE,
     counter_advance,
     semi_sync_update,
+)
+from sentei.ops.semi_sync_lazy import (
+    SEMI_SYNC_LAZY_WEIGHT,
+    SEMI_SYNC_MATERIALISE,
+    SEMI_SYNC_UPDATE_LAZY,
+    semi_sync_lazy_weight,
+    semi_sync_materialise,
+    semi_sync_update_lazy,
 )
 from sentei.ops.softmax import SOFTMAX, SOFTMAX_BACKWARD, softmax_backward, softmax_forward
 from sentei.ops.sparse_penalty import (
@@ -202,6 +217,8 @@ __all__ = [
     "LINEAR_BACKWARD_INPUT",
     "LINEAR_BACKWARD_WEIGHT",
     "LINEAR_BACKWARD_WEIGHT_ROWS",
+    "LINEAR_LAZY",
+    "LINEAR_LAZY_BACKWARD_INPUT",
     "LOGISTIC",
     "LOGISTIC_BACKWARD",
     "LOSS_BACKWARD",
@@ -219,7 +236,11 @@ __all__ = [
     "RMSPROP_UPDATE",
     "SCALE",
     "SCORE_ACCUMULATE",
+    "SCORE_FROM_GRADIENTS",
+    "SEMI_SYNC_LAZY_WEIGHT",
+    "SEMI_SYNC_MATERIALISE",
     "SEMI_SYNC_UPDATE",
+    "SEMI_SYNC_UPDATE_LAZY",
     "SGD_UPDATE",
     "SGD_UPDATE_MANY",
     "SIGMOID_CROSS_ENTROPY",
@@ -277,6 +298,8 @@ __all__ = [
     "linear_backward_weight",
     "linear_backward_weight_rows",
     "linear_forward",
+    "linear_lazy_backward_input",
+    "linear_lazy_forward",
     "logistic_backward",
     "logistic_forward",
     "loss_backward",
@@ -293,7 +316,11 @@ __all__ = [
     "rmsprop_update",
     "scale_forward",
     "score_accumulate",
+    "score_from_gradients",
+    "semi_sync_lazy_weight",
+    "semi_sync_materialise",
     "semi_sync_update",
+    "semi_sync_update_lazy",
     "sgd_update",
     "sgd_update_many",
     "sigmoid_cross_entropy_forward",

@@ -55,6 +55,15 @@ class Optimizer:
         """
         raise NotImplementedError
 
+    def start(self, params: Mapping[str, Tensor], states: Mapping[str, Tensor]) -> None:
+        """Fill states that begin from the parameters; also when those were written from outside."""
+
+    def settle(self, params: Mapping[str, Tensor], states: Mapping[str, Tensor]) -> None:
+        """Write parameters whose steps so far stand in `states` only; changes no state."""
+
+    def materialise(self, states: Mapping[str, Tensor]) -> None:
+        """Bring states to a form that can be cut row by row."""
+
     def carried(self, name: str, old: Tensor, states: Mapping[str, Tensor]) -> Tensor:
         """A state of a rebuilt (pruned) network: `old` has been sliced like its parameter.
 

@@ -13,8 +13,25 @@ from numpy.typing import NDArray
 from sentei._core import Tensor
 from sentei.errors import DataError, GraphError
 from sentei.graph import Graph, Node
-from sentei.ops import LINEAR_BACKWARD_WEIGHT_ROWS, SEMI_SYNC_UPDATE
-from sentei.optim.base import Grads, Optimizer, States, add_number, count_on, lr_input, update
+from sentei.ops import (
+    LINEAR_BACKWARD_WEIGHT_ROWS,
+    LINEAR_LAZY,
+    LINEAR_LAZY_BACKWARD_INPUT,
+    SEMI_SYNC_LAZY_WEIGHT,
+    SEMI_SYNC_MATERIALISE,
+    SEMI_SYNC_UPDATE,
+    SEMI_SYNC_UPDATE_LAZY,
+)
+from sentei.optim.base import (
+    Grads,
+    Optimizer,
+    States,
+    add_number,
+    add_slot,
+    count_on,
+    lr_input,
+    update,
+)
 from sentei.optim.sgd import SGD
 
 __all__ = ["SemiSync", "groups", "rows_of"]
@@ -44,6 +61,21 @@ def rows_of(m: int, layer: int, permute_seed: int | None) -> NDArray[np.int32]:
     return np.argsort(np.asarray(words, np.uint64), kind="stable").astype(np.int32)
 
 
+def group_of(rows: NDArray[np.int32], offsets: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Of every row the group that it is in."""
+    found = np.empty(len(rows), np.int32)
+    found[rows] = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+    return found
+
+
+def _lazy_layers(states: Mapping[str, Tensor]) -> list[tuple[str, Tensor, Tensor, Tensor, Tensor]]:
+    """Weight, and its base, v, coef, group_of, of every lazy layer."""
+    end = ".lazy.coef"
+    names = [name.removesuffix(end) for name in states if name.endswith(end)]
+    slots = ("base", "momentum", "lazy.coef", "lazy.group_of")
+    return [(w, *(states[f"{w}.{s}"] for s in slots)) for w in names]  # type: ignore[misc]
+
+
 @dataclass(frozen=True, init=False)
 class SemiSync(Optimizer):
     """Update one group of neurons of each chosen linear layer per step; the rest by plain SGD.
@@ -56,6 +88,11 @@ class SemiSync(Optimizer):
         opt: the SGD whose lr, momentum, weight_decay, l2 hold.
         layers: names of linear layers, or patterns of them ("fc*"); None: all but the last.
         permute_seed: permute the rows of every layer before they are cut; None: contiguous groups.
+        lazy: keep what momentum does to idle groups as two numbers per group and add it where the
+            weight is read, instead of a pass over all rows at every step: the same steps, rounded
+            differently. The weights being trained are then states ("<weight>.base"); those of the
+            model are written by `settle`. A layer whose weight something else reads (a regularizer)
+            is updated step by step, and so is everything without momentum.
     Raises (emit):
         GraphError: a name that no linear layer has, or a weight that several layers share.
     Source:
@@ -68,12 +105,14 @@ class SemiSync(Optimizer):
     opt: SGD = field(kw_only=True)
     layers: str | Sequence[str] | None = field(default=None, kw_only=True)
     permute_seed: int | None = field(default=None, kw_only=True)
+    lazy: bool = field(default=False, kw_only=True)
 
     def __init__(
         self,
         opt: SGD,
         layers: str | Sequence[str] | None = None,
         permute_seed: int | None = None,
+        lazy: bool = False,
     ) -> None:
         if not isinstance(opt, SGD):
             raise TypeError(f"SemiSync: opt must be an SGD, got {type(opt).__name__}")
@@ -83,6 +122,7 @@ class SemiSync(Optimizer):
         put(self, "opt", opt)
         put(self, "layers", layers if layers is None or isinstance(layers, str) else tuple(layers))
         put(self, "permute_seed", permute_seed)
+        put(self, "lazy", bool(lazy))
         for name in ("lr", "weight_decay", "l2"):
             put(self, name, getattr(opt, name))
 
@@ -127,6 +167,9 @@ class SemiSync(Optimizer):
         done = [p for p in (w, b) if p is not None and p in grads]
         for param in done:
             v = self.opt.slot(graph, states, param)
+            if v is not None and param == w and self.lazy and _only_products_read(graph, w):
+                self._emit_lazy(graph, states, w, grads[w], v, cut)
+                continue
             attrs = {"momentum": self.opt.momentum, "compact": param == w}
             attrs.update(self._decay(graph, param))
             inputs = (param, grads[param], v, *cut, lr_input(graph))
@@ -134,9 +177,50 @@ class SemiSync(Optimizer):
         count_on(graph, cut[2], len(offsets) - 1)
         return done
 
+    def _emit_lazy(
+        self, graph: Graph, states: States, w: str, dw: str, v: str, cut: tuple[str, str, str]
+    ) -> None:
+        """Let the products read base + c v in the place of w, and update base and v."""
+        rows, offsets = (states[name].numpy() for name in cut[:2])
+        coef = np.tile(np.array([1, 0], np.float32), (len(offsets) - 1, 1))
+        base = add_slot(graph, states, w, "base")
+        lazy = (
+            base,
+            v,
+            add_number(graph, states, f"{w}.lazy.coef", coef),
+            add_number(graph, states, f"{w}.lazy.group_of", group_of(rows, offsets)),
+        )
+        for i, n in enumerate(graph.nodes):
+            if w in n.inputs:
+                op = LINEAR_LAZY if n.op.name == "linear" else LINEAR_LAZY_BACKWARD_INPUT
+                inputs = (n.inputs[0], *lazy, *n.inputs[2:])
+                graph.nodes[i] = Node(n.name, op, inputs, n.outputs, n.attrs)
+        attrs = {"momentum": self.opt.momentum, **self._decay(graph, w)}
+        inputs = (base, dw, v, lazy[2], *cut, lr_input(graph))
+        update(graph, SEMI_SYNC_UPDATE_LAZY, w, inputs, attrs)
+
+    def start(self, params: Mapping[str, Tensor], states: Mapping[str, Tensor]) -> None:
+        """The weights being trained begin as those of the model."""
+        self.materialise(states)
+        for w, base, *_ in _lazy_layers(states):
+            base.copy_from(params[w])
+
+    def settle(self, params: Mapping[str, Tensor], states: Mapping[str, Tensor]) -> None:
+        """Write w = base + c v of the lazy layers."""
+        for w, *lazy in _lazy_layers(states):
+            SEMI_SYNC_LAZY_WEIGHT.run(lazy, (params[w],), {}, None)
+
+    def materialise(self, states: Mapping[str, Tensor]) -> None:
+        """Give all rows of the lazy layers what they have to get."""
+        for _, *lazy in _lazy_layers(states):
+            SEMI_SYNC_MATERIALISE.run(lazy, (), {}, None)
+
     def carried(self, name: str, old: Tensor, states: Mapping[str, Tensor]) -> Tensor:
-        """Rows and offsets belong to the new M; the active group goes on modulo the new G."""
-        if name.endswith((".rows", ".offsets")):
+        """Rows and offsets belong to the new M; the active group goes on modulo the new G.
+
+        What is lazy starts anew from the weights of the new network.
+        """
+        if name.endswith((".rows", ".offsets", ".base", ".lazy.coef", ".lazy.group_of")):
             return states[name]
         if name.endswith(".group"):
             count = states[f"{name.removesuffix('.group')}.offsets"].shape[0] - 1
@@ -155,6 +239,24 @@ class SemiSync(Optimizer):
                 raise DataError(f"SemiSync: {w}.rows must be those of this layer and permute_seed")
             if not 0 <= int(states[name].numpy()[0]) < len(cut) - 1:
                 raise DataError(f"SemiSync: {name} must be in [0, {len(cut) - 1})")
+            if f"{w}.lazy.coef" not in states:
+                continue
+            m, c = states[f"{w}.lazy.coef"].numpy().T
+            if not (np.all((m >= 0) & (m <= 1) & (c >= 0)) and np.isfinite(c).all()):
+                raise DataError(
+                    f"SemiSync: {w}.lazy.coef must hold 0 <= m <= 1 and a finite c >= 0"
+                )
+            if not np.array_equal(states[f"{w}.lazy.group_of"].numpy(), group_of(rows, offsets)):
+                raise DataError(f"SemiSync: {w}.lazy.group_of must be the groups of {w}.rows")
+
+
+def _only_products_read(graph: Graph, w: str) -> bool:
+    """Whether a linear layer and its input gradient are all that reads a weight."""
+    readers = [n for n in graph.nodes if w in n.inputs]
+    known = ("linear", "linear_backward_input")
+    return w not in graph.outputs and all(
+        n.op.name in known and n.inputs.index(w) == 1 and n.inputs.count(w) == 1 for n in readers
+    )
 
 
 def _only_active_rows(graph: Graph, dw: str, cut: tuple[str, str, str]) -> None:

@@ -9,7 +9,7 @@ from sentei.passes.inference import inference
 from sentei.passes.memory import MemoryPlan, plan_memory
 from sentei.passes.precision import precision
 from sentei.passes.shapes import infer_specs
-from sentei.passes.training import training
+from sentei.passes.training import fold_relu, training
 
 __all__ = [
     "ChannelGroups",
@@ -18,6 +18,7 @@ __all__ = [
     "NodeCost",
     "channel_groups",
     "costs",
+    "fold_relu",
     "fuse",
     "fuse_updates",
     "grad",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from sentei.graph import Graph, Node
 from sentei.ops import BATCH_NORM_ADD, BATCH_NORM_POOL
 from sentei.ops.pool2d import window_of
 
-__all__ = ["training"]
+__all__ = ["fold_relu", "training"]
 
 
-def training(graph: Graph) -> Graph:
+def fold_relu(graph: Graph) -> Graph:
+    """Fold ReLU into the batch norm, convolution or linear layer before it: the second of `training`."""
+    return _rewrite(graph, "relu", _relu, ())
+
+
+def training(graph: Graph, keep: Collection[str] = ()) -> Graph:
     """Fold chains of nodes whose inner values nothing else reads.
 
     - batch norm, addition of another branch, ReLU
@@ -19,10 +24,10 @@ def training(graph: Graph) -> Graph:
     - batch norm (with its ReLU) and 2 x 2 max pooling
 
     The numbers stay the same, one map less is written and read in each direction. The last value of a
-    chain keeps its name; the inner ones go.
+    chain keeps its name; the inner ones go. keep: values that must stay.
     """
     for ends, fold in (("relu", _add_relu), ("relu", _relu), ("max_pool2d", _pool)):
-        graph = _rewrite(graph, ends, fold)
+        graph = _rewrite(graph, ends, fold, keep)
     return graph
 
 
@@ -32,13 +37,13 @@ Producers = Mapping[str | None, Node]
 Fold = Callable[[Node, Producers], tuple[Node, tuple[str, ...]] | None]
 
 
-def _rewrite(graph: Graph, ends: str, fold: Fold) -> Graph:
+def _rewrite(graph: Graph, ends: str, fold: Fold, keep: Collection[str]) -> Graph:
     consumers = graph.consumers()
     own: dict[str | None, Node] = {
         out: n
         for n in graph.nodes
         for out in n.outputs[:1]
-        if len(consumers[out]) == 1 and out not in graph.outputs
+        if len(consumers[out]) == 1 and out not in (*graph.outputs, *keep)
     }
     merged: dict[str, Node] = {}
     gone: set[str] = set()

@@ -1,5 +1,6 @@
 """Find, score and remove channels; prove that the result equals the masked network."""
 
+from sentei.prune.batch_sums import ScoreSums
 from sentei.prune.importance import CRITERIA, Criterion, criterion
 from sentei.prune.iterative import IterativePruner, PruneResult, PruneStep, TargetUnreachableError
 from sentei.prune.preview import Preview, preview
@@ -19,6 +20,7 @@ __all__ = [
     "PruneResult",
     "PruneStep",
     "PruningMap",
+    "ScoreSums",
     "Target",
     "TargetUnreachableError",
     "Unit",

@@ -40,7 +40,7 @@ class Criterion:
     needs: "weights" (no data), "norm" (forward passes), "gradient" (one pass with gradients of each
     sample's own loss) or "two_pass" (a second, forward pass once E[g] is known).
     maps: whether the maps sum_x, sum_g are needed. root: normalised by its square root.
-    signed: may be negative, never normalised.
+    signed: may be negative, never normalised. sum_only: a function of the sum of x.g over all samples.
     """
 
     name: str
@@ -50,15 +50,16 @@ class Criterion:
     maps: bool = False
     root: bool = False
     signed: bool = False
+    sum_only: bool = False
 
 
 _ALL = (
     Criterion("l1_std", "weights", "a std(w_c) / sqrt(sum std(w)^2) + (1 - a) |w_c|_1", "T 4.33"),
     Criterion("norm", "norm", "E[|x|^2]", "T 4.30", root=True),
-    Criterion("first", "gradient", "E[-x.g]", "T table 4.2", signed=True),
+    Criterion("first", "gradient", "E[-x.g]", "T table 4.2", signed=True, sum_only=True),
     Criterion("first_second", "gradient", "E[-x.g + (x.g)^2 / 2]", "T 4.5", signed=True),
     Criterion("fisher", "gradient", "E[(x.g)^2] / 2", "T 4.31", root=True),
-    Criterion("oracle", "gradient", "|E[x.g]|", "T 4.32"),
+    Criterion("oracle", "gradient", "|E[x.g]|", "T 4.32", sum_only=True),
     Criterion("robust", "gradient", "(E[x].E[g])^2", "T 4.10", maps=True, root=True),
     Criterion("trace", "two_pass", "E[(x.E[g])^2]", "T 4.12", maps=True, root=True),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sentei.errors import DataError, GraphError, SenteiError
 from sentei.model import Model
 from sentei.passes import Costs, costs
+from sentei.prune import importance
 from sentei.prune.preview import preview
 from sentei.prune.scores import LayerScores, score_layers
 from sentei.prune.surgery import Keep, original_channels, remove, shrunk_graph
@@ -30,7 +31,11 @@ class TargetUnreachableError(SenteiError, ValueError):
 class Trains(Protocol):
     """What the pruner needs of a trainer (sentei.train.Trainer has it)."""
 
-    model: Model
+    scored_layers: tuple[str, ...]
+
+    @property
+    def model(self) -> Model:
+        """What is trained, up to date."""
 
     def steps(self, dataset: Any, n: int) -> Mapping[str, float]:
         """Run exactly n training steps, going on where the last call stopped."""
@@ -40,6 +45,9 @@ class Trains(Protocol):
 
     def evaluate(self, dataset: Any) -> Mapping[str, float]:
         """Loss and accuracy in inference mode."""
+
+    def scores(self, name: str, *, normalize: float | None) -> tuple[LayerScores, ...]:
+        """Scores of `scored_layers` that its steps have gathered."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,9 @@ class IterativePruner:
     for scores and retraining. val: data set for the accuracy in the record, every `evaluate_every` steps.
     retrain_steps: training steps after each round. per_round: channels removed before scoring again.
     score_images, score_labels: the samples to score on, by the trainer's loss (softmax cross-entropy
-    without one). include, ignore, floor: see prune.preview.
+    without one). scores_from: "pass", or "training": by what the retraining steps gathered (criteria
+    first and oracle; the trainer's `scores` must name the layers); the first time by a pass.
+    include, ignore, floor: see prune.preview.
     on_step: called with (PruneStep, model, trainer) after each removal and its retraining.
     history: steps already done, when an interrupted run goes on; original: costs before those.
 
@@ -120,6 +130,7 @@ class IterativePruner:
     ignore: Sequence[str] = ()
     floor: int = 1
     score_batch: int = 100
+    scores_from: Literal["pass", "training"] = "pass"
     on_step: Callable[[PruneStep, Model, Any], None] | None = None
     history: Sequence[PruneStep] = ()
     original: Costs | None = None
@@ -133,6 +144,17 @@ class IterativePruner:
             )
         if self.trainer is not None and self.retrain_steps and self.train is None:
             raise ValueError("IterativePruner: train must be given when a trainer retrains")
+        if self.scores_from not in ("pass", "training"):
+            raise ValueError(
+                f"IterativePruner: scores_from must be pass or training, got {self.scores_from!r}"
+            )
+        if self.scores_from == "training":
+            if self.trainer is None or not self.retrain_steps:
+                raise ValueError("IterativePruner: a trainer must retrain to score in training")
+            if not importance.criterion(self.criterion).sum_only:
+                raise ValueError(
+                    f"IterativePruner: criterion must be first or oracle in training, got {self.criterion!r}"
+                )
         if self.trainer is not None and self.trainer.model is not self.model:
             raise ValueError("IterativePruner: model must be trainer.model, got another one")
 
@@ -165,7 +187,7 @@ class IterativePruner:
                 state.model.graph, include=self.include, ignore=self.ignore, floor=self.floor
             )
             t = time.perf_counter()
-            scores = self._score(state.model, pruning)
+            scores = self._score(state, pruning)
             state.scoring += time.perf_counter() - t
             chosen = self._choose(pruning, scores, state.model, original)
             steps.extend(self._remove(state, pruning, scores, chosen))
@@ -189,17 +211,29 @@ class IterativePruner:
             state.trainer,
         )
 
-    def _score(self, model: Model, pruning: PruningMap) -> tuple[LayerScores, ...]:
-        scores = score_layers(
-            model,
-            pruning,
-            self.criterion,
-            normalize=self.normalize,
-            images=self.score_images,
-            labels=self.score_labels,
-            batch=self.score_batch,
-            loss=getattr(self.trainer, "loss", None),
-        )
+    def _score(self, state: _State, pruning: PruningMap) -> tuple[LayerScores, ...]:
+        needed = {layer for u in pruning.units for layer, _ in u.members}
+        gathered = state.trainer if self.scores_from == "training" else None
+        if gathered and (missing := needed.difference(gathered.scored_layers)):
+            raise ValueError(
+                f"prune: the trainer's scores must name every pruned layer, {min(missing)!r} too"
+            )
+        # What the given trainer has gathered may go back to the first steps of its training.
+        if gathered and gathered is not self.trainer:
+            found = gathered.scores(self.criterion, normalize=self.normalize)
+            scores = tuple(s for s in found if s.layer in needed)
+        else:
+            scores = score_layers(
+                state.model,
+                pruning,
+                self.criterion,
+                normalize=self.normalize,
+                images=self.score_images,
+                labels=self.score_labels,
+                batch=self.score_batch,
+                loss=getattr(self.trainer, "loss", None),
+                standard_errors=False,
+            )
         for s in scores:  # NaN has no place in an order
             if not np.isfinite(s.values).all():
                 raise DataError(

@@ -14,15 +14,23 @@ from sentei.errors import DataError, GraphError
 from sentei.graph import Graph, Node, Spec
 from sentei.model import Model
 from sentei.ops import SCORE_ACCUMULATE, SOFTMAX_CROSS_ENTROPY, TRACE_ACCUMULATE
-from sentei.passes import grad, infer_specs, inference
+from sentei.passes import fold_relu, grad, infer_specs, inference
 from sentei.prune import importance
+from sentei.prune.batch_sums import (
+    add_after,
+    add_free_sums,
+    chain,
+    columns,
+    free_parameters,
+    from_norm,
+)
 from sentei.prune.units import PruningMap, weight_of
 from sentei.run import Runner
 
 __all__ = ["LayerScores", "ScoreLoss", "score_layers", "score_points"]
 
-ACTIVATIONS = ("relu", "leaky_relu", "elu", "logistic", "tanh", "softplus", "step", "prelu")
 _LABELS = "score.labels"
+_FREE = "score.free"
 _LOSS_OPS = ("softmax_cross_entropy", "sigmoid_cross_entropy", "elementwise_loss")
 
 
@@ -57,21 +65,7 @@ def score_points(graph: Graph, layers: Sequence[str]) -> dict[str, str]:
     The chain from the layer ends at the first value that several nodes read, at an addition, a pool
     or any other op. `graph` is in inference form.
     """
-    consumers = graph.consumers()
-    points = {}
-    for name in layers:
-        value = graph.node(name).outputs[0]
-        while len(consumers[value]) == 1 and value not in graph.outputs:
-            node = consumers[value][0]
-            if (
-                node.op.name in ("batch_norm_inference", "channel_scale")
-                or node.op.name in ACTIVATIONS
-            ):
-                value = node.outputs[0]
-            if node.op.name not in ("batch_norm_inference", "channel_scale"):
-                break
-        points[name] = value
-    return points
+    return {name: chain(graph, name)[-1].outputs[0] for name in layers}
 
 
 def score_layers(
@@ -85,6 +79,7 @@ def score_layers(
     batch: int = 100,
     loss: ScoreLoss | None = None,
     l1_std_a: float = 0.5,
+    standard_errors: bool = True,
 ) -> tuple[LayerScores, ...]:
     """Score every layer that has prunable channels.
 
@@ -96,6 +91,8 @@ def score_layers(
         images ((N, H, W, C), float32), labels ((N,), int64, or what `loss` takes): samples; not
         needed for `l1_std`.
         loss: the one the network was trained with; None: softmax cross-entropy.
+        standard_errors: False leaves them out; `first` and `oracle` of layers with a batch norm then
+        come from its gradients, and to float32's rounding, not to the bit, depend on `batch`.
     Raises:
         ValueError: unknown criterion. DataError: samples missing, or not as many labels as images.
     Source: methods section 5 [T eq. 4.5 to 4.13, 4.30 to 4.33].
@@ -111,12 +108,14 @@ def score_layers(
     if labels is None or len(labels) != len(images):
         got = "none" if labels is None else len(labels)
         raise DataError(f"score: there must be as many labels as images ({len(images)}), got {got}")
-    pass_ = _ScorePass(model, layers, kind, min(batch, len(images)), loss)
+    free = kind.sum_only and not standard_errors
+    pass_ = _ScorePass(model, layers, kind, min(batch, len(images)), loss, free)
     pass_.run(images, labels)
     n = len(images)
     found = []
     for layer in layers:
         values, error = pass_.score(layer, n)
+        error = error if standard_errors else None
         found.append(_finish(criterion, normalize, layer, values, error))
     return tuple(found)
 
@@ -142,18 +141,28 @@ class _ScorePass:
         kind: importance.Criterion,
         batch: int,
         loss: ScoreLoss | None,
+        free: bool,
     ) -> None:
         self.model, self.layers, self.kind, self.batch = model, list(layers), kind, batch
         self._truth = _LABELS if loss is None else loss.takes
         self._loss = loss
-        forward = inference(model.graph)
+        forward = inference(fold_relu(model.graph))
         self.points = score_points(forward, layers)
         specs = infer_specs(forward, 1)
+        self._widths = {k: specs[v].shape[-1] for k, v in self.points.items()}
+        self._free = self._free_layers(forward) if free else {}
         self.sums: dict[str, Tensor] = {}
         self._outputs = specs[forward.outputs[0]].shape[-1]
         self._graph = self._first_pass(forward, specs)
         self._second = self._trace_pass(forward, specs) if kind.needs == "two_pass" else None
         self._tensors = {k: t for k, t in model.tensors.items() if k in self._graph.values}
+
+    def _free_layers(self, forward: Graph) -> dict[str, tuple[str, ...]]:
+        """Those behind a batch norm: its gradients come with the pass. The gradient of a filter would
+        cost more than reading the map."""
+        chains = {layer: chain(forward, layer) for layer in self.layers}
+        found = {k: free_parameters(forward, c) for k, c in chains.items() if from_norm(c)}
+        return {k: params for k, params in found.items() if params}
 
     def _state(self, g: Graph, name: str, shape: tuple[int, ...]) -> str:
         if name not in self.sums:
@@ -180,8 +189,20 @@ class _ScorePass:
         g = forward.copy()
         grads: dict[str, str] = {}
         if self.kind.needs != "norm":
-            g, grads = grad(g, self._add_loss(g), dict.fromkeys(self.points.values()))
+            wanted: list[tuple[str, ...]] = [
+                (p,) for k, p in self.points.items() if k not in self._free
+            ]
+            wanted += self._free.values()
+            loss = self._add_loss(g)
+            g, grads = grad(g, loss, dict.fromkeys(v for values in wanted for v in values))
+        # What the loss does not depend on has no gradient; its sums stay 0.
+        self._free = {k: p for k, p in self._free.items() if all(v in grads for v in p)}
+        if self._free:
+            width = sum(self._widths[k] for k in self._free)
+            add_free_sums(g, grads, self._free, self._state(g, _FREE, (2, width)))
         for layer, point in self.points.items():
+            if layer in self._free:
+                continue
             shape = specs[point].shape[1:]
             maps: tuple[str | None, ...] = (None, None)
             if self.kind.maps:
@@ -190,6 +211,7 @@ class _ScorePass:
                 )
             stats = self._state(g, f"score.{layer}.stats", (6, shape[-1]))
             g.add(SCORE_ACCUMULATE, (point, grads.get(point), stats, *maps), name=f"score.{layer}")
+            add_after(g, (point, grads.get(point)))
         return g
 
     def _trace_pass(self, forward: Graph, specs: Mapping[str, Spec]) -> Graph:
@@ -234,6 +256,12 @@ class _ScorePass:
     def score(self, layer: str, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Raw scores of one layer and their standard errors."""
         name = self.kind.name
+        if layer in self._free:
+            sums = np.zeros((6, self._widths[layer]))
+            found = columns(self._free, self._widths, self.sums[_FREE].numpy())
+            sums[1] = found[layer][0]
+            values: NDArray[np.float64] = getattr(importance, name)(sums, n)
+            return values, None
         at = {k: self.sums[f"score.{layer}.{k}"].numpy() for k in self._kept(layer)}
         if name == "robust":
             return importance.robust(at["sum_x"], at["sum_g"], n), None

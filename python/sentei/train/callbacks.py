@@ -152,8 +152,8 @@ class EarlyStopping(BestWeights):
             trainer.stop(f"{self.monitor} has not improved for {self.patience} epochs")
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        if self.restore_best_weights:
-            self.restore_best(trainer.model)
+        if self.restore_best_weights and self.restore_best(trainer.model):
+            trainer.adopt()
 
     def state(self) -> dict[str, Any]:
         return {**super().state(), "waited": self.waited}

@@ -49,6 +49,8 @@ def pack(trainer: Trainer) -> tuple[dict[str, Any], dict[str, Tensor]]:
         "seed": trainer.seed,
         "precision": trainer.precision,
         **{k: getattr(trainer, k) for k in _PLACE},
+        "scores": list(trainer.scored_layers),
+        "scored_from": trainer.scored_from,
         "sums": dict(trainer.sums),
         "history": plain(trainer.history),
         "stopped": trainer.stopped,
@@ -89,6 +91,10 @@ def settings(state: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, An
     found["precision"] = state.get("precision", "float32")
     if found["precision"] not in PRECISIONS:
         raise DataError(f"resume: precision must be one of {', '.join(PRECISIONS)}")
+    scores = state.get("scores", [])
+    if not isinstance(scores, list) or not all(isinstance(s, str) for s in scores):
+        raise DataError("resume: scores must be names of layers")
+    found["scores"] = tuple(scores)
     return found
 
 
@@ -107,6 +113,8 @@ def restore(trainer: Trainer, state: Mapping[str, Any], tensors: Mapping[str, Te
     """
     for key in _PLACE:
         setattr(trainer, key, _whole(state, key, 0))
+    if trainer.scored_layers:
+        trainer.scored_from = _whole(state, "scored_from", 0)
     own = {k: t for k, t in tensors.items() if not k.startswith("callback.")}
     if set(own) != set(trainer.state_tensors):
         odd = sorted(set(own) ^ set(trainer.state_tensors))
@@ -119,7 +127,7 @@ def restore(trainer: Trainer, state: Mapping[str, Any], tensors: Mapping[str, Te
                 f"resume: {name} must be {t.dtype} of shape {t.shape}, "
                 f"got {own[name].dtype} of {own[name].shape}"
             )
-    trainer.optimizer.check_states(own)
+    trainer.optimizer.check_states({name: own[name] for name in trainer.state_tensors})
     for name, t in trainer.state_tensors.items():
         t.copy_from(own[name])
     sums, history = state.get("sums"), state.get("history")

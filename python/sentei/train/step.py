@@ -14,8 +14,9 @@ from sentei.graph import Graph, Spec
 from sentei.losses import Loss
 from sentei.model import Model
 from sentei.ops import ADD, RECORD_APPEND
-from sentei.optim import Optimizer
+from sentei.optim import Optimizer, SemiSync
 from sentei.passes import fuse_updates, grad, precision, training
+from sentei.prune import ScoreSums
 from sentei.regularizers import Regularizer
 from sentei.run import Runner
 from sentei.run.inputs import Feed
@@ -45,7 +46,8 @@ class Figures(NamedTuple):
 @dataclass(frozen=True)
 class StepGraph:
     """graph of a whole step; states of the optimizer as they start; total: loss with regularizers;
-    loss, correct: values to read; forward: how many nodes come before the gradients."""
+    loss, correct: values to read; forward: how many nodes come before the gradients; scores: sums
+    that the step gathers, in states "scores.*"."""
 
     graph: Graph
     states: dict[str, Tensor]
@@ -53,6 +55,7 @@ class StepGraph:
     loss: str
     correct: str | None
     forward: int
+    scores: ScoreSums | None = None
 
 
 def build_step(
@@ -61,26 +64,37 @@ def build_step(
     regularizers: Sequence[Regularizer],
     optimizer: Optimizer,
     products: str = "float32",
+    scores: Sequence[str] = (),
 ) -> StepGraph:
     """Append loss, regularizers, gradients and updates to a model's graph.
 
     On a device the figures of a step go into a log there. products: see sentei.passes.precision.
+    scores: layers whose batch sums of x . g the step adds up; updates stay the same to the bit.
 
     Raises:
-        GraphError: the loss does not fit the output, or reaches no parameter.
+        GraphError: the loss does not fit the output, or reaches no parameter; scores names no layer.
     """
     # A regularizer may read the value between batch norm and ReLU, which folding leaves out.
-    g = model.graph.copy() if regularizers else training(model.graph)
+    g = model.graph.copy()
+    partial = optimizer.chosen(g) if isinstance(optimizer, SemiSync) else ()
+    sums = ScoreSums.find(model.graph, g, scores, partial)
+    if not regularizers:
+        g = training(g, keep=tuple(sums.points.values()))
     values = loss.emit(g, model.output)
     total = values.loss
     for r in regularizers:
         for term in r.emit(g, model.output):
             total = g.add(ADD, (total, term), name="objective")[0]
+    if regularizers:  # they may read what lies between
+        sums = ScoreSums.find(model.graph, g, scores, partial)
     forward = len(g.nodes)
-    g, grads = grad(g, total)
+    params = g.by_role("param")
+    g, found = grad(g, total, dict.fromkeys([*params, *sums.points.values()]))
+    grads = {k: v for k, v in found.items() if k in params}
     if not grads:
         raise GraphError("train: the loss must depend on a parameter of the model")
-    states = optimizer.emit(g, grads)
+    summed = sums.emit(g, found)  # before the parameters change
+    states = {**optimizer.emit(g, grads), **summed}
     correct = values.metrics.get("correct")
     g.outputs = tuple(dict.fromkeys(v for v in (total, values.loss, correct) if v is not None))
     if model.device != "cpu":
@@ -90,7 +104,7 @@ def build_step(
         g.add(RECORD_APPEND, (total, values.loss, correct, log, at), name="record")
     g = precision(g, products, model.device)
     placed = {k: t.to(model.device) for k, t in states.items()}
-    return StepGraph(g, placed, total, values.loss, correct, forward)
+    return StepGraph(g, placed, total, values.loss, correct, forward, sums if scores else None)
 
 
 class StepRunner(Runner):

@@ -26,6 +26,8 @@ from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
 from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
+from sentei.train.scoring import PREFIX, Scoring
+from sentei.train.settling import Settling
 from sentei.train.step import StepRunner, build_step, finite
 
 __all__ = ["Trainer"]
@@ -34,7 +36,7 @@ Keep = Mapping[tuple[str, int], NDArray[np.int64]]
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Trainer:
+class Trainer(Settling, Scoring):
     """Trains a model in place with mini-batches of one size.
 
     Everything is a function of (model, data, settings, seed): the same run gives the same bits, and a
@@ -51,6 +53,8 @@ class Trainer:
         run_dir: folder for metrics.csv, events.jsonl and checkpoint.safetensors; None: no files.
         precision: of the products of training; float32, on cuda also tf32 or bfloat16. Evaluation is
         in float32.
+        scores: layers to score on the way (see `scores`), at next to no cost; more where neither the
+        gradients of a batch norm nor of the layer itself give the sums.
     Raises:
         GraphError, ShapeError: loss, regularizers or optimizer do not fit the model.
 
@@ -70,14 +74,16 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         run_dir: str | Path | None = None,
         precision: str = "float32",
+        scores: Sequence[str] = (),
     ) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ValueError(f"Trainer: batch must be at least 1, got {batch!r}")
         if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
             raise ValueError(f"Trainer: seed must be a whole number in [0, 2**63), got {seed!r}")
-        self.model, self.optimizer, self.loss = model, optimizer, loss or CrossEntropy()
+        self._model, self.optimizer, self.loss = model, optimizer, loss or CrossEntropy()
         self.batch, self.seed, self.precision = batch, seed, precision
         self.schedule = schedule or Constant()
+        self.scored_layers, self.scored_from = tuple(scores), 0
         self.regularizers = tuple(regularizers)
         self.run_dir = None if run_dir is None else Path(run_dir)
         self.callbacks: list[Callback] = list(callbacks)
@@ -91,8 +97,11 @@ class Trainer:
         self.stopped: str | None = None
         self.last_checkpoint: Path | None = None
         self.events: EventLog | None = None
-        self._step = build_step(model, self.loss, self.regularizers, optimizer, precision)
+        self._step = build_step(
+            model, self.loss, self.regularizers, optimizer, precision, self.scored_layers
+        )
         self.state_tensors: dict[str, Tensor] = self._step.states
+        optimizer.start(model.tensors, self.state_tensors)
         self._runner = StepRunner(self._step, {**model.tensors, **self.state_tensors}, batch)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         self._feed: tuple[Any, Feed] | None = None
@@ -139,6 +148,7 @@ class Trainer:
                     self._heed(interrupt)
             finally:
                 show.close()
+                self.settle()
         if self.stopped is not None:
             show.note(f"stopped after epoch {self.epoch}: {self.stopped}")
         for c in self.callbacks:
@@ -170,6 +180,7 @@ class Trainer:
                 self._collect()
         finally:
             self._window = None
+            self.settle()
         return self._means(window)
 
     def stop(self, reason: str) -> None:
@@ -205,7 +216,7 @@ class Trainer:
         x, labels = made
         lr = self.schedule(self.optimizer.lr, self.step, self.epoch)
         feeds: dict[str, Any] = {
-            self.model.input: x,
+            self._model.input: x,
             self.loss.takes: self.loss.truth(labels, self._outputs),
             Optimizer.LR: np.array([lr], np.float32),
         }
@@ -217,6 +228,7 @@ class Trainer:
         """One step; its figures are read when they are due."""
         if not self._runner.step(self._feeds(made)):
             self._not_finite(self._runner.figures().total)
+        self._ahead = True
         self._places.append((self.epoch, self.cursor, self.step))
         self.step += 1
         self.cursor += 1
@@ -244,6 +256,7 @@ class Trainer:
             return self._feeds(feed.batch(self.epoch, self.cursor))
 
         runner.rewind()
+        self._ahead = True
         for place in places[:-1]:
             runner.step(fed(place))
         runner.feed(fed(places[-1]))
@@ -353,16 +366,18 @@ class Trainer:
             model: the pruned model. keep: per (parameter, axis) the indices that stayed.
         """
         self._collect()
+        self.optimizer.materialise(self.state_tensors)
         new = Trainer(
             model, self.optimizer, self.loss, batch=self.batch, seed=self.seed,
             schedule=self.schedule, regularizers=self.regularizers, callbacks=self.callbacks,
-            run_dir=self.run_dir, precision=self.precision,
+            run_dir=self.run_dir, precision=self.precision, scores=self.scored_layers,
         )  # fmt: skip
         cut = state_of.sliced(self.state_tensors, keep, model.tensors)
         for name, fresh in new.state_tensors.items():
-            if name in cut:
+            if name in cut and not name.startswith(PREFIX):  # scores begin anew
                 fresh.copy_from(self.optimizer.carried(name, cut[name], new.state_tensors))
         new.step, new.epoch, new.cursor = self.step, self.epoch, self.cursor
+        new.scored_from = self.step
         new.sums, new.history, new._feed = dict(self.sums), list(self.history), self._feed
         new.last_checkpoint, new.events = self.last_checkpoint, self.events
         for c in new.callbacks:
@@ -373,7 +388,7 @@ class Trainer:
     def _feed_of(self, data: Data) -> Feed:
         if self._feed is None or self._feed[0] is not data:
             self._collect()
-            self._feed = (data, Feed(data, self.batch, self.seed, self.model.device))
+            self._feed = (data, Feed(data, self.batch, self.seed, self._model.device))
         return self._feed[1]
 
     def _event(self, event: str, **fields: Any) -> None:

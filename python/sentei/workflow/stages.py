@@ -110,8 +110,8 @@ def _fit(
         trainer.fit(train, val, epochs=epochs, progress="none")
     finally:
         session.watch.fit_end()
-    if keep_best is not None:
-        keep_best.restore_best(trainer.model)
+    if keep_best is not None and keep_best.restore_best(trainer.model):
+        trainer.adopt()
     if trainer.stopped is not None:
         session.watch.note(f"stopped after epoch {trainer.epoch}: {trainer.stopped}")
     return trainer.model

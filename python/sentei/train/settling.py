@@ -1,0 +1,47 @@
+"""The model of a trainer whose optimizer may keep steps back (SemiSync with lazy)."""
+
+from __future__ import annotations
+
+from sentei._core import Tensor
+from sentei.errors import DataError
+from sentei.model import Model
+from sentei.optim import Optimizer
+
+__all__ = ["Settling"]
+
+
+class Settling:
+    """What a trainer does so that nobody sees a model that lags behind its steps."""
+
+    optimizer: Optimizer
+    state_tensors: dict[str, Tensor]
+    _model: Model
+    _ahead = False  # steps were made that the model's tensors have not been given
+
+    @property
+    def model(self) -> Model:
+        """The model; to ask for it brings its tensors up to date (see `settle`)."""
+        self.settle()
+        return self._model
+
+    def settle(self) -> None:
+        """Write to the model what the optimizer has kept back.
+
+        `fit`, `steps` and all that judges or saves do so; a reference to the model that was taken
+        before may lag behind in between. Changes nothing of what follows.
+        """
+        if self._ahead:
+            self.optimizer.settle(self._model.tensors, self.state_tensors)
+            self._ahead = False
+
+    def adopt(self) -> None:
+        """Go on from the model's tensors after they were written from outside (load_arrays).
+
+        Raises:
+            DataError: steps were made since the model was last asked for; they would be lost.
+        """
+        if self._ahead:
+            raise DataError(
+                "adopt: the model must be settled before it is written, got steps since"
+            )
+        self.optimizer.start(self._model.tensors, self.state_tensors)
