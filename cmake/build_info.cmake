@@ -2,6 +2,7 @@
 set(sentei_cuda_flag 0)
 if(sentei_cuda_built)
   set(sentei_cuda_flag 1)
+  set(SENTEI_CUDA_ARCHS "${CMAKE_CUDA_ARCHITECTURES}")  # which may have been set beside it
 endif()
 file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/generated/build_info.hpp CONTENT [[
 #pragma once

@@ -95,9 +95,13 @@ class Machine:
                     f()
             return graph.replay
         capture = _core.Capture()
-        for f in calls:
-            f()
-        capture.end()
+        try:
+            for f in calls:
+                f()
+            capture.end()
+        except BaseException:
+            del capture  # ends it; the traceback would keep it open
+            raise
         return capture.replay
 
     def ceilings(self) -> dict[str, float]:

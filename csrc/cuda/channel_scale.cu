@@ -1,9 +1,9 @@
 // y = x m per channel, 8 bytes per element; backward dx = dy m and dm = sum dy x in one pass, 12.
 // The matrix is read as one flat array of vectors whose channels repeat every V = lcm(C, Vec) / Vec
 // of them: a thread strides by a multiple S of V, so that its Vec channels stay the same and m
-// stays in registers, for every C. Where V is larger than a block, blocks share the columns (y).
+// stays in registers, for every C. Where V is larger than a block, blocks share the columns (x).
 // Sums: a thread in floats for 64 steps, then in doubles; then its block's threads of a channel,
-// then the slices of the grid (x), always in the same order.
+// then the slices of the grid (y), always in the same order.
 #include <algorithm>
 
 #include "cuda/device/elementwise.cuh"
@@ -23,8 +23,8 @@ struct Plan {
   std::int64_t n, C;
   std::int64_t S;         // vectors of a step, a multiple of V
   std::int64_t per;       // steps of a slice
-  std::int64_t slices;    // grid.x
-  std::int64_t tiles;     // grid.y
+  std::int64_t slices;    // grid.y, at most 2 kBlocks
+  std::int64_t tiles;     // grid.x
   std::int64_t partials;  // rows of C partial sums
   int threads;            // of a block, S or more where there is one tile
 };
@@ -106,11 +106,11 @@ __device__ __forceinline__ void factors(const Plan& p, std::int64_t v, const flo
 template <int Vec>
 __global__ void __launch_bounds__(kThreads)
     channel_scale_forward_kernel(Plan p, const float* x, const float* m, float* y) {
-  const std::int64_t v = std::int64_t{blockIdx.y} * blockDim.x + threadIdx.x;
+  const std::int64_t v = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (v >= p.S) return;
   float own[Vec], none[Vec];
   factors<Vec>(p, v, m, own);
-  walk<Vec, false>(p, std::int64_t{blockIdx.x} * p.per * p.S + v, p.per, own, x, nullptr, y, none);
+  walk<Vec, false>(p, std::int64_t{blockIdx.y} * p.per * p.S + v, p.per, own, x, nullptr, y, none);
 }
 
 template <int Vec>
@@ -119,14 +119,14 @@ __global__ void __launch_bounds__(kThreads)
                                   float* dx, double* partial) {
   SENTEI_SHARED(double, sums, [Vec * kThreads]);
   const int thread = static_cast<int>(threadIdx.x);
-  const std::int64_t v = std::int64_t{blockIdx.y} * blockDim.x + thread;
+  const std::int64_t v = std::int64_t{blockIdx.x} * blockDim.x + thread;
   double total[Vec] = {};
   if (v < p.S) {
     float own[Vec];
     factors<Vec>(p, v, m, own);
     for (std::int64_t k = 0; k < p.per; k += kChunk) {
       float sum[Vec] = {};
-      walk<Vec, true>(p, (std::int64_t{blockIdx.x} * p.per + k) * p.S + v,
+      walk<Vec, true>(p, (std::int64_t{blockIdx.y} * p.per + k) * p.S + v,
                       p.per - k < kChunk ? p.per - k : kChunk, own, dy, x, dx, sum);
 #pragma unroll
       for (int c = 0; c < Vec; ++c) total[c] += static_cast<double>(sum[c]);
@@ -136,7 +136,7 @@ __global__ void __launch_bounds__(kThreads)
     if (v < p.S) {
 #pragma unroll
       for (int c = 0; c < Vec; ++c)
-        partial[std::int64_t{blockIdx.x} * p.S * Vec + v * Vec + c] = total[c];
+        partial[std::int64_t{blockIdx.y} * p.S * Vec + v * Vec + c] = total[c];
     }
     return;  // the whole grid does
   }
@@ -145,7 +145,7 @@ __global__ void __launch_bounds__(kThreads)
   __syncthreads();
   // Element i of `sums` belongs to channel i mod C.
   const int C = static_cast<int>(p.C), entries = static_cast<int>(p.S) * Vec;
-  double* const to = partial + std::int64_t{blockIdx.x} * C;
+  double* const to = partial + std::int64_t{blockIdx.y} * C;
   if (entries <= 16 * C) {
     for (int c = thread; c < C; c += static_cast<int>(blockDim.x)) {
       double sum = 0;
@@ -176,7 +176,7 @@ void forward(std::int64_t rows, std::int64_t C, const float* x, const float* m, 
   const Plan p = plan_for(rows, C, wide ? 4 : 1, 2, 2 * kBlocks);
   launch("channel_scale_forward_kernel",
          wide ? channel_scale_forward_kernel<4> : channel_scale_forward_kernel<1>,
-         dim3(static_cast<unsigned>(p.slices), static_cast<unsigned>(p.tiles)), p.threads, 0, p, x,
+         dim3(static_cast<unsigned>(p.tiles), static_cast<unsigned>(p.slices)), p.threads, 0, p, x,
          m, y);
 }
 
@@ -187,7 +187,7 @@ void backward(std::int64_t rows, std::int64_t C, const float* dy, const float* x
   auto* const partial = reinterpret_cast<double*>(workspace);
   launch("channel_scale_backward_kernel",
          wide ? channel_scale_backward_kernel<4> : channel_scale_backward_kernel<1>,
-         dim3(static_cast<unsigned>(p.slices), static_cast<unsigned>(p.tiles)), p.threads, 0, p, dy,
+         dim3(static_cast<unsigned>(p.tiles), static_cast<unsigned>(p.slices)), p.threads, 0, p, dy,
          x, m, dx, partial);
   finish_columns("channel_scale_backward_finish_kernel", p.partials, C, partial, dm);
 }

@@ -1,6 +1,8 @@
 // Which GPUs there are and whether compiled code for them is in this module.
 #include <cuda_runtime.h>
 
+#include <algorithm>
+
 #include "cuda/devices.hpp"
 
 namespace sentei::cuda {
@@ -29,10 +31,22 @@ Devices query_devices() {
   for (int i = 0; i < count; ++i) {
     cudaDeviceProp p;
     if (cudaGetDeviceProperties(&p, i) != cudaSuccess) continue;
-    cudaFuncAttributes attributes;
-    const bool usable = cudaSetDevice(i) == cudaSuccess &&
-                        cudaFuncGetAttributes(&attributes, probe_kernel) == cudaSuccess;
-    d.list.push_back({i, p.name, p.major, p.minor, p.totalGlobalMem, usable});
+    DeviceInfo info{i, p.name, p.major, p.minor, p.totalGlobalMem, false, ""};
+    // To ask takes a context, some hundred megabytes on the device: once for each kind.
+    const auto same = std::find_if(d.list.begin(), d.list.end(), [&](const DeviceInfo& one) {
+      return one.major == p.major && one.minor == p.minor;
+    });
+    if (same != d.list.end()) {
+      info.usable = same->usable;
+      info.problem = same->problem;
+    } else {
+      cudaFuncAttributes attributes;
+      cudaError_t code = cudaSetDevice(i);
+      if (code == cudaSuccess) code = cudaFuncGetAttributes(&attributes, probe_kernel);
+      info.usable = code == cudaSuccess;
+      if (!info.usable) info.problem = cudaGetErrorString(code);
+    }
+    d.list.push_back(info);
   }
   cudaSetDevice(current);
   cudaGetLastError();

@@ -10,7 +10,8 @@ struct DeviceInfo {
   std::string name;
   int major, minor;
   std::size_t memory_bytes;
-  bool usable;  // our compiled code runs on it
+  bool usable;          // our compiled code runs on it
+  std::string problem;  // CUDA's own words where it is not
 };
 
 struct Devices {

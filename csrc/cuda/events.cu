@@ -5,9 +5,15 @@
 
 namespace sentei::cuda {
 
-Event::Event() { check(cudaEventCreate(&event_), "event"); }
+Event::Event() {
+  const OnDevice here;
+  check(cudaEventCreate(&event_), "event");
+}
 Event::~Event() { cudaEventDestroy(event_); }
-void Event::record() { check(cudaEventRecord(event_, stream()), "event"); }
+void Event::record() {
+  const OnDevice here;
+  check(cudaEventRecord(event_, stream()), "event");
+}
 
 double Event::milliseconds_since(const Event& start) const {
   check(cudaEventSynchronize(event_), "event");
@@ -17,6 +23,7 @@ double Event::milliseconds_since(const Event& start) const {
 }
 
 std::vector<double> copy_milliseconds(std::size_t bytes, int repeats) {
+  const OnDevice here;
   const auto release = [](void* p) { cudaFree(p); };
   std::unique_ptr<void, decltype(release)> buffers[2] = {{nullptr, release}, {nullptr, release}};
   for (int i = 0; i < 2; ++i) {
@@ -40,12 +47,14 @@ std::vector<double> copy_milliseconds(std::size_t bytes, int repeats) {
 }
 
 std::pair<std::size_t, std::size_t> memory_info() {
+  const OnDevice here;
   std::size_t left = 0, all = 0;
   check(cudaMemGetInfo(&left, &all), "memory_info");
   return {left, all};
 }
 
 std::int64_t l2_bytes() {
+  const OnDevice here;
   int device = 0, bytes = 0;
   check(cudaGetDevice(&device), "l2_bytes");
   check(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, device), "l2_bytes");

@@ -30,13 +30,15 @@ template <class... P, class... A>
 void launch(const char* name, void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared,
             A... args) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  if (shared > (std::size_t{48} << 10))  // more must be asked for
+  const OnDevice here;
+  // More than 48 KB, with the kernel's static part, must be asked for.
+  if (shared > (std::size_t{32} << 10))
     check(
         cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
                              cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
         name);
   // clang-format off
-  kernel<<<grid, block, shared, stream()>>>(static_cast<P>(args)...);
+  kernel<<<grid, block, shared, launch_stream()>>>(static_cast<P>(args)...);
   // clang-format on
   check(cudaGetLastError(), name);
 }

@@ -26,6 +26,7 @@ PYBIND11_MODULE(_cuda, m) {
           one["compute_capability"] = std::to_string(info.major) + "." + std::to_string(info.minor);
           one["memory_bytes"] = info.memory_bytes;
           one["usable"] = info.usable;
+          one["problem"] = info.problem;
           devices.append(one);
         }
         out["devices"] = devices;

@@ -1,6 +1,10 @@
 // Memory, copies, the stream and captured graphs.
 #include <cstring>
+#include <memory>
 #include <mutex>
+#include <new>
+#include <utility>
+#include <vector>
 
 #include "core/check.hpp"
 #include "cuda/runtime.hpp"
@@ -14,18 +18,40 @@ void check(cudaError_t code, const char* what) {
   fail<DeviceError>("device cuda: ", what, ": ", cudaGetErrorString(code));
 }
 
+namespace {
+
+cudaStream_t make_stream() {
+  cudaStream_t made = nullptr;
+  check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "stream");
+  return made;
+}
+
+// A capture under way in this thread.
+struct Recorder {
+  cudaStream_t stream;
+  std::vector<void*> released;  // freeing would spoil the capture: done when it has ended
+};
+thread_local Recorder* recorder = nullptr;
+
+// What cannot be part of a graph; to try it would spoil the capture.
+void check_not_recording(const char* what) {
+  SENTEI_CHECK(DeviceError, !recorder, "device cuda: ", what, ": must not run inside a capture");
+}
+
+}  // namespace
+
 cudaStream_t stream() {
-  static const cudaStream_t s = [] {
-    cudaStream_t made = nullptr;
-    check(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "stream");
-    return made;
-  }();
+  static const cudaStream_t s = make_stream();
   return s;
 }
+
+cudaStream_t launch_stream() { return recorder ? recorder->stream : stream(); }
 
 namespace {
 
 void* allocate(std::size_t bytes) {
+  check_not_recording("allocate");
+  const OnDevice here;
   void* p = nullptr;
   const cudaError_t code = cudaMalloc(&p, bytes);
   if (code != cudaSuccess) {
@@ -38,7 +64,18 @@ void* allocate(std::size_t bytes) {
   return p;
 }
 
-void release(void* p) { cudaFree(p); }  // waits for the work that uses it
+void release(void* p) {
+  if (recorder) {
+    try {
+      recorder->released.push_back(p);
+    } catch (const std::bad_alloc&) {  // leaked
+    }
+    return;
+  }
+  const OnDevice here;
+  if (cudaFree(p) != cudaSuccess)  // waits for the work that uses it
+    cudaGetLastError();            // the next launch must not be blamed
+}
 
 // Page-locked buffers: the host's array may be reused at once, and the copy runs beside kernels.
 class Staging {
@@ -48,10 +85,7 @@ class Staging {
     for (std::size_t done = 0; done < bytes; done += kBytes) {
       Slot& slot = slots_[next_++ % kSlots];
       const std::size_t n = bytes - done < kBytes ? bytes - done : kBytes;
-      if (slot.buffer)
-        check(cudaEventSynchronize(slot.free), "upload");
-      else
-        slot.make();
+      slot.wait();
       std::memcpy(slot.buffer, host + done, n);
       check(cudaMemcpyAsync(device + done, slot.buffer, n, cudaMemcpyHostToDevice, stream()),
             "upload");
@@ -63,10 +97,11 @@ class Staging {
   static constexpr std::size_t kBytes = std::size_t{4} << 20, kSlots = 4;
   struct Slot {
     void* buffer = nullptr;
-    cudaEvent_t free = nullptr;
-    void make() {
-      check(cudaEventCreateWithFlags(&free, cudaEventDisableTiming), "upload");
-      check(cudaMallocHost(&buffer, kBytes), "upload");
+    cudaEvent_t free = nullptr;  // one that was never recorded is over at once
+    void wait() {
+      if (!free) check(cudaEventCreateWithFlags(&free, cudaEventDisableTiming), "upload");
+      if (!buffer) check(cudaMallocHost(&buffer, kBytes), "upload");
+      check(cudaEventSynchronize(free), "upload");
     }
   };
   std::mutex mutex_;
@@ -75,32 +110,61 @@ class Staging {
 };
 
 void upload(void* device, const void* host, std::size_t bytes) {
+  check_not_recording("upload");
+  const OnDevice here;
   static Staging& staging = *new Staging;  // outlives the driver's own end
   staging.upload(static_cast<std::byte*>(device), static_cast<const std::byte*>(host), bytes);
 }
 
 void download(void* host, const void* device, std::size_t bytes) {
+  check_not_recording("download");
+  const OnDevice here;
   check(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream()), "download");
   check(cudaStreamSynchronize(stream()), "download");
 }
 
 void copy(void* to, const void* from, std::size_t bytes) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), "copy");
+  const OnDevice here;
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, launch_stream()), "copy");
 }
 
 void fill(void* p, int byte, std::size_t bytes) {
-  check(cudaMemsetAsync(p, byte, bytes, stream()), "fill");
+  const OnDevice here;
+  check(cudaMemsetAsync(p, byte, bytes, launch_stream()), "fill");
 }
 
-void synchronize() { check(cudaStreamSynchronize(stream()), "synchronize"); }
+void synchronize() {
+  check_not_recording("synchronize");
+  const OnDevice here;
+  check(cudaStreamSynchronize(stream()), "synchronize");
+}
 
 void capture_begin() {
-  check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "capture");
+  check_not_recording("capture");
+  const OnDevice here;
+  auto made = std::make_unique<Recorder>(Recorder{make_stream(), {}});
+  // Thread-local: other threads may allocate and free meanwhile.
+  const cudaError_t code = cudaStreamBeginCapture(made->stream, cudaStreamCaptureModeThreadLocal);
+  if (code != cudaSuccess) cudaStreamDestroy(made->stream);
+  check(code, "capture");
+  recorder = made.release();
+}
+
+// The capture of this thread is over, whatever the outcome.
+cudaError_t end_recording(cudaGraph_t* graph) {
+  const std::unique_ptr<Recorder> done(std::exchange(recorder, nullptr));
+  const cudaError_t code = cudaStreamEndCapture(done->stream, graph);
+  cudaStreamDestroy(done->stream);
+  for (void* p : done->released) release(p);
+  return code;
 }
 
 void* capture_end() {
+  SENTEI_CHECK(DeviceError, recorder,
+               "device cuda: capture must end in the thread in which it began");
+  const OnDevice here;
   cudaGraph_t graph = nullptr;
-  check(cudaStreamEndCapture(stream(), &graph), "capture");
+  check(end_recording(&graph), "capture");
   cudaGraphExec_t ready = nullptr;
   const cudaError_t code = cudaGraphInstantiate(&ready, graph, 0);
   cudaGraphDestroy(graph);
@@ -109,21 +173,27 @@ void* capture_end() {
 }
 
 void replay(void* graph) {
+  check_not_recording("replay");
+  const OnDevice here;
   check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream()), "replay");
 }
 
 void forget(void* graph) {
+  const OnDevice here;
   if (graph) {
-    cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
-  } else {
+    cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));  // a run under way comes to its end
+  } else if (recorder) {
     cudaGraph_t unfinished = nullptr;
-    cudaStreamEndCapture(stream(), &unfinished);
+    end_recording(&unfinished);
     if (unfinished) cudaGraphDestroy(unfinished);
   }
   cudaGetLastError();
 }
 
 void order(std::intptr_t other, bool ours_first) {
+  const OnDevice here;
+  static std::mutex& mutex = *new std::mutex;  // record and wait belong together
+  const std::lock_guard<std::mutex> lock(mutex);
   static const cudaEvent_t event = [] {
     cudaEvent_t made = nullptr;
     check(cudaEventCreateWithFlags(&made, cudaEventDisableTiming), "order");

@@ -69,11 +69,14 @@ def cuda_state() -> CudaState:
             "no_device", f"no CUDA device can be used: {text}", driver=driver, runtime=runtime
         )
     devices = tuple(found["devices"])
-    if not any(d["usable"] for d in devices):
-        names = ", ".join(
-            f"{d['name']} (compute capability {d['compute_capability']})" for d in devices
+    first = devices[0]  # where all work is done
+    if not first["usable"]:
+        text = (
+            f"this build has code for {info['cuda_archs']}, which does not run on {first['name']} "
+            f"(compute capability {first['compute_capability']}): {first['problem']}"
         )
-        text = f"this build has code for {info['cuda_archs']}, none of which runs on {names}"
+        if any(d["usable"] for d in devices):
+            text += "; CUDA_VISIBLE_DEVICES can put another device first"
         return CudaState("no_code", text, devices, driver, runtime)
     return CudaState("ready", "ready", devices, driver, runtime)
 

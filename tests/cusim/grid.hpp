@@ -20,7 +20,7 @@ void check_pointer(const char* kernel, const void* p);  // an argument of a kern
 
 // While there is one, work is put by instead of done.
 using Recording = std::vector<std::function<void()>>;
-inline Recording* recording = nullptr;
+inline thread_local Recording* recording = nullptr;  // of this thread
 template <class F>
 void run_or_record(F work) {
   if (recording)

@@ -20,14 +20,15 @@ namespace {
 
 using sentei::DeviceError;
 
+void check_not_recording(const char* what) {
+  SENTEI_CHECK(DeviceError, !recording, "device cusim: ", what, ": must not run inside a capture");
+}
+
 void* allocate(std::size_t bytes) {
+  check_not_recording("allocate");
   void* const p = device_allocate(bytes);
   if (!p) sentei::fail<DeviceError>("device cusim: memory of ", bytes, " bytes must be free");
   return p;
-}
-
-void check_not_recording(const char* what) {
-  SENTEI_CHECK(DeviceError, !recording, "device cusim: ", what, ": must not run inside a capture");
 }
 
 void upload(void* device, const void* host, std::size_t bytes) {
@@ -55,7 +56,7 @@ void fill(void* p, int byte, std::size_t bytes) {
 void synchronize() { check_not_recording("synchronize"); }
 
 void capture_begin() {
-  SENTEI_CHECK(DeviceError, !recording, "device cusim: capture: one at a time");
+  check_not_recording("capture");
   recording = new Recording;
 }
 void* capture_end() { return std::exchange(recording, nullptr); }

@@ -174,6 +174,17 @@ def test_channel_scale_of_every_plan(rng, shape, aligned, device):
 
 
 @pytest.mark.devices
+def test_channel_scale_of_more_columns_than_a_grid_is_high(device):
+    if device == "cpu":
+        pytest.skip("there is no grid on cpu")
+    x = np.ones((1, 16_777_217), np.float32)
+    x[0, -1] = 3
+    m = np.full(x.shape[1], 2, np.float32)
+    y = array(channel_scale_forward(x, m))
+    assert y[0, 0] == 2 and y[0, -1] == 6 and y.sum(dtype=np.float64) == 2 * x.size + 4
+
+
+@pytest.mark.devices
 def test_channel_scale_in_place(rng, device):
     x, dy, m = integers(rng, (30, 13)), integers(rng, (30, 13)), integers(rng, (13,))
     want = ref.channel_scale_gradient(dy, x, m)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -78,6 +79,7 @@ def test_no_allocation_upload_or_waiting_inside_a_capture(device):
     if device == "cpu":
         pytest.skip("nothing is captured on cpu")
     wrong = [
+        lambda: Tensor.empty((2,), device=device),
         lambda: Tensor.zeros((2,), device=device).copy_from(np.ones(2, np.float32)),
         lambda: Tensor.zeros((2,), device=device).numpy(),
         _core.synchronize,
@@ -92,6 +94,46 @@ def test_no_allocation_upload_or_waiting_inside_a_capture(device):
         for _ in range(2):
             r.run(x=np.zeros((4, 3), np.float32))
         assert r.fetch("y")[0, 1] == 2
+
+
+@pytest.mark.devices
+def test_memory_may_go_inside_a_capture(device):
+    if device == "cpu":
+        pytest.skip("nothing is captured on cpu")
+    a = Tensor.from_numpy(np.ones(5, np.float32)).to(device)
+    unrelated = [Tensor.zeros((5,), device=device)]
+    capture = _core.Capture()
+    _core.add_forward(a, a, a)
+    unrelated.clear()  # the last reference
+    _core.add_forward(a, a, a)
+    capture.end()
+    capture.replay()
+    assert (a.numpy() == 4).all()
+
+
+@pytest.mark.devices
+def test_a_capture_records_its_own_thread_only(device):
+    if device == "cpu":
+        pytest.skip("nothing is captured on cpu")
+    a, b = (Tensor.from_numpy(np.ones(5, np.float32)).to(device) for _ in range(2))
+    found: list[float] = []
+
+    def elsewhere() -> None:
+        c = Tensor.zeros((5,), device=device)
+        c.copy_from(np.ones(5, np.float32))
+        _core.add_forward(c, b, b)
+        found.append(float(b.numpy()[0]))
+
+    capture = _core.Capture()
+    _core.add_forward(a, a, a)
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    capture.end()
+    capture.replay()
+    capture.replay()
+    assert found == [2.0]
+    assert (b.numpy() == 2).all() and (a.numpy() == 4).all()
 
 
 @pytest.mark.devices
