@@ -89,7 +89,6 @@ conv = {"stride": (2, 1), "padding": (1, 1), "dilation": (1, 1)}
 X, W, Y = (2, 5, 6, 8), (7, 3, 3, 8), (2, 3, 6, 7)
 decays = {"weight_decay": 1e-2, "l2": 1e-3}
 dropped = {"keep": 0.7, "stream": 3, "inverted": True}
-of_group = given([0, 0, 1, 1, 0, 1], "int32")
 groups = (order(N), given([0, 3, 6], "int32"), whole(2, 1, dtype="int32"))
 lazy = (matrix, matrix, positive(2, 2), whole(2, N, dtype="int32"))  # w, v, coef, group_of
 
@@ -135,12 +134,6 @@ CALLS = {
     "global_avg_pool_backward": call(real(3, 1, 1, C), Spec(IMAGE)),
     "leaky_relu": call(image, alpha=0.1),
     "leaky_relu_backward": call(image, image, alpha=0.1),
-    "linear_lazy": call(
-        matrix, real(N, ROW), real(N, ROW), real(2, 2), of_group, real(N), relu=True
-    ),
-    "linear_lazy_backward_input": call(
-        real(4, N), real(N, ROW), real(N, ROW), real(2, 2), of_group
-    ),
     "linear": call(matrix, real(9, ROW), real(9), relu=True),
     "linear_backward_input": call(real(N, 9), real(9, ROW)),
     "linear_backward_weight": call(matrix, real(N, 9)),
@@ -168,11 +161,6 @@ CALLS = {
     "score_accumulate": call(image, image, double(6, C), double(*IMAGE[1:]), double(*IMAGE[1:])),
     "score_from_gradients": call(
         double(2, MATRIX[0] + 7), *[matrix] * 2, *[real(7)] * 4, bias=(False, True)
-    ),
-    "semi_sync_lazy_weight": call(matrix, matrix, real(2, 2), of_group),
-    "semi_sync_materialise": call(matrix, matrix, real(2, 2), of_group),
-    "semi_sync_update_lazy": call(
-        matrix, real(3, ROW), matrix, real(2, 2), *groups, rate, momentum=0.9, **decays
     ),
     "semi_sync_update": call(matrix, matrix, matrix, *groups, rate, momentum=0.9, **decays),
     "semi_sync_lazy_weight": call(*lazy),
