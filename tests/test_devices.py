@@ -12,6 +12,7 @@ import pytest
 import devices
 from helpers import assert_close, normal
 from sentei import _core
+from sentei.device import cuda_state
 from sentei.errors import DeviceError
 from sentei.graph import Op, Spec, all_ops, argument_name
 from sentei.ops.eager import eager
@@ -321,6 +322,13 @@ class Bound:
 
 def bits(found: dict[str, np.ndarray]) -> dict[str, bytes]:
     return {k: v.tobytes() for k, v in found.items()}
+
+
+def test_there_is_a_gpu():
+    if not devices.ready():
+        pytest.skip(f"no test runs on a GPU: {cuda_state().reason}")
+    with devices.on("cuda") as name:
+        assert Tensor.zeros((3,), device=name).numpy().tolist() == [0, 0, 0]
 
 
 def test_every_op_has_a_call():
