@@ -55,7 +55,7 @@ def our_arms(name: str) -> tuple[dict[str, Arm], dict[str, dict[str, Any]]]:
         }
         notes = {"precision": precision, "layout": "NHWC", "graph": True}
         arms[f"sentei_{precision}"] = Arm([runner.run], capture=False, notes=notes)
-    scored = networks.our_scored_step(name, SCORED)
+    scored = networks.our_step(name, SCORED, scored=True)[1]
     scored.run()
     notes = {"precision": SCORED, "layout": "NHWC", "graph": True, "scores": True}
     arms[f"scored_{SCORED}"] = Arm([scored.run], capture=False, notes=notes)

@@ -13,13 +13,8 @@ from numpy.typing import NDArray
 from timing import Machine, flags, torch
 
 from sentei import losses, nn, optim
-from sentei.graph import Spec
 from sentei.model import Model
 from sentei.nn import models
-from sentei.ops import SCORE_ACCUMULATE
-from sentei.passes import fuse_updates, grad, infer_specs, precision
-from sentei.prune.scores import score_points
-from sentei.tensor import Tensor
 from sentei.train.step import StepGraph, StepRunner, build_step
 
 LR = 0.01
@@ -58,44 +53,18 @@ def our_model(name: str) -> Model:
     return _on_host(name).to("cuda")
 
 
-def our_step(name: str, products: str) -> tuple[StepGraph, StepRunner]:
-    """A captured step of SGD with momentum, its first batch in place."""
+def our_step(name: str, products: str, scored: bool = False) -> tuple[StepGraph, StepRunner]:
+    """A captured step of SGD with momentum, its first batch in place.
+
+    scored: it also gathers the sums behind the scores of every convolution's channels.
+    """
     model = our_model(name)
-    step = build_step(model, losses.CrossEntropy(), (), optim.SGD(LR, momentum=0.9), products)
+    layers = [n.name for n in model.graph.nodes if n.op.name == "conv2d"] if scored else []
+    sgd = optim.SGD(LR, momentum=0.9)
+    step = build_step(model, losses.CrossEntropy(), (), sgd, products, layers)
     runner = StepRunner(step, {**model.tensors, **step.states}, input_of(name)[1])
     runner.feed(feeds_of(runner, name, 0, 0))
     return step, runner
-
-
-def our_scored_step(name: str, products: str) -> StepRunner:
-    """The same step, which also adds to the sums behind the scores of every convolution's channels.
-
-    Values that are scored must exist, so what training graphs fuse around them stays apart.
-    """
-    model = our_model(name)
-    g = model.graph.copy()
-    loss = losses.CrossEntropy().emit(g, model.output).loss
-    convolutions = [n.name for n in g.nodes if n.op.name == "conv2d"]
-    points = score_points(g, convolutions)
-    params = g.by_role("param")
-    forward = len(g.nodes)
-    g, grads = grad(g, loss, [*params, *points.values()])
-    optimiser = optim.SGD(LR, momentum=0.9)
-    states = optimiser.emit(g, {k: v for k, v in grads.items() if k in params})
-    specs = infer_specs(g, input_of(name)[1])
-    for layer, point in points.items():
-        shape = (6, specs[point].shape[-1])
-        stats = g.add_state(f"score.{layer}", Spec(shape, "float64"))
-        states[stats] = Tensor.zeros(shape, "float64")
-        given = (point, grads[point], stats, None, None)
-        g.add(SCORE_ACCUMULATE, given, name=f"score.{layer}.sums")
-    g.outputs = (loss,)
-    g = precision(fuse_updates(g), products, "cuda")
-    placed = {k: t.to("cuda") for k, t in states.items()}
-    step = StepGraph(g, placed, loss, loss, None, forward)
-    runner = StepRunner(step, {**model.tensors, **placed}, input_of(name)[1])
-    runner.feed(feeds_of(runner, name, 0, 0))
-    return runner
 
 
 def feeds_of(runner: StepRunner, name: str, seed: int, step: int) -> dict[str, NDArray[Any]]:
