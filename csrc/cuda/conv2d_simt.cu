@@ -5,13 +5,15 @@
 // image and the depth past the end are copied as zeros. The filters lie inner (forward: a filter is
 // a row of depth) or outer (backward: neighbours are input channels). Few tiles: the depth is split
 // over blocks into partial results, summed in order by slot_sum_kernel, which then adds the bias.
-// Bytes: each block reads (BM + BN) depth floats, mostly from L2; out is written once.
+// Bytes: each block reads (BM + BN) depth floats, mostly from L2; out is written once. The variant
+// with Moments also sums up the columns of its tile (device/tile_moments.cuh).
 #include <numeric>
 
 #include "cuda/conv2d_simt.hpp"
 #include "cuda/device/conv2d_taps.cuh"
 #include "cuda/device/elementwise.cuh"
 #include "cuda/device/gemm_simt.cuh"
+#include "cuda/device/tile_moments.cuh"
 #include "cuda/gemm_plan.hpp"
 #include "cuda/slot_sum.hpp"
 
@@ -33,6 +35,7 @@ struct TapSum {
   ConvAxis h, w;
   FastDivide by_channels;  // by depth_channels
   bool relu;
+  float* moments;  // (tiles_m, 2, out_channels), where these are wanted
 };
 
 struct alignas(16) Window {
@@ -40,7 +43,35 @@ struct alignas(16) Window {
   int y, x;       // where tap (0, 0) reads
 };
 
-template <class Tile, int V, bool Forward>
+// Of the block's tile, whose first `rows` rows are there.
+template <class Tile>
+__device__ __forceinline__ void column_moments(const Tile& at,
+                                               const float (&acc)[Tile::TM][Tile::TN], int rows,
+                                               void* shared, int columns, float* means,
+                                               float* scatters) {
+  constexpr int TM = Tile::TM, TN = Tile::TN;
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  int count = rows > at.row ? (rows - at.row + Tile::TY - 1) / Tile::TY : 0;
+  count = count < TM ? count : TM;
+  const float one_by_count = 1.0f / static_cast<float>(count > 0 ? count : 1);
+  Moments m[TN];
+#pragma unroll
+  for (int j = 0; j < TN; ++j)
+    m[j] = moments_of<TM>(count, one_by_count, [&](int i) { return acc[i][j]; });
+  join_lanes<8, TN>(m, count, lane);
+  join_lanes<16, TN / 2>(m, count, lane);
+  TileMoments<Tile::TY / 4, Tile::BN, Tile::threads> tile(shared);
+  __syncthreads();  // the operands there are not read any more
+  const int first = (lane & 8 ? TN / 2 : 0) + (lane & 16 ? TN / 4 : 0), group = at.row / 4;
+#pragma unroll
+  for (int j = 0; j < TN / 4; ++j)
+    tile.put(group, element_at<Lies::inner, Tile::TX>(at.column, first + j), m[j]);
+  if (at.column == 0 && lane == 0) tile.put_rows(group, count);
+  __syncthreads();
+  tile.write(columns, means, scatters);
+}
+
+template <class Tile, int V, bool Forward, bool WithMoments = false>
 __device__ __forceinline__ void tap_sum(const TapSum& s) {
   constexpr Lies A = Lies::inner, B = Forward ? Lies::inner : Lies::outer;
   SENTEI_DYNAMIC_SHARED(float, shared);
@@ -144,12 +175,24 @@ __device__ __forceinline__ void tap_sum(const TapSum& s) {
     if (target >= 0)
       store_row<Tile, B, V>(at, acc[i], s.out + split * s.slot + target + n0, s.columns - n0);
   }
+  if constexpr (WithMoments) {
+    const int64_t left = s.images * pixels - m0;
+    float* const means = s.moments + m0 / Tile::BM * 2 * s.out_channels + group * s.columns + n0;
+    column_moments(at, acc, left < Tile::BM ? static_cast<int>(left) : Tile::BM, shared,
+                   s.columns - n0, means, means + s.out_channels);
+  }
 }
 
 template <class Tile, int V>
 __global__ void __launch_bounds__(Tile::threads, Tile::resident)
     conv2d_forward_kernel(const TapSum s) {
   tap_sum<Tile, V, true>(s);
+}
+
+template <class Tile, int V>
+__global__ void __launch_bounds__(Tile::threads, Tile::resident)
+    conv2d_statistics_kernel(const TapSum s) {
+  tap_sum<Tile, V, true, true>(s);
 }
 
 template <class Tile, int V>
@@ -219,9 +262,12 @@ void launch_tile(TapSum s) {
   const int64_t blocks = s.tiles_n * s.tiles_m * s.groups * s.h.phases * s.w.phases * s.splits;
   constexpr std::size_t shared =
       gemm_shared_bytes<Tile, Lies::inner, Forward ? Lies::inner : Lies::outer>();
+  static_assert(TileMoments<Tile::TY / 4, Tile::BN, Tile::threads>::kBytes <= shared);
   if constexpr (Forward)
-    launch("conv2d_forward_kernel", conv2d_forward_kernel<Tile, V>, static_cast<unsigned>(blocks),
-           Tile::threads, shared, s);
+    s.moments ? launch("conv2d_statistics_kernel", conv2d_statistics_kernel<Tile, V>,
+                       static_cast<unsigned>(blocks), Tile::threads, shared, s)
+              : launch("conv2d_forward_kernel", conv2d_forward_kernel<Tile, V>,
+                       static_cast<unsigned>(blocks), Tile::threads, shared, s);
   else
     launch("conv2d_backward_input_kernel", conv2d_backward_input_kernel<Tile, V>,
            static_cast<unsigned>(blocks), Tile::threads, shared, s);
@@ -272,14 +318,19 @@ std::size_t conv2d_simt_forward_workspace(const Conv2dGeometry& g) {
   return workspace_of(tap_sum_of(g, true));
 }
 
+int conv2d_simt_moments_rows(const Conv2dGeometry& g) {
+  const GemmPlan plan = plan_of(tap_sum_of(g, true));
+  return plan.splits == 1 ? kGemmTiles[plan.tile].rows : 0;
+}
+
 std::size_t conv2d_simt_backward_input_workspace(const Conv2dGeometry& g) {
   return workspace_of(tap_sum_of(g, false));
 }
 
 void conv2d_simt_forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias,
-                         bool relu, float* y, void* workspace) {
+                         bool relu, float* y, void* workspace, float* moments) {
   TapSum s = tap_sum_of(g, true);
-  s.in = x, s.filters = w;
+  s.in = x, s.filters = w, s.moments = moments;
   run<true>(s, bias, relu, y, workspace);
 }
 
