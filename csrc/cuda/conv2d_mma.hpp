@@ -26,7 +26,7 @@ int conv2d_mma_moments_rows(const Conv2dGeometry& g, Precision precision);
 
 // The same under the name of the op that errors should tell; linear layers are convolutions of
 // images of one pixel. `active`: only its rows of dw, in a workspace that is larger for it. With
-// `moments` also means and scatters of the columns of each tile: (tiles, 2, K), without relu.
+// `moments` also moments of the columns of each tile: (tiles, 3, K), without relu.
 void mma_forward(const char* name, const Conv2dGeometry& g, Precision precision, const float* x,
                  const float* w, const float* bias, bool relu, float* y, void* workspace,
                  float* moments = nullptr);

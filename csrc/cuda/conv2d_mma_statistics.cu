@@ -1,5 +1,5 @@
-// y = conv(x, w) + bias on tensor cores, as conv2d_mma_forward.cu has it, and the means and
-// scatters of the columns of each tile (device/tile_moments.cuh). 8 bytes more per column and tile.
+// y = conv(x, w) + bias on tensor cores, as conv2d_mma_forward.cu has it, and the moments of the
+// columns of each tile (device/tile_moments.cuh): 12 bytes more per column and tile.
 #include "cuda/device/mma_kernels.cuh"
 
 namespace sentei::cuda {

@@ -35,7 +35,7 @@ struct TapSum {
   ConvAxis h, w;
   FastDivide by_channels;  // by depth_channels
   bool relu;
-  float* moments;  // (tiles_m, 2, out_channels), where these are wanted
+  float* moments;  // (tiles_m, 3, out_channels), where these are wanted
 };
 
 struct alignas(16) Window {
@@ -43,32 +43,36 @@ struct alignas(16) Window {
   int y, x;       // where tap (0, 0) reads
 };
 
-// Of the block's tile, whose first `rows` rows are there.
+// Of the block's tile, whose first `rows` rows are there; to rows of `all` columns.
 template <class Tile>
 __device__ __forceinline__ void column_moments(const Tile& at,
                                                const float (&acc)[Tile::TM][Tile::TN], int rows,
-                                               void* shared, int columns, float* means,
-                                               float* scatters) {
-  constexpr int TM = Tile::TM, TN = Tile::TN;
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  int count = rows > at.row ? (rows - at.row + Tile::TY - 1) / Tile::TY : 0;
-  count = count < TM ? count : TM;
-  const float one_by_count = 1.0f / static_cast<float>(count > 0 ? count : 1);
+                                               void* shared, int columns, float* out, int all) {
+  constexpr int TM = Tile::TM, TN = Tile::TN, TY = Tile::TY;
+  const auto rows_from = [rows](int first) {  // rows first, first + TY, ... of the tile
+    return rows > first ? (rows - first + TY - 1) / TY : 0;
+  };
+  const int lane = static_cast<int>(threadIdx.x) % 32, count = rows_from(at.row);
   Moments m[TN];
 #pragma unroll
   for (int j = 0; j < TN; ++j)
-    m[j] = moments_of<TM>(count, one_by_count, [&](int i) { return acc[i][j]; });
-  join_lanes<8, TN>(m, count, lane);
-  join_lanes<16, TN / 2>(m, count, lane);
-  TileMoments<Tile::TY / 4, Tile::BN, Tile::threads> tile(shared);
+    m[j] = moments_of<TM>(count, lane % 8, [&](int i) { return acc[i][j]; });
+  add_lanes<8, TN>(m, lane);
+  add_lanes<16, TN / 2>(m, lane);
+  TileMoments<TY / 4, Tile::BN, Tile::threads> tile(shared);
   __syncthreads();  // the operands there are not read any more
-  const int first = (lane & 8 ? TN / 2 : 0) + (lane & 16 ? TN / 4 : 0), group = at.row / 4;
+  const int first = (lane & 8 ? TN / 2 : 0) + (lane & 16 ? TN / 4 : 0);
 #pragma unroll
   for (int j = 0; j < TN / 4; ++j)
-    tile.put(group, element_at<Lies::inner, Tile::TX>(at.column, first + j), m[j]);
-  if (at.column == 0 && lane == 0) tile.put_rows(group, count);
+    tile.put(at.row / 4, element_at<Lies::inner, Tile::TX>(at.column, first + j), m[j]);
   __syncthreads();
-  tile.write(columns, means, scatters);
+  const auto rows_of = [&](int group) {
+    int n = 0;
+#pragma unroll
+    for (int r = 0; r < 4; ++r) n += rows_from(4 * group + r);
+    return n;
+  };
+  tile.write(columns, rows_of, out, all);
 }
 
 template <class Tile, int V, bool Forward, bool WithMoments = false>
@@ -177,9 +181,9 @@ __device__ __forceinline__ void tap_sum(const TapSum& s) {
   }
   if constexpr (WithMoments) {
     const int64_t left = s.images * pixels - m0;
-    float* const means = s.moments + m0 / Tile::BM * 2 * s.out_channels + group * s.columns + n0;
+    const int64_t tile = m0 / Tile::BM * kMoments * s.out_channels;
     column_moments(at, acc, left < Tile::BM ? static_cast<int>(left) : Tile::BM, shared,
-                   s.columns - n0, means, means + s.out_channels);
+                   s.columns - n0, s.moments + tile + group * s.columns + n0, s.out_channels);
   }
 }
 

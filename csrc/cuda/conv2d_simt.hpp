@@ -16,7 +16,7 @@ std::size_t conv2d_simt_backward_weight_workspace(const Conv2dGeometry& g, bool 
 // Rows of y in a tile of which the forward pass can give moments; 0: it cannot, for this geometry.
 int conv2d_simt_moments_rows(const Conv2dGeometry& g);
 
-// With `moments` also means and scatters of the columns of each tile: (tiles, 2, K), without relu.
+// With `moments` also moments of the columns of each tile: (tiles, 3, K), without relu.
 void conv2d_simt_forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias,
                          bool relu, float* y, void* workspace, float* moments = nullptr);
 void conv2d_simt_backward_input(const Conv2dGeometry& g, const float* dy, const float* w, float* dx,

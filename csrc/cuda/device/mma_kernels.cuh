@@ -73,36 +73,35 @@ __device__ __forceinline__ void store_sums(const MmaSums<Tile>& sums,
     }
 }
 
-// Of the block's tile, whose first `rows` rows are there. A lane has every eighth row of its warp.
+// Of the block's tile, whose first `rows` rows are there; to rows of K columns. A lane has every
+// eighth row of its warp.
 template <class Tile>
 __device__ __forceinline__ void column_moments(const MmaSums<Tile>& sums, int rows, int warp_m,
-                                               int warp_n, void* shared, int columns, float* means,
-                                               float* scatters) {
+                                               int warp_n, void* shared, int columns, float* out,
+                                               int K) {
   constexpr int each = 2 * MmaSums<Tile>::kRows, N = 2 * MmaSums<Tile>::kColumns;
-  static_assert(N >= 8);
-  const int lane = threadIdx.x % 32, left = rows - warp_m - lane / 4;
-  int count = max(0, min(each, (left + 7) / 8));
-  const float one_by_count = 1.0f / static_cast<float>(max(1, count));
+  const int lane = threadIdx.x % 32, count = max(0, (rows - warp_m - lane / 4 + 7) / 8);
   Moments m[N];
 #pragma unroll
   for (int j = 0; j < N; ++j)
-    m[j] = moments_of<each>(count, one_by_count,
+    m[j] = moments_of<each>(count, lane % 4,
                             [&](int i) { return sums.at[i / 2][j / 2][2 * (i % 2) + j % 2]; });
-  join_lanes<4, N>(m, count, lane);
-  join_lanes<8, N / 2>(m, count, lane);
-  join_lanes<16, N / 4>(m, count, lane);
+  add_lanes<4, N>(m, lane);
+  add_lanes<8, N / 2>(m, lane);
+  add_lanes<16, N / 4>(m, lane);
   TileMoments<Tile::kM / Tile::kWarpM, Tile::kN, Tile::kThreads> tile(shared);
   __syncthreads();  // the operands there are not read any more
   const int first = (lane & 4 ? N / 2 : 0) + (lane & 8 ? N / 4 : 0) + (lane & 16 ? N / 8 : 0);
-  const int group = warp_m / Tile::kWarpM;
 #pragma unroll
   for (int k = 0; k < N / 8; ++k) {
     const int j = first + k;
-    tile.put(group, warp_n + 8 * (j / 2) + lane % 4 * 2 + j % 2, m[k]);
+    tile.put(warp_m / Tile::kWarpM, warp_n + 8 * (j / 2) + lane % 4 * 2 + j % 2, m[k]);
   }
-  if (warp_n == 0 && lane == 0) tile.put_rows(group, count);
   __syncthreads();
-  tile.write(columns, means, scatters);
+  const auto rows_of = [rows](int group) {
+    return max(0, min(Tile::kWarpM, rows - group * Tile::kWarpM));
+  };
+  tile.write(columns, rows_of, out, K);
 }
 
 template <class Num, class Tile, template <class, class> class Loader, bool WithMoments = false>
@@ -145,9 +144,8 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   store_sums(sums, columns, m0 + warp_m, row, p.y + slot * p.slot_stride, p.pairs);
   if constexpr (WithMoments) {
     const std::int64_t left = pixels - m0;
-    float* const means = p.moments + m0 / Tile::kM * 2 * p.K + n0;
     column_moments(sums, left < Tile::kM ? static_cast<int>(left) : Tile::kM, warp_m, warp_n,
-                   shared, p.K - n0, means, means + p.K);
+                   shared, p.K - n0, p.moments + m0 / Tile::kM * kMoments * p.K + n0, p.K);
   }
 }
 
