@@ -41,8 +41,18 @@ CASES = [
     ((2, 8, 8, 64), (64, 3, 3, 64), {"padding": 1}),  # the depth is split
     ((3, 8, 7, 12), (18, 3, 3, 4), {"padding": 1}),  # groups
     ((3, 8, 7, 12), (12, 3, 3, 1), {"padding": 1}),  # by channels
-    ((40, 20, 20, 1), (130, 1, 1, 1), {}),  # wide tiles, and tiles of two columns
-    ((20, 30, 30, 4), (64, 1, 1, 4), {}),
+    # Every tile of the exact kernels that is larger, by fours and by ones.
+    *[
+        (x, (k, 1, 1, x[3]), {})
+        for c in (3, 4)
+        for x, k in (
+            ((13, 40, 25, c), 128),
+            ((41, 20, 20, c), 130),
+            ((22, 33, 31, c), 24),
+            ((11, 32, 33, c), 40),
+        )
+    ],
+    ((20, 30, 30, 4), (64, 1, 1, 4), {}),  # the tile of 128 x 64 on tensor cores
 ]
 
 
