@@ -8,6 +8,7 @@ set(sentei_cpu_sources
   csrc/cpu/column_sum_plan.cpp
   csrc/cpu/conv2d.cpp
   csrc/cpu/conv2d_plan.cpp
+  csrc/cpu/conv2d_statistics.cpp
   csrc/cpu/fill.cpp
   csrc/cpu/gather_batch.cpp
   csrc/cpu/isa.cpp
@@ -23,6 +24,7 @@ set(sentei_kernel_sources
   csrc/cpu/batch_norm_add.cpp
   csrc/cpu/batch_norm_pool.cpp
   csrc/cpu/channel_scale.cpp
+  csrc/cpu/column_statistics.cpp
   csrc/cpu/column_sum.cpp
   csrc/cpu/concat.cpp
   csrc/cpu/conv2d_depthwise.cpp
@@ -57,6 +59,7 @@ set(sentei_ops_sources
   csrc/ops/channel_scale.cpp
   csrc/ops/concat.cpp
   csrc/ops/conv2d.cpp
+  csrc/ops/conv2d_statistics.cpp
   csrc/ops/cross_entropy.cpp
   csrc/ops/discriminant_penalty.cpp
   csrc/ops/dropout.cpp
@@ -131,7 +134,9 @@ set(sentei_cuda_sources
   csrc/cuda/conv2d_mma_backward_input.cu
   csrc/cuda/conv2d_mma_backward_weight.cu
   csrc/cuda/conv2d_mma_forward.cu
+  csrc/cuda/conv2d_mma_statistics.cu
   csrc/cuda/conv2d_simt.cu
+  csrc/cuda/conv2d_statistics.cu
   csrc/cuda/conv2d_weight_simt.cu
   csrc/cuda/cross_entropy.cu
   csrc/cuda/discriminant_penalty.cu

@@ -103,12 +103,15 @@ CALLS = {
     "avg_pool2d_backward": call(real(3, 2, 3, C), Spec(IMAGE), **window),
     "batch_norm": call(image, c, c, c, c_positive, relu=True),
     "batch_norm_add": call(image, image, c, c, c, c_positive),
+    "batch_norm_add_given": call(image, image, c, c, c, c_positive, c, c_positive),
     "batch_norm_add_backward": call(image, image, image, c, c, c_positive),
     "batch_norm_backward": call(image, image, c, c, c_positive, c, relu=True),
+    "batch_norm_given": call(image, c, c, c, c_positive, c, c_positive, relu=True),
     "batch_norm_inference": call(image, c, c, c, c_positive, relu=True),
     "batch_norm_inference_backward": call(image, image, c, c, c_positive, c, relu=True),
     "batch_norm_inference_backward_input": call(image, c, c_positive, image, c, c, relu=True),
     "batch_norm_pool": call(image, c, c, c, c_positive, relu=True),
+    "batch_norm_pool_given": call(image, c, c, c, c_positive, c, c_positive, relu=True),
     "batch_norm_pool_backward": call(
         real(*HALF), whole(4, *HALF, dtype="uint8"), image, c, c, c_positive, c, relu=True
     ),
@@ -120,6 +123,7 @@ CALLS = {
     "conv2d": call(real(*X), real(*W), real(W[0]), **conv, relu=True),
     "conv2d_backward_input": call(real(*Y), real(*W), Spec(X), **conv),
     "conv2d_backward_weight": call(real(*X), real(*Y), Spec(W), **conv),
+    "conv2d_statistics": call(real(*X), real(*W), real(W[0]), **conv),
     "counter_advance": call(whole(3, 1), modulo=3),
     "discriminant_penalty": call(matrix, whole(4, N), lam=0.5),
     "discriminant_penalty_backward": call(matrix, whole(4, N), one, lam=0.5),
@@ -207,6 +211,10 @@ VARIANTS = {
     "conv2d, by channels": call(image, real(C, 3, 3, 1), c, **conv, relu=True),
     "conv2d, in groups": call(image, real(8, 3, 2, C // 4), real(8), **conv),
     "conv2d, deep": call(real(1, 3, 3, 96), real(5, 3, 3, 96), real(5), **conv, relu=True),
+    "conv2d_statistics, no bias": call(real(*X), real(*W), None, **conv),
+    "conv2d_statistics, by channels": call(image, real(C, 3, 3, 1), c, **conv),
+    "conv2d_statistics, in groups": call(image, real(8, 3, 2, C // 4), real(8), **conv),
+    "conv2d_statistics, deep": call(real(1, 3, 3, 96), real(5, 3, 3, 96), real(5), **conv),
     "conv2d_backward_input, by channels": call(
         real(3, 3, 6, C), real(C, 3, 3, 1), Spec(IMAGE), **conv
     ),

@@ -16,6 +16,7 @@ void bind_batch_norm(py::module_& m) {
   m.def("batch_norm_forward", &ops::batch_norm_forward, arg("x"), arg("gamma"), arg("beta"),
         arg("running_mean"), arg("running_var"), arg("y"), arg("mean"), arg("rstd"),
         arg("workspace"), arg("eps"), arg("momentum"), arg("relu"),
+        arg("batch_mean").none(true) = nullptr, arg("batch_var").none(true) = nullptr,
         "y = (x - mean) gamma rstd + beta with batch statistics", nogil());
   m.def("batch_norm_backward", &ops::batch_norm_backward, arg("dy"), arg("x"), arg("gamma"),
         arg("mean"), arg("rstd"), arg("beta"), arg("dx"), arg("dgamma"), arg("dbeta"),

@@ -15,6 +15,7 @@ void bind_batch_norm_fused(py::module_& m) {
   m.def("batch_norm_pool_forward", &ops::batch_norm_pool_forward, arg("x"), arg("gamma"),
         arg("beta"), arg("running_mean"), arg("running_var"), arg("y"), arg("index"), arg("mean"),
         arg("rstd"), arg("workspace"), arg("eps"), arg("momentum"), arg("relu"),
+        arg("batch_mean").none(true) = nullptr, arg("batch_var").none(true) = nullptr,
         "y = max over 2 x 2 windows of relu?(batch_norm(x))", nogil());
   m.def("batch_norm_pool_backward", &ops::batch_norm_pool_backward, arg("dy"), arg("index"),
         arg("x"), arg("gamma"), arg("mean"), arg("rstd"), arg("beta").none(true), arg("dx"),
@@ -29,6 +30,7 @@ void bind_batch_norm_fused(py::module_& m) {
   m.def("batch_norm_add_forward", &ops::batch_norm_add_forward, arg("x"), arg("other"),
         arg("gamma"), arg("beta"), arg("running_mean"), arg("running_var"), arg("y"), arg("mean"),
         arg("rstd"), arg("workspace"), arg("eps"), arg("momentum"),
+        arg("batch_mean").none(true) = nullptr, arg("batch_var").none(true) = nullptr,
         "y = relu(batch_norm(x) + other)", nogil());
   m.def("batch_norm_add_backward", &ops::batch_norm_add_backward, arg("dy"), arg("y"), arg("x"),
         arg("gamma"), arg("mean"), arg("rstd"), arg("dx"), arg("dother"), arg("dgamma"),

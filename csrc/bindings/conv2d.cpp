@@ -1,6 +1,7 @@
 #include "ops/conv2d.hpp"
 
 #include "bindings/bindings.hpp"
+#include "ops/conv2d_statistics.hpp"
 
 namespace sentei::bindings {
 namespace {
@@ -67,6 +68,28 @@ void bind_conv2d(py::module_& m) {
       py::arg("x"), py::arg("dy"), py::arg("dw"), py::arg("workspace").none(true),
       py::arg("stride"), py::arg("padding"), py::arg("dilation"),
       py::arg("precision") = Precision::float32, "Gradient of the filters.", nogil());
+  m.def(
+      "conv2d_statistics_workspace",
+      [](const Dims& x, const Dims& w, Pair stride, Pair padding, Pair dilation,
+         Precision precision, Device device) {
+        return ops::conv2d_statistics_workspace(geometry(x, w, stride, padding, dilation),
+                                                precision, device);
+      },
+      py::arg("x"), py::arg("w"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("precision") = Precision::float32, py::arg("device") = Device::cpu,
+      "Bytes of scratch for conv2d_statistics_forward.");
+  m.def(
+      "conv2d_statistics_forward",
+      [](const Tensor& x, const Tensor& w, const Tensor* b, const Tensor& y, const Tensor& mean,
+         const Tensor& var, const Tensor* ws, Pair stride, Pair padding, Pair dilation,
+         Precision precision) {
+        ops::conv2d_statistics_forward(x, w, b, y, mean, var, ws,
+                                       attrs(stride, padding, dilation, precision));
+      },
+      py::arg("x"), py::arg("w"), py::arg("b").none(true), py::arg("y"), py::arg("mean"),
+      py::arg("var"), py::arg("workspace").none(true), py::arg("stride"), py::arg("padding"),
+      py::arg("dilation"), py::arg("precision") = Precision::float32,
+      "y = x * w + b, mean and biased variance of its channels", nogil());
 }
 
 }  // namespace sentei::bindings

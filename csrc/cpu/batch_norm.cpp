@@ -32,11 +32,12 @@ void apply_any(const View& v, const float* x, float* y, const Scratch& w, bool r
 
 void forward(std::int64_t rows, std::int64_t C, const float* x, const float* gamma,
              const float* beta, float* running_mean, float* running_var, float* y, float* mean,
-             float* rstd, std::byte* workspace, double eps, double momentum, bool relu) {
+             float* rstd, std::byte* workspace, double eps, double momentum, bool relu,
+             const float* given_mean, const float* given_var) {
   const View v = view_of(rows, C);
   const Scratch w(v, workspace);
-  batch_statistics(v, w, x, gamma, beta, running_mean, running_var, mean, rstd, eps, momentum,
-                   rows);
+  batch_statistics(v, w, x, gamma, beta, running_mean, running_var, mean, rstd, eps, momentum, rows,
+                   given_mean, given_var);
   apply_any(v, x, y, w, relu);
 }
 

@@ -12,12 +12,12 @@ namespace {
 
 void forward(std::int64_t rows, std::int64_t C, const float* x, const float* other,
              const float* gamma, const float* beta, float* running_mean, float* running_var,
-             float* y, float* mean, float* rstd, std::byte* workspace, double eps,
-             double momentum) {
+             float* y, float* mean, float* rstd, std::byte* workspace, double eps, double momentum,
+             const float* given_mean, const float* given_var) {
   const View v = view_of(rows, C);
   const Scratch w(v, workspace);
-  batch_statistics(v, w, x, gamma, beta, running_mean, running_var, mean, rstd, eps, momentum,
-                   rows);
+  batch_statistics(v, w, x, gamma, beta, running_mean, running_var, mean, rstd, eps, momentum, rows,
+                   given_mean, given_var);
   const float *m = w.wide[0], *a = w.wide[1], *b = w.wide[2];
   map_rows(v, [=](std::int64_t i, std::int64_t c, auto tag) {
     const vf u = affine(ld(x + i, tag), ld(m + c, tag), ld(a + c, tag), ld(b + c, tag));

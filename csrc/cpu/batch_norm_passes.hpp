@@ -77,11 +77,10 @@ SENTEI_INLINE void set_affine(const View& v, const Scratch& w, const float* mean
   if (beta) expand(v, beta, w.wide[2]);
 }
 
-// Means and variances of the batch to mean, rstd and the running averages; coefficients to w.
-SENTEI_INLINE void batch_statistics(const View& v, const Scratch& w, const float* x,
-                                    const float* gamma, const float* beta, float* running_mean,
-                                    float* running_var, float* mean, float* rstd, double eps,
-                                    double momentum, std::int64_t rows) {
+// Calls use(c, mean, var) for each channel; in double.
+template <class Use>
+SENTEI_INLINE void column_statistics(const View& v, const Scratch& w, const float* x,
+                                     std::int64_t rows, const Use& use) {
   const std::int64_t C = v.width / v.copies;
   float* shift = w.wide[4];
   for (std::int64_t c = 0; c < padded(v.width); ++c) shift[c] = 0;
@@ -91,12 +90,27 @@ SENTEI_INLINE void batch_statistics(const View& v, const Scratch& w, const float
   const double n = static_cast<double>(rows);
   for (std::int64_t c = 0; c < C; ++c) {
     const double d = S[c] / n, raw = Q[c] / n - d * d;
-    const double var = raw < 0 ? 0 : raw, m = shift[c] + d;
+    use(c, shift[c] + d, raw < 0 ? 0 : raw);
+  }
+}
+
+// Means and variances of the batch, computed unless they are given, to mean, rstd and the running
+// averages; coefficients to w.
+SENTEI_INLINE void batch_statistics(const View& v, const Scratch& w, const float* x,
+                                    const float* gamma, const float* beta, float* running_mean,
+                                    float* running_var, float* mean, float* rstd, double eps,
+                                    double momentum, std::int64_t rows, const float* given_mean,
+                                    const float* given_var) {
+  const auto use = [=](std::int64_t c, double m, double var) {
     mean[c] = static_cast<float>(m);
     rstd[c] = rstd_of(var, eps);
     running_mean[c] = static_cast<float>((1 - momentum) * running_mean[c] + momentum * m);
     running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * var);
-  }
+  };
+  if (given_mean)
+    for (std::int64_t c = 0; c < v.width / v.copies; ++c) use(c, given_mean[c], given_var[c]);
+  else
+    column_statistics(v, w, x, rows, use);
   set_affine(v, w, mean, gamma, rstd, beta);
 }
 

@@ -57,12 +57,13 @@ void pool(const PoolImage& g, const Plain& s, const float* x, const float* mean,
 
 void forward(const PoolImage& g, const float* x, const float* gamma, const float* beta,
              float* running_mean, float* running_var, float* y, std::uint8_t* index, float* mean,
-             float* rstd, std::byte* workspace, double eps, double momentum, bool relu) {
+             float* rstd, std::byte* workspace, double eps, double momentum, bool relu,
+             const float* given_mean, const float* given_var) {
   const std::int64_t rows = g.N * g.H * g.W;
   {
     const View v = view_of(rows, g.C);
     batch_statistics(v, Scratch(v, workspace), x, gamma, beta, running_mean, running_var, mean,
-                     rstd, eps, momentum, rows);
+                     rstd, eps, momentum, rows, given_mean, given_var);
   }
   const Plain s = plain_of(g);
   const Scratch w(s.view, workspace);

@@ -4,7 +4,8 @@
 // in double about the first pixel; then statistics per channel; then one pass writes y. 4 + 8 bytes
 // per element. Backward: one pass sums g and g (x - mean), a second writes dx = a g + B (x - mean)
 // + D; with ReLU, g = dy where the forward expression, evaluated again to the same bits, is above
-// 0. 8 + 12 bytes. Given statistics: 8 bytes forward, 12 backward, its sums included.
+// 0. 8 + 12 bytes. Given statistics: 8 bytes forward, 12 backward, its sums included. A training
+// step whose statistics are given (conv2d_statistics.cu) has the pass that writes y alone.
 #include "cuda/device/batch_norm.cuh"
 #include "cuda/table.cuh"
 #include "kernels/batch_norm.hpp"
@@ -44,29 +45,39 @@ std::size_t workspace_bytes(int64_t rows, int64_t C) {
   return norm_workspace(C == 0 ? 0 : norm_doubles(rows, C), C);
 }
 
-template <int V>
-void apply(int64_t rows, int64_t C, const float* x, float* y, const NormParameters& p, bool relu) {
+template <int V, class Before = NothingBefore>
+void apply(int64_t rows, int64_t C, const float* x, float* y, const NormParameters& p, bool relu,
+           const Before& before) {
   if (relu)
     map_columns<V, kMapBatch>("batch_norm_apply_relu_kernel", rows, C,
-                              NormApply<V, ReluEpilogue>{x, y, p, {}});
+                              NormApply<V, ReluEpilogue, Before>{x, y, p, {}, before});
   else
     map_columns<V, kMapBatch>("batch_norm_apply_kernel", rows, C,
-                              NormApply<V, PlainEpilogue>{x, y, p, {}});
+                              NormApply<V, PlainEpilogue, Before>{x, y, p, {}, before});
 }
 
 void forward(int64_t rows, int64_t C, const float* x, const float* gamma, const float* beta,
              float* running_mean, float* running_var, float* y, float* mean, float* rstd,
-             std::byte* workspace, double eps, double momentum, bool relu) {
+             std::byte* workspace, double eps, double momentum, bool relu, const float* given_mean,
+             const float* given_var) {
+  const bool wide = aligned_to_vectors(x, y);
+  if (given_mean) {
+    const NormParameters p{gamma, beta, given_mean, nullptr, given_var, static_cast<float>(eps)};
+    const FinishBefore finish{
+        {given_mean, given_var, eps, momentum, running_mean, running_var, mean, rstd}};
+    return (wide ? apply<4, FinishBefore> : apply<1, FinishBefore>)(rows, C, x, y, p, relu, finish);
+  }
   const NormParameters p{gamma, beta, mean, rstd, nullptr, 0};
   batch_statistics(rows, C, x, reinterpret_cast<double*>(workspace),
-                   {rows, eps, momentum, x, running_mean, running_var, mean, rstd});
-  (aligned_to_vectors(x, y) ? apply<4> : apply<1>)(rows, C, x, y, p, relu);
+                   FinishStatistics{rows, eps, momentum, x, running_mean, running_var, mean, rstd});
+  (wide ? apply<4, NothingBefore> : apply<1, NothingBefore>)(rows, C, x, y, p, relu, {});
 }
 
 void inference(int64_t rows, int64_t C, const float* x, const float* gamma, const float* beta,
                const float* mean, const float* var, float* y, std::byte*, double eps, bool relu) {
   const NormParameters p{gamma, beta, mean, nullptr, var, static_cast<float>(eps)};
-  (aligned_to_vectors(x, y) ? apply<4> : apply<1>)(rows, C, x, y, p, relu);
+  const auto run = aligned_to_vectors(x, y) ? apply<4, NothingBefore> : apply<1, NothingBefore>;
+  run(rows, C, x, y, p, relu, {});
 }
 
 template <int V, bool Relu>

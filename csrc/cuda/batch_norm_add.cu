@@ -44,20 +44,30 @@ std::size_t workspace_bytes(int64_t rows, int64_t C) {
   return norm_workspace(C == 0 ? 0 : norm_doubles(rows, C), C);
 }
 
-template <int V>
+template <int V, class Before>
 void apply(int64_t rows, int64_t C, const float* x, const float* other, float* y,
-           const NormParameters& p) {
+           const NormParameters& p, const Before& before) {
   map_columns<V, kMapBatch>("batch_norm_add_apply_kernel", rows, C,
-                            NormApply<V, AddReluEpilogue<V>>{x, y, p, {other}});
+                            NormApply<V, AddReluEpilogue<V>, Before>{x, y, p, {other}, before});
 }
 
 void forward(int64_t rows, int64_t C, const float* x, const float* other, const float* gamma,
              const float* beta, float* running_mean, float* running_var, float* y, float* mean,
-             float* rstd, std::byte* workspace, double eps, double momentum) {
+             float* rstd, std::byte* workspace, double eps, double momentum,
+             const float* given_mean, const float* given_var) {
+  const bool wide = aligned_to_vectors(x, other, y);
+  if (given_mean) {
+    const NormParameters p{gamma, beta, given_mean, nullptr, given_var, static_cast<float>(eps)};
+    const FinishBefore finish{
+        {given_mean, given_var, eps, momentum, running_mean, running_var, mean, rstd}};
+    const auto run = wide ? apply<4, FinishBefore> : apply<1, FinishBefore>;
+    return run(rows, C, x, other, y, p, finish);
+  }
   const NormParameters p{gamma, beta, mean, rstd, nullptr, 0};
   batch_statistics(rows, C, x, reinterpret_cast<double*>(workspace),
-                   {rows, eps, momentum, x, running_mean, running_var, mean, rstd});
-  (aligned_to_vectors(x, other, y) ? apply<4> : apply<1>)(rows, C, x, other, y, p);
+                   FinishStatistics{rows, eps, momentum, x, running_mean, running_var, mean, rstd});
+  const auto run = wide ? apply<4, NothingBefore> : apply<1, NothingBefore>;
+  run(rows, C, x, other, y, p, {});
 }
 
 template <int V>

@@ -4,6 +4,8 @@
 // all four elements: their cache lines come anyhow), then a thread per cell of 2x2 elements writes
 // dx: 5.25 + 9.25 bytes. With ReLU, g = dy where the winner's value, evaluated again to the same
 // bits, is above 0. A last odd row or column is in no window; there g = 0.
+#include <type_traits>
+
 #include "cuda/device/batch_norm.cuh"
 #include "cuda/device/max_pool2d.cuh"
 #include "cuda/table.cuh"
@@ -24,14 +26,27 @@ __device__ __forceinline__ Columns plain_columns(int64_t C) {
   return v;
 }
 
-template <int V, bool Relu>
+struct NoStatistics {
+  NoStatistics(const GivenStatistics&) {}
+};
+
+template <int V, bool Relu, bool Given>
 struct NormSource {
   using Column = Affine<V>;
   const float* x;
   int64_t C;
   NormParameters parameters;
+  std::conditional_t<Given, GivenStatistics, NoStatistics> given;
 
-  __device__ Column column(int64_t c) const { return Column::of(plain_columns(C), c, parameters); }
+  __device__ Column column(int64_t c) const {
+    if constexpr (Given) {  // finished by the threads of the first pixel
+      if (given.mean && int64_t{blockIdx.x} * kPoolThreads + threadIdx.x < C / V) {
+#pragma unroll
+        for (int e = 0; e < V; ++e) given.finish(c + e);
+      }
+    }
+    return Column::of(plain_columns(C), c, parameters);
+  }
   __device__ Vec<V> load(const Column& f, int64_t i) const {
     Vec<V> u = cuda::load<V>(x + i);
 #pragma unroll
@@ -125,34 +140,48 @@ int64_t doubles(const PoolImage& g) {
 
 std::size_t workspace(const PoolImage& g) { return norm_workspace(g.C == 0 ? 0 : doubles(g), g.C); }
 
-template <int V, bool Relu>
+template <int V, bool Relu, bool Given>
 void pool_as(const PoolImage& image, const float* x, float* y, std::uint8_t* index,
-             const NormParameters& p) {
+             const NormParameters& p, const GivenStatistics& given) {
   const kernels::Pool2d g = pool_of(image);
   const Pool pool(g);
   const Pixels out(g.P, g.Q, g.C, V);
-  for_images("batch_norm_pool_forward", g.N, g.P * g.Q * (g.C / V),
-             [&](int64_t first, std::uint32_t n) {
-               using Source = NormSource<V, Relu>;
-               const int64_t to = first * g.P * g.Q * g.C;
-               launch("batch_norm_pool_forward_kernel", max_pool2d_forward_2x2_kernel<V, Source>,
-                      blocks_for(n, kPoolThreads, n), kPoolThreads, 0, n, pool, out,
-                      Source{x + first * g.H * g.W * g.C, g.C, p}, y + to, index + to);
-             });
+  for_images(
+      "batch_norm_pool_forward", g.N, g.P * g.Q * (g.C / V), [&](int64_t first, std::uint32_t n) {
+        using Source = NormSource<V, Relu, Given>;
+        const int64_t to = first * g.P * g.Q * g.C;
+        launch("batch_norm_pool_forward_kernel", max_pool2d_forward_2x2_kernel<V, Source>,
+               blocks_for(n, kPoolThreads, n), kPoolThreads, 0, n, pool, out,
+               Source{x + first * g.H * g.W * g.C, g.C, p, first == 0 ? given : GivenStatistics{}},
+               y + to, index + to);
+      });
+}
+
+template <bool Given>
+void pool(const PoolImage& g, const float* x, float* y, std::uint8_t* index,
+          const NormParameters& p, bool relu, const GivenStatistics& given) {
+  const bool wide = g.C % 4 == 0 && aligned_to_vectors(x, y) && aligned_to(4, index);
+  const auto as = wide   ? relu ? pool_as<4, true, Given> : pool_as<4, false, Given>
+                  : relu ? pool_as<1, true, Given>
+                         : pool_as<1, false, Given>;
+  as(g, x, y, index, p, given);
 }
 
 void forward(const PoolImage& g, const float* x, const float* gamma, const float* beta,
              float* running_mean, float* running_var, float* y, std::uint8_t* index, float* mean,
-             float* rstd, std::byte* workspace, double eps, double momentum, bool relu) {
+             float* rstd, std::byte* workspace, double eps, double momentum, bool relu,
+             const float* given_mean, const float* given_var) {
+  if (given_mean) {
+    const NormParameters p{gamma, beta, given_mean, nullptr, given_var, static_cast<float>(eps)};
+    return pool<true>(
+        g, x, y, index, p, relu,
+        {given_mean, given_var, eps, momentum, running_mean, running_var, mean, rstd});
+  }
   const NormParameters p{gamma, beta, mean, rstd, nullptr, 0};
   const int64_t rows = g.N * g.H * g.W;
   batch_statistics(rows, g.C, x, reinterpret_cast<double*>(workspace),
-                   {rows, eps, momentum, x, running_mean, running_var, mean, rstd});
-  const bool wide = g.C % 4 == 0 && aligned_to_vectors(x, y) && aligned_to(4, index);
-  const auto pool = wide   ? relu ? pool_as<4, true> : pool_as<4, false>
-                    : relu ? pool_as<1, true>
-                           : pool_as<1, false>;
-  pool(g, x, y, index, p);
+                   FinishStatistics{rows, eps, momentum, x, running_mean, running_var, mean, rstd});
+  pool<false>(g, x, y, index, p, relu, {});
 }
 
 template <int V, bool Relu>

@@ -163,13 +163,19 @@ bool pairs(int64_t width, const void* y) {
 
 }  // namespace
 
+int conv2d_mma_moments_rows(const Conv2dGeometry& g, Precision p) {
+  const MmaPlan plan = forward_plan(g, p);
+  return plan.slots == 1 ? mma_rows(plan.shape) : 0;
+}
+
 std::size_t conv2d_mma_forward_workspace(const Conv2dGeometry& g, Precision p) {
   return copy_bytes(g.N * g.H * g.W, g.C, p) + copy_bytes(g.K * g.R * g.S, g.C, p) +
          slot_bytes(forward_plan(g, p));
 }
 
 void mma_forward(const char* name, const Conv2dGeometry& g, Precision precision, const float* x,
-                 const float* w, const float* bias, bool relu, float* y, void* workspace) {
+                 const float* w, const float* bias, bool relu, float* y, void* workspace,
+                 float* moments) {
   const int64_t results = g.N * g.P * g.Q * g.K;
   if (results == 0) return;
   check_reach(name, g.H, g.W, g.P * g.Q);
@@ -210,7 +216,8 @@ void mma_forward(const char* name, const Conv2dGeometry& g, Precision precision,
   p.bias = slots ? nullptr : bias;
   p.relu = !slots && relu;
   p.pairs = pairs(g.K, p.y);
-  launch_mma_forward(name, precision, plan, p);
+  p.moments = moments;
+  (moments ? launch_mma_statistics : launch_mma_forward)(name, precision, plan, p);
   if (slots) launch_mma_slot_sum(name, plan, results, slots, bias, p.K, relu, y, kAllRows, g.K);
 }
 

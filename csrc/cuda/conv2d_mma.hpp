@@ -21,10 +21,15 @@ void conv2d_mma_backward_input(const Conv2dGeometry& g, Precision precision, con
 void conv2d_mma_backward_weight(const Conv2dGeometry& g, Precision precision, const float* x,
                                 const float* dy, float* dw, void* workspace);
 
+// Rows of y in a tile of which the forward pass can give moments; 0: it cannot, for these sizes.
+int conv2d_mma_moments_rows(const Conv2dGeometry& g, Precision precision);
+
 // The same under the name of the op that errors should tell; linear layers are convolutions of
-// images of one pixel. `active`: only its rows of dw, in a workspace that is larger for it.
+// images of one pixel. `active`: only its rows of dw, in a workspace that is larger for it. With
+// `moments` also moments of the columns of each tile: (tiles, 3, K), without relu.
 void mma_forward(const char* name, const Conv2dGeometry& g, Precision precision, const float* x,
-                 const float* w, const float* bias, bool relu, float* y, void* workspace);
+                 const float* w, const float* bias, bool relu, float* y, void* workspace,
+                 float* moments = nullptr);
 void mma_backward_input(const char* name, const Conv2dGeometry& g, Precision precision,
                         const float* dy, const float* w, float* dx, void* workspace);
 void mma_backward_weight(const char* name, const Conv2dGeometry& g, Precision precision,

@@ -5,13 +5,15 @@
 // image and the depth past the end are copied as zeros. The filters lie inner (forward: a filter is
 // a row of depth) or outer (backward: neighbours are input channels). Few tiles: the depth is split
 // over blocks into partial results, summed in order by slot_sum_kernel, which then adds the bias.
-// Bytes: each block reads (BM + BN) depth floats, mostly from L2; out is written once.
+// Bytes: each block reads (BM + BN) depth floats, mostly from L2; out is written once. The variant
+// with Moments also sums up the columns of its tile (device/tile_moments.cuh).
 #include <numeric>
 
 #include "cuda/conv2d_simt.hpp"
 #include "cuda/device/conv2d_taps.cuh"
 #include "cuda/device/elementwise.cuh"
 #include "cuda/device/gemm_simt.cuh"
+#include "cuda/device/tile_moments.cuh"
 #include "cuda/gemm_plan.hpp"
 #include "cuda/slot_sum.hpp"
 
@@ -33,6 +35,7 @@ struct TapSum {
   ConvAxis h, w;
   FastDivide by_channels;  // by depth_channels
   bool relu;
+  float* moments;  // (tiles_m, 3, out_channels), where these are wanted
 };
 
 struct alignas(16) Window {
@@ -40,7 +43,39 @@ struct alignas(16) Window {
   int y, x;       // where tap (0, 0) reads
 };
 
-template <class Tile, int V, bool Forward>
+// Of the block's tile, whose first `rows` rows are there; to rows of `all` columns.
+template <class Tile>
+__device__ __forceinline__ void column_moments(const Tile& at,
+                                               const float (&acc)[Tile::TM][Tile::TN], int rows,
+                                               void* shared, int columns, float* out, int all) {
+  constexpr int TM = Tile::TM, TN = Tile::TN, TY = Tile::TY;
+  const auto rows_from = [rows](int first) {  // rows first, first + TY, ... of the tile
+    return rows > first ? (rows - first + TY - 1) / TY : 0;
+  };
+  const int lane = static_cast<int>(threadIdx.x) % 32, count = rows_from(at.row);
+  Moments m[TN];
+#pragma unroll
+  for (int j = 0; j < TN; ++j)
+    m[j] = moments_of<TM>(count, lane % 8, [&](int i) { return acc[i][j]; });
+  add_lanes<8, TN>(m, lane);
+  add_lanes<16, TN / 2>(m, lane);
+  TileMoments<TY / 4, Tile::BN, Tile::threads> tile(shared);
+  __syncthreads();  // the operands there are not read any more
+  const int first = (lane & 8 ? TN / 2 : 0) + (lane & 16 ? TN / 4 : 0);
+#pragma unroll
+  for (int j = 0; j < TN / 4; ++j)
+    tile.put(at.row / 4, element_at<Lies::inner, Tile::TX>(at.column, first + j), m[j]);
+  __syncthreads();
+  const auto rows_of = [&](int group) {
+    int n = 0;
+#pragma unroll
+    for (int r = 0; r < 4; ++r) n += rows_from(4 * group + r);
+    return n;
+  };
+  tile.write(columns, rows_of, out, all);
+}
+
+template <class Tile, int V, bool Forward, bool WithMoments = false>
 __device__ __forceinline__ void tap_sum(const TapSum& s) {
   constexpr Lies A = Lies::inner, B = Forward ? Lies::inner : Lies::outer;
   SENTEI_DYNAMIC_SHARED(float, shared);
@@ -144,12 +179,24 @@ __device__ __forceinline__ void tap_sum(const TapSum& s) {
     if (target >= 0)
       store_row<Tile, B, V>(at, acc[i], s.out + split * s.slot + target + n0, s.columns - n0);
   }
+  if constexpr (WithMoments) {
+    const int64_t left = s.images * pixels - m0;
+    const int64_t tile = m0 / Tile::BM * kMoments * s.out_channels;
+    column_moments(at, acc, left < Tile::BM ? static_cast<int>(left) : Tile::BM, shared,
+                   s.columns - n0, s.moments + tile + group * s.columns + n0, s.out_channels);
+  }
 }
 
 template <class Tile, int V>
 __global__ void __launch_bounds__(Tile::threads, Tile::resident)
     conv2d_forward_kernel(const TapSum s) {
   tap_sum<Tile, V, true>(s);
+}
+
+template <class Tile, int V>
+__global__ void __launch_bounds__(Tile::threads, Tile::resident)
+    conv2d_statistics_kernel(const TapSum s) {
+  tap_sum<Tile, V, true, true>(s);
 }
 
 template <class Tile, int V>
@@ -219,9 +266,12 @@ void launch_tile(TapSum s) {
   const int64_t blocks = s.tiles_n * s.tiles_m * s.groups * s.h.phases * s.w.phases * s.splits;
   constexpr std::size_t shared =
       gemm_shared_bytes<Tile, Lies::inner, Forward ? Lies::inner : Lies::outer>();
+  static_assert(TileMoments<Tile::TY / 4, Tile::BN, Tile::threads>::kBytes <= shared);
   if constexpr (Forward)
-    launch("conv2d_forward_kernel", conv2d_forward_kernel<Tile, V>, static_cast<unsigned>(blocks),
-           Tile::threads, shared, s);
+    s.moments ? launch("conv2d_statistics_kernel", conv2d_statistics_kernel<Tile, V>,
+                       static_cast<unsigned>(blocks), Tile::threads, shared, s)
+              : launch("conv2d_forward_kernel", conv2d_forward_kernel<Tile, V>,
+                       static_cast<unsigned>(blocks), Tile::threads, shared, s);
   else
     launch("conv2d_backward_input_kernel", conv2d_backward_input_kernel<Tile, V>,
            static_cast<unsigned>(blocks), Tile::threads, shared, s);
@@ -272,14 +322,19 @@ std::size_t conv2d_simt_forward_workspace(const Conv2dGeometry& g) {
   return workspace_of(tap_sum_of(g, true));
 }
 
+int conv2d_simt_moments_rows(const Conv2dGeometry& g) {
+  const GemmPlan plan = plan_of(tap_sum_of(g, true));
+  return plan.splits == 1 ? kGemmTiles[plan.tile].rows : 0;
+}
+
 std::size_t conv2d_simt_backward_input_workspace(const Conv2dGeometry& g) {
   return workspace_of(tap_sum_of(g, false));
 }
 
 void conv2d_simt_forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias,
-                         bool relu, float* y, void* workspace) {
+                         bool relu, float* y, void* workspace, float* moments) {
   TapSum s = tap_sum_of(g, true);
-  s.in = x, s.filters = w;
+  s.in = x, s.filters = w, s.moments = moments;
   run<true>(s, bias, relu, y, workspace);
 }
 

@@ -106,7 +106,7 @@ std::int64_t tiles(std::int64_t m, std::int64_t n, int tile_m, int tile_n) {
 
 MmaPlan plan(MmaShape shape, std::int64_t m, std::int64_t n, int parts, std::int64_t steps,
              std::int64_t floats, std::int64_t most_slots) {
-  const int tile_m = shape == MmaShape::t128x128 || shape == MmaShape::t128x64 ? 128 : 64;
+  const int tile_m = mma_rows(shape);
   const int tile_n = shape == MmaShape::t128x128 ? 128 : shape == MmaShape::t64x32 ? 32 : 64;
   const std::int64_t blocks = tiles(m, n, tile_m, tile_n);
   std::int64_t slots = 1;

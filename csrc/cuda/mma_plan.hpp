@@ -21,6 +21,9 @@ struct MmaPlan {
   std::int64_t slot_floats;  // one slot's sums; 0 with a single slot
 };
 
+constexpr int mma_rows(MmaShape s) {
+  return s == MmaShape::t128x128 || s == MmaShape::t128x64 ? 128 : 64;
+}
 constexpr int mma_vector(Precision p) { return p == Precision::bfloat16 ? 8 : 4; }
 constexpr int mma_depth(Precision p) { return p == Precision::bfloat16 ? 64 : 32; }
 
@@ -33,6 +36,9 @@ MmaPlan mma_weight_plan(std::int64_t m, std::int64_t n, std::int64_t steps, std:
 
 void launch_mma_forward(const char* name, Precision precision, const MmaPlan& plan,
                         const MmaSumParams& p);
+// With p.moments, of which launch_mma_forward knows nothing.
+void launch_mma_statistics(const char* name, Precision precision, const MmaPlan& plan,
+                           const MmaSumParams& p);
 void launch_mma_backward_input(const char* name, Precision precision, const MmaPlan& plan,
                                int parts, const MmaSumParams& p);
 void launch_mma_backward_weight(const char* name, Precision precision, const MmaPlan& plan,

@@ -6,11 +6,14 @@
 
 namespace sentei::kernels {
 
+// given_mean, given_var (C), not null: the statistics of x, the variance biased, are these and need
+// not be computed; all three norms of the family take them.
 struct BatchNormKernels {
   std::size_t (*workspace)(std::int64_t rows, std::int64_t C);
   void (*forward)(std::int64_t rows, std::int64_t C, const float* x, const float* gamma,
                   const float* beta, float* running_mean, float* running_var, float* y, float* mean,
-                  float* rstd, std::byte* workspace, double eps, double momentum, bool relu);
+                  float* rstd, std::byte* workspace, double eps, double momentum, bool relu,
+                  const float* given_mean, const float* given_var);
   // beta is read only with relu.
   void (*backward)(std::int64_t rows, std::int64_t C, const float* dy, const float* x,
                    const float* gamma, const float* mean, const float* rstd, const float* beta,

@@ -13,7 +13,7 @@ struct BatchNormAddKernels {
   void (*forward)(std::int64_t rows, std::int64_t C, const float* x, const float* other,
                   const float* gamma, const float* beta, float* running_mean, float* running_var,
                   float* y, float* mean, float* rstd, std::byte* workspace, double eps,
-                  double momentum);
+                  double momentum, const float* given_mean, const float* given_var);
   // dother = dy where y > 0; dx may be dy.
   void (*backward)(std::int64_t rows, std::int64_t C, const float* dy, const float* y,
                    const float* x, const float* gamma, const float* mean, const float* rstd,

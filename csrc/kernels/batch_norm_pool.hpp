@@ -17,7 +17,7 @@ struct BatchNormPoolKernels {
   void (*forward)(const PoolImage& g, const float* x, const float* gamma, const float* beta,
                   float* running_mean, float* running_var, float* y, std::uint8_t* index,
                   float* mean, float* rstd, std::byte* workspace, double eps, double momentum,
-                  bool relu);
+                  bool relu, const float* given_mean, const float* given_var);
   // beta is read only with relu.
   void (*backward)(const PoolImage& g, const float* dy, const std::uint8_t* index, const float* x,
                    const float* gamma, const float* mean, const float* rstd, const float* beta,

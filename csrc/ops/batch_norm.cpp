@@ -22,7 +22,8 @@ std::int64_t batch_norm_workspace(const Shape& x, Device device) {
 void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                         const Tensor& running_mean, const Tensor& running_var, const Tensor& y,
                         const Tensor& mean, const Tensor& rstd, const Tensor& workspace, double eps,
-                        double momentum, bool relu) {
+                        double momentum, bool relu, const Tensor* given_mean,
+                        const Tensor* given_var) {
   const char* op = "batch_norm_forward";
   const Device device = device_of(op, {{"x", &x},
                                        {"gamma", &gamma},
@@ -32,7 +33,9 @@ void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta
                                        {"y", &y},
                                        {"mean", &mean},
                                        {"rstd", &rstd},
-                                       {"workspace", &workspace}});
+                                       {"workspace", &workspace},
+                                       {"batch_mean", given_mean},
+                                       {"batch_var", given_var}});
   check_norm_input(op, "x", x);
   check_channels(op, "gamma", gamma, x);
   check_channels(op, "beta", beta, x);
@@ -42,6 +45,7 @@ void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta
   check_channels(op, "mean", mean, x);
   check_channels(op, "rstd", rstd, x);
   check_not_empty(op, x);
+  check_given_statistics(op, given_mean, given_var, x);
   check_eps(op, eps);
   check_momentum(op, momentum);
   check_same_or_apart(op, "y", y, "x", x);
@@ -50,13 +54,22 @@ void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta
                     {"running_var", &running_var},
                     {"mean", &mean},
                     {"rstd", &rstd}},
-                   {{"x", &x}, {"y", &y}, {"gamma", &gamma}, {"beta", &beta}});
-  check_apart(op, "y", y, {{"gamma", &gamma}, {"beta", &beta}});
+                   {{"x", &x},
+                    {"y", &y},
+                    {"gamma", &gamma},
+                    {"beta", &beta},
+                    {"batch_mean", given_mean},
+                    {"batch_var", given_var}});
+  check_apart(
+      op, "y", y,
+      {{"gamma", &gamma}, {"beta", &beta}, {"batch_mean", given_mean}, {"batch_var", given_var}});
   std::byte* const work = scratch(op, workspace, x);
   kernels::batch_norm_kernels(device).forward(
       x.shape().rows(), x.shape().back(), x.data<float>(), gamma.data<float>(), beta.data<float>(),
       running_mean.data<float>(), running_var.data<float>(), y.data<float>(), mean.data<float>(),
-      rstd.data<float>(), work, eps, momentum, relu);
+      rstd.data<float>(), work, eps, momentum, relu,
+      given_mean ? given_mean->data<float>() : nullptr,
+      given_var ? given_var->data<float>() : nullptr);
 }
 
 void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma, const Tensor& mean,

@@ -11,7 +11,8 @@ std::int64_t batch_norm_workspace(const Shape& x, Device device);
 void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                         const Tensor& running_mean, const Tensor& running_var, const Tensor& y,
                         const Tensor& mean, const Tensor& rstd, const Tensor& workspace, double eps,
-                        double momentum, bool relu);
+                        double momentum, bool relu, const Tensor* given_mean,
+                        const Tensor* given_var);
 
 // beta only with relu. dx may be dy or x.
 void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma, const Tensor& mean,

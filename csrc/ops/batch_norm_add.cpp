@@ -23,7 +23,7 @@ void batch_norm_add_forward(const Tensor& x, const Tensor& other, const Tensor& 
                             const Tensor& beta, const Tensor& running_mean,
                             const Tensor& running_var, const Tensor& y, const Tensor& mean,
                             const Tensor& rstd, const Tensor& workspace, double eps,
-                            double momentum) {
+                            double momentum, const Tensor* given_mean, const Tensor* given_var) {
   const char* op = "batch_norm_add_forward";
   const Device device = device_of(op, {{"x", &x},
                                        {"other", &other},
@@ -34,7 +34,9 @@ void batch_norm_add_forward(const Tensor& x, const Tensor& other, const Tensor& 
                                        {"y", &y},
                                        {"mean", &mean},
                                        {"rstd", &rstd},
-                                       {"workspace", &workspace}});
+                                       {"workspace", &workspace},
+                                       {"batch_mean", given_mean},
+                                       {"batch_var", given_var}});
   check_norm_input(op, "x", x);
   check_not_empty(op, x);
   check_like(op, "other", other, x);
@@ -43,6 +45,7 @@ void batch_norm_add_forward(const Tensor& x, const Tensor& other, const Tensor& 
         Argument{"running_var", &running_var}, Argument{"mean", &mean}, Argument{"rstd", &rstd}})
     check_channels(op, a.name, *a.tensor, x);
   check_like(op, "y", y, x);
+  check_given_statistics(op, given_mean, given_var, x);
   check_eps(op, eps);
   check_momentum(op, momentum);
   check_same_or_apart(op, "y", y, "x", x);
@@ -52,13 +55,23 @@ void batch_norm_add_forward(const Tensor& x, const Tensor& other, const Tensor& 
                     {"running_var", &running_var},
                     {"mean", &mean},
                     {"rstd", &rstd}},
-                   {{"x", &x}, {"other", &other}, {"y", &y}, {"gamma", &gamma}, {"beta", &beta}});
-  check_apart(op, "y", y, {{"gamma", &gamma}, {"beta", &beta}});
+                   {{"x", &x},
+                    {"other", &other},
+                    {"y", &y},
+                    {"gamma", &gamma},
+                    {"beta", &beta},
+                    {"batch_mean", given_mean},
+                    {"batch_var", given_var}});
+  check_apart(
+      op, "y", y,
+      {{"gamma", &gamma}, {"beta", &beta}, {"batch_mean", given_mean}, {"batch_var", given_var}});
   std::byte* const work = scratch(op, workspace, x);
   kernels::batch_norm_add_kernels(device).forward(
       x.shape().rows(), x.shape().back(), x.data<float>(), other.data<float>(), gamma.data<float>(),
       beta.data<float>(), running_mean.data<float>(), running_var.data<float>(), y.data<float>(),
-      mean.data<float>(), rstd.data<float>(), work, eps, momentum);
+      mean.data<float>(), rstd.data<float>(), work, eps, momentum,
+      given_mean ? given_mean->data<float>() : nullptr,
+      given_var ? given_var->data<float>() : nullptr);
 }
 
 void batch_norm_add_backward(const Tensor& dy, const Tensor& y, const Tensor& x,

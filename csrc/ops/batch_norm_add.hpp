@@ -11,7 +11,7 @@ void batch_norm_add_forward(const Tensor& x, const Tensor& other, const Tensor& 
                             const Tensor& beta, const Tensor& running_mean,
                             const Tensor& running_var, const Tensor& y, const Tensor& mean,
                             const Tensor& rstd, const Tensor& workspace, double eps,
-                            double momentum);
+                            double momentum, const Tensor* given_mean, const Tensor* given_var);
 // dx may be dy.
 void batch_norm_add_backward(const Tensor& dy, const Tensor& y, const Tensor& x,
                              const Tensor& gamma, const Tensor& mean, const Tensor& rstd,

@@ -53,6 +53,16 @@ inline void check_not_empty(const char* op, const Tensor& x) {
                ": x must have at least one element per channel, got shape ", x.shape());
 }
 
+// Statistics of x that the caller has already: both or none.
+inline void check_given_statistics(const char* op, const Tensor* mean, const Tensor* var,
+                                   const Tensor& x) {
+  SENTEI_CHECK(ValueError, (mean == nullptr) == (var == nullptr), op,
+               ": batch_mean and batch_var must be given together");
+  if (!mean) return;
+  check_channels(op, "batch_mean", *mean, x);
+  check_channels(op, "batch_var", *var, x);
+}
+
 // What the forward pass writes beside y: apart from all it reads, and from one another.
 inline void check_statistics(const char* op, std::initializer_list<Argument> outs,
                              std::initializer_list<Argument> others) {

@@ -39,7 +39,8 @@ std::int64_t batch_norm_pool_workspace(const Shape& x, Device device) {
 void batch_norm_pool_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
                              const Tensor& running_mean, const Tensor& running_var, const Tensor& y,
                              const Tensor& index, const Tensor& mean, const Tensor& rstd,
-                             const Tensor& workspace, double eps, double momentum, bool relu) {
+                             const Tensor& workspace, double eps, double momentum, bool relu,
+                             const Tensor* given_mean, const Tensor* given_var) {
   const char* op = "batch_norm_pool_forward";
   const Device device = device_of(op, {{"x", &x},
                                        {"gamma", &gamma},
@@ -50,7 +51,9 @@ void batch_norm_pool_forward(const Tensor& x, const Tensor& gamma, const Tensor&
                                        {"index", &index},
                                        {"mean", &mean},
                                        {"rstd", &rstd},
-                                       {"workspace", &workspace}});
+                                       {"workspace", &workspace},
+                                       {"batch_mean", given_mean},
+                                       {"batch_var", given_var}});
   const Shape out = check_image(op, x);
   for (const Argument& a :
        {Argument{"gamma", &gamma}, Argument{"beta", &beta}, Argument{"running_mean", &running_mean},
@@ -59,6 +62,7 @@ void batch_norm_pool_forward(const Tensor& x, const Tensor& gamma, const Tensor&
   check_float(op, "y", y);
   check_shape(op, "y", y, out);
   check_index(op, index, out);
+  check_given_statistics(op, given_mean, given_var, x);
   check_eps(op, eps);
   check_momentum(op, momentum);
   check_statistics(op,
@@ -66,15 +70,33 @@ void batch_norm_pool_forward(const Tensor& x, const Tensor& gamma, const Tensor&
                     {"running_var", &running_var},
                     {"mean", &mean},
                     {"rstd", &rstd}},
-                   {{"x", &x}, {"y", &y}, {"index", &index}, {"gamma", &gamma}, {"beta", &beta}});
-  check_apart(op, "y", y, {{"x", &x}, {"index", &index}, {"gamma", &gamma}, {"beta", &beta}});
-  check_apart(op, "index", index, {{"x", &x}, {"gamma", &gamma}, {"beta", &beta}});
+                   {{"x", &x},
+                    {"y", &y},
+                    {"index", &index},
+                    {"gamma", &gamma},
+                    {"beta", &beta},
+                    {"batch_mean", given_mean},
+                    {"batch_var", given_var}});
+  check_apart(op, "y", y,
+              {{"x", &x},
+               {"index", &index},
+               {"gamma", &gamma},
+               {"beta", &beta},
+               {"batch_mean", given_mean},
+               {"batch_var", given_var}});
+  check_apart(op, "index", index,
+              {{"x", &x},
+               {"gamma", &gamma},
+               {"beta", &beta},
+               {"batch_mean", given_mean},
+               {"batch_var", given_var}});
   std::byte* const work = scratch(op, workspace, x);
   kernels::batch_norm_pool_kernels(device).forward(
       image_of(x.shape()), x.data<float>(), gamma.data<float>(), beta.data<float>(),
       running_mean.data<float>(), running_var.data<float>(), y.data<float>(),
-      index.data<std::uint8_t>(), mean.data<float>(), rstd.data<float>(), work, eps, momentum,
-      relu);
+      index.data<std::uint8_t>(), mean.data<float>(), rstd.data<float>(), work, eps, momentum, relu,
+      given_mean ? given_mean->data<float>() : nullptr,
+      given_var ? given_var->data<float>() : nullptr);
 }
 
 void batch_norm_pool_backward(const Tensor& dy, const Tensor& index, const Tensor& x,

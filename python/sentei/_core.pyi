@@ -124,6 +124,28 @@ def conv2d_backward_weight(
     dilation: tuple[int, int],
     precision: str = "float32",
 ) -> None: ...
+def conv2d_statistics_workspace(
+    x: Sequence[int],
+    w: Sequence[int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    precision: str = "float32",
+    device: str = "cpu",
+) -> int: ...
+def conv2d_statistics_forward(
+    x: Tensor | None,
+    w: Tensor | None,
+    b: Tensor | None,
+    y: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    workspace: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    precision: str = "float32",
+) -> None: ...
 def bias_workspace(rows: int, columns: int, device: str = "cpu") -> int: ...
 def bias_backward(dy: Tensor | None, db: Tensor, workspace: Tensor | None) -> None: ...
 def linear_workspace(
@@ -305,6 +327,8 @@ def batch_norm_pool_forward(
     eps: float,
     momentum: float,
     relu: bool,
+    batch_mean: Tensor | None = None,
+    batch_var: Tensor | None = None,
 ) -> None: ...
 def batch_norm_pool_backward(
     dy: Tensor | None,
@@ -334,6 +358,8 @@ def batch_norm_add_forward(
     workspace: Tensor | None,
     eps: float,
     momentum: float,
+    batch_mean: Tensor | None = None,
+    batch_var: Tensor | None = None,
 ) -> None: ...
 def batch_norm_add_backward(
     dy: Tensor | None,
@@ -363,6 +389,8 @@ def batch_norm_forward(
     eps: float,
     momentum: float,
     relu: bool,
+    batch_mean: Tensor | None = None,
+    batch_var: Tensor | None = None,
 ) -> None: ...
 def batch_norm_backward(
     dy: Tensor | None,

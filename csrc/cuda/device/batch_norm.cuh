@@ -47,8 +47,41 @@ struct ReluEpilogue {
   __device__ static float value(float u, Raw, int) { return u <= 0.0f ? 0.0f : u; }  // NaN stays
 };
 
+// What is known of a batch already (mean, var), and what a training step still makes of it. The
+// pass that applies the norm does that beside: the threads of the first row call finish(c), once
+// for each channel. `rstd` has the bits that Affine computes of var.
+struct GivenStatistics {
+  const float *mean, *var;  // null: nothing is to be done
+  double eps, momentum;
+  float *running_mean, *running_var, *out_mean, *out_rstd;
+
+  __device__ __forceinline__ void finish(std::int64_t c) const {
+    const float m = mean[c], v = var[c];
+    out_mean[c] = m;
+    out_rstd[c] = rstd_of(v, static_cast<float>(eps));
+    running_mean[c] = static_cast<float>((1 - momentum) * running_mean[c] + momentum * m);
+    running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * v);
+  }
+};
+
+// Before a map over columns: nothing, or the finish of statistics that were given.
+struct NothingBefore {
+  template <int V>
+  __device__ void run(const Columns&, std::int64_t) const {}
+};
+struct FinishBefore {
+  GivenStatistics given;
+  template <int V>
+  __device__ void run(const Columns& v, std::int64_t column) const {
+    if (blockIdx.y != 0 || static_cast<int>(threadIdx.x) >= v.lanes) return;
+#pragma unroll
+    for (int e = 0; e < V; ++e)
+      if (column + e < v.C) given.finish(column + e);  // not the copies of a wide row
+  }
+};
+
 // y = epilogue(affine(x)), a map over columns.
-template <int V, class Epilogue>
+template <int V, class Epilogue, class Before = NothingBefore>
 struct NormApply {
   struct Raw {
     Vec<V> x;
@@ -58,8 +91,10 @@ struct NormApply {
   float* y;
   NormParameters parameters;
   Epilogue epilogue;
+  Before before = {};
 
   __device__ Affine<V> column(const Columns& v, std::int64_t column) const {
+    before.template run<V>(v, column);
     return Affine<V>::of(v, column, parameters);
   }
   __device__ Raw load(std::int64_t i, int live) const {
@@ -118,6 +153,19 @@ struct FinishStatistics {
     rstd[c] = static_cast<float>(1.0 / sqrt(var + eps));
     running_mean[c] = static_cast<float>((1 - momentum) * running_mean[c] + momentum * m);
     running_var[c] = static_cast<float>((1 - momentum) * running_var[c] + momentum * var);
+  }
+};
+
+// The statistics alone, to the same bits.
+struct FinishMoments {
+  std::int64_t rows;
+  const float* x;
+  float *mean, *var;
+
+  __device__ void operator()(std::int64_t c, const double (&S)[2]) const {
+    const double n = static_cast<double>(rows), d = S[0] / n, raw = S[1] / n - d * d;
+    mean[c] = static_cast<float>(x[c] + d);
+    var[c] = static_cast<float>(raw < 0 ? 0 : raw);
   }
 };
 
@@ -256,18 +304,20 @@ inline std::size_t norm_workspace(std::int64_t doubles, std::int64_t C) {
          static_cast<std::size_t>(2 * C) * sizeof(float);
 }
 
-template <int V>
+template <int V, class Finish>
 void batch_statistics_as(std::int64_t rows, std::int64_t C, const float* x, double* partials,
-                         const FinishStatistics& finish) {
+                         const Finish& finish) {
   reduce_columns<V, kStatisticsBatch>("batch_norm_statistics_kernel", rows, C, Statistics<V>{x},
                                       partials, "batch_norm_statistics_finish_kernel", finish);
 }
 
 // The width follows x alone: whatever is fused behind them, statistics of x have the same bits.
-inline void batch_statistics(std::int64_t rows, std::int64_t C, const float* x, double* partials,
-                             const FinishStatistics& finish) {
-  (aligned_to_vectors(x) ? batch_statistics_as<4> : batch_statistics_as<1>)(rows, C, x, partials,
-                                                                            finish);
+template <class Finish>
+void batch_statistics(std::int64_t rows, std::int64_t C, const float* x, double* partials,
+                      const Finish& finish) {
+  const auto run =
+      aligned_to_vectors(x) ? batch_statistics_as<4, Finish> : batch_statistics_as<1, Finish>;
+  run(rows, C, x, partials, finish);
 }
 
 template <int V, Beside beside, int Batch = kGradientBatch, class Gradient>

@@ -4,6 +4,7 @@
 // mostly from L2; results are written once per slot.
 #pragma once
 #include "cuda/device/mma_load.cuh"
+#include "cuda/device/tile_moments.cuh"
 #include "cuda/mma_plan.hpp"
 
 namespace sentei::cuda {
@@ -72,7 +73,38 @@ __device__ __forceinline__ void store_sums(const MmaSums<Tile>& sums,
     }
 }
 
-template <class Num, class Tile, template <class, class> class Loader>
+// Of the block's tile, whose first `rows` rows are there; to rows of K columns. A lane has every
+// eighth row of its warp.
+template <class Tile>
+__device__ __forceinline__ void column_moments(const MmaSums<Tile>& sums, int rows, int warp_m,
+                                               int warp_n, void* shared, int columns, float* out,
+                                               int K) {
+  constexpr int each = 2 * MmaSums<Tile>::kRows, N = 2 * MmaSums<Tile>::kColumns;
+  const int lane = threadIdx.x % 32, count = max(0, (rows - warp_m - lane / 4 + 7) / 8);
+  Moments m[N];
+#pragma unroll
+  for (int j = 0; j < N; ++j)
+    m[j] = moments_of<each>(count, lane % 4,
+                            [&](int i) { return sums.at[i / 2][j / 2][2 * (i % 2) + j % 2]; });
+  add_lanes<4, N>(m, lane);
+  add_lanes<8, N / 2>(m, lane);
+  add_lanes<16, N / 4>(m, lane);
+  TileMoments<Tile::kM / Tile::kWarpM, Tile::kN, Tile::kThreads> tile(shared);
+  __syncthreads();  // the operands there are not read any more
+  const int first = (lane & 4 ? N / 2 : 0) + (lane & 8 ? N / 4 : 0) + (lane & 16 ? N / 8 : 0);
+#pragma unroll
+  for (int k = 0; k < N / 8; ++k) {
+    const int j = first + k;
+    tile.put(warp_m / Tile::kWarpM, warp_n + 8 * (j / 2) + lane % 4 * 2 + j % 2, m[k]);
+  }
+  __syncthreads();
+  const auto rows_of = [rows](int group) {
+    return max(0, min(Tile::kWarpM, rows - group * Tile::kWarpM));
+  };
+  tile.write(columns, rows_of, out, K);
+}
+
+template <class Num, class Tile, template <class, class> class Loader, bool WithMoments = false>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     mma_sum_kernel(const __grid_constant__ MmaSumParams p) {
   SENTEI_DYNAMIC_SHARED(char, shared);
@@ -110,6 +142,11 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   };
   if (p.bias || p.relu) add_bias(sums, columns, p.bias, p.relu);
   store_sums(sums, columns, m0 + warp_m, row, p.y + slot * p.slot_stride, p.pairs);
+  if constexpr (WithMoments) {
+    const std::int64_t left = pixels - m0;
+    column_moments(sums, left < Tile::kM ? static_cast<int>(left) : Tile::kM, warp_m, warp_n,
+                   shared, p.K - n0, p.moments + m0 / Tile::kM * kMoments * p.K + n0, p.K);
+  }
 }
 
 template <class Num, class Tile>

@@ -94,6 +94,7 @@ struct MmaSumParams {
   int out_H, out_W, out_step_h, out_step_w, K;
   std::int64_t slot_stride;
   bool relu, pairs;  // pairs: two results may be stored at once
+  float* moments;    // (tiles of m, 3, K), where these are wanted
 };
 
 // Pixels of x along m: each thread has one column of chunks, walking through (tap, channel), and

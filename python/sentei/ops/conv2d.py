@@ -7,6 +7,7 @@ or depthwise convolution stays consistent when channels are pruned.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,14 +35,15 @@ Specs = Sequence[Spec | None]
 Tensors = Sequence[Tensor | None]
 
 
-def _window(attrs: Attrs) -> tuple[Pair, Pair, Pair]:
+def window(attrs: Attrs) -> tuple[Pair, Pair, Pair]:
+    """Stride, padding and dilation."""
     return attrs["stride"], attrs["padding"], attrs["dilation"]
 
 
 def _infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
     x, w, b = inputs
     assert x is not None and w is not None
-    y = _core.conv2d_geometry(x.shape, w.shape, *_window(attrs))
+    y = _core.conv2d_geometry(x.shape, w.shape, *window(attrs))
     if b is not None and b.shape != (w.shape[0],):
         raise ShapeError(f"conv2d: b must have shape ({w.shape[0]},), got {b.shape}")
     return (Spec(y),)
@@ -50,25 +52,25 @@ def _infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 def _run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
     x, w, b = inputs
     relu = bool(attrs.get("relu", False))
-    _core.conv2d_forward(x, w, b, outputs[0], ws, *_window(attrs), relu, precision_of(attrs))
+    _core.conv2d_forward(x, w, b, outputs[0], ws, *window(attrs), relu, precision_of(attrs))
 
 
 def _workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs, device: str) -> int:
     x, w = inputs[:2]
     assert x is not None and w is not None
     return _core.conv2d_workspace(
-        "forward", x.shape, w.shape, *_window(attrs), precision_of(attrs), device
+        "forward", x.shape, w.shape, *window(attrs), precision_of(attrs), device
     )
 
 
 def _backward(ctx: GradContext, node: Node, dout: Sequence[str | None]) -> Sequence[str | None]:
     x, w, b = node.inputs
-    window = {k: node.attrs[k] for k in ("stride", "padding", "dilation")}
+    modes = {k: node.attrs[k] for k in ("stride", "padding", "dilation")}
     dy = dout[0]
     if node.attrs.get("relu") and dy is not None:
         dy = ctx.emit(RELU_BACKWARD, (node.outputs[0], dy))
-    dx = ctx.emit(CONV2D_BACKWARD_INPUT, (dy, w, x), **window) if ctx.needs(x) else None
-    dw = ctx.emit(CONV2D_BACKWARD_WEIGHT, (x, dy, w), **window) if ctx.needs(w) else None
+    dx = ctx.emit(CONV2D_BACKWARD_INPUT, (dy, w, x), **modes) if ctx.needs(x) else None
+    dw = ctx.emit(CONV2D_BACKWARD_WEIGHT, (x, dy, w), **modes) if ctx.needs(w) else None
     db = ctx.emit(BIAS_BACKWARD, (dy,)) if ctx.needs(b) else None
     return (dx, dw, db)
 
@@ -118,7 +120,7 @@ CONV2D = register(
 def _dx_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
     dy, w, x = inputs
     assert dy is not None and w is not None and x is not None
-    y = _core.conv2d_geometry(x.shape, w.shape, *_window(attrs))
+    y = _core.conv2d_geometry(x.shape, w.shape, *window(attrs))
     if dy.shape != y:
         raise ShapeError(f"conv2d_backward_input: dy must have shape {y}, got {dy.shape}")
     return (Spec(x.shape),)
@@ -126,7 +128,7 @@ def _dx_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 def _dx_run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
     _core.conv2d_backward_input(
-        inputs[0], inputs[1], outputs[0], ws, *_window(attrs), precision_of(attrs)
+        inputs[0], inputs[1], outputs[0], ws, *window(attrs), precision_of(attrs)
     )
 
 
@@ -134,7 +136,7 @@ def _dx_workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs, device: 
     w, x = inputs[1:]
     assert x is not None and w is not None
     return _core.conv2d_workspace(
-        "backward_input", x.shape, w.shape, *_window(attrs), precision_of(attrs), device
+        "backward_input", x.shape, w.shape, *window(attrs), precision_of(attrs), device
     )
 
 
@@ -162,7 +164,7 @@ CONV2D_BACKWARD_INPUT = register(
 def _dw_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
     x, dy, w = inputs
     assert dy is not None and w is not None and x is not None
-    y = _core.conv2d_geometry(x.shape, w.shape, *_window(attrs))
+    y = _core.conv2d_geometry(x.shape, w.shape, *window(attrs))
     if dy.shape != y:
         raise ShapeError(f"conv2d_backward_weight: dy must have shape {y}, got {dy.shape}")
     return (Spec(w.shape),)
@@ -170,7 +172,7 @@ def _dw_infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
 
 def _dw_run(inputs: Tensors, outputs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
     _core.conv2d_backward_weight(
-        inputs[0], inputs[1], outputs[0], ws, *_window(attrs), precision_of(attrs)
+        inputs[0], inputs[1], outputs[0], ws, *window(attrs), precision_of(attrs)
     )
 
 
@@ -178,7 +180,7 @@ def _dw_workspace(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs, device: 
     x = inputs[0]
     assert x is not None
     return _core.conv2d_workspace(
-        "backward_weight", x.shape, outputs[0].shape, *_window(attrs), precision_of(attrs), device
+        "backward_weight", x.shape, outputs[0].shape, *window(attrs), precision_of(attrs), device
     )
 
 
@@ -205,6 +207,14 @@ CONV2D_BACKWARD_WEIGHT = register(
 
 def _pair(x: int | Pair) -> Pair:
     return (x, x) if isinstance(x, int) else (int(x[0]), int(x[1]))
+
+
+def conv_attrs(
+    stride: int | Pair, padding: int | Pair, dilation: int | Pair, precision: str
+) -> dict[str, Any]:
+    """Attributes of the ops of this file, as their eager functions take them."""
+    pairs = {"stride": stride, "padding": padding, "dilation": dilation}
+    return {**{k: _pair(v) for k, v in pairs.items()}, "precision": precision}
 
 
 def conv2d_forward(
@@ -236,12 +246,7 @@ def conv2d_forward(
     Cost: 2 N P Q K R S C/G FLOPs; padding is not multiplied.
     Source: Dumoulin & Visin 2016, arXiv:1603.07285.
     """
-    attrs = {
-        "stride": _pair(stride),
-        "padding": _pair(padding),
-        "dilation": _pair(dilation),
-        "precision": precision,
-    }
+    attrs = conv_attrs(stride, padding, dilation, precision)
     return eager(CONV2D, (x, w, b), **attrs, relu=relu)[0]
 
 
@@ -261,12 +266,7 @@ def conv2d_backward_input(
     Returns:
         Tensor (N, H, W, C).
     """
-    attrs = {
-        "stride": _pair(stride),
-        "padding": _pair(padding),
-        "dilation": _pair(dilation),
-        "precision": precision,
-    }
+    attrs = conv_attrs(stride, padding, dilation, precision)
     return eager(CONV2D_BACKWARD_INPUT, (dy, w, x), **attrs)[0]
 
 
@@ -286,10 +286,5 @@ def conv2d_backward_weight(
     Returns:
         Tensor (K, R, S, C/G); the same bits for any number of threads.
     """
-    attrs = {
-        "stride": _pair(stride),
-        "padding": _pair(padding),
-        "dilation": _pair(dilation),
-        "precision": precision,
-    }
+    attrs = conv_attrs(stride, padding, dilation, precision)
     return eager(CONV2D_BACKWARD_WEIGHT, (x, dy, w), **attrs)[0]

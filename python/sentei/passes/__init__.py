@@ -3,6 +3,7 @@
 from sentei.passes.channels import ChannelGroups, channel_groups
 from sentei.passes.costs import Costs, NodeCost, costs
 from sentei.passes.fuse import fuse
+from sentei.passes.fuse_statistics import fuse_statistics
 from sentei.passes.fuse_updates import fuse_updates
 from sentei.passes.grad import grad
 from sentei.passes.inference import inference
@@ -20,6 +21,7 @@ __all__ = [
     "costs",
     "fold_relu",
     "fuse",
+    "fuse_statistics",
     "fuse_updates",
     "grad",
     "infer_specs",

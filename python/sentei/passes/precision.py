@@ -7,7 +7,7 @@ from sentei.ops.precision import PRECISIONS, precision_of
 
 __all__ = ["precision"]
 
-_PRODUCTS = ("conv2d", "linear", "linear_lazy")  # and their gradients
+_PRODUCTS = ("conv2d", "conv2d_statistics", "linear", "linear_lazy")  # and their gradients
 
 
 def precision(graph: Graph, name: str, device: str = "cuda") -> Graph:

@@ -15,7 +15,7 @@ from sentei.losses import Loss
 from sentei.model import Model
 from sentei.ops import ADD, RECORD_APPEND
 from sentei.optim import Optimizer, SemiSync
-from sentei.passes import fuse_updates, grad, precision, training
+from sentei.passes import fuse_statistics, fuse_updates, grad, precision, training
 from sentei.prune import ScoreSums
 from sentei.regularizers import Regularizer
 from sentei.run import Runner
@@ -98,7 +98,7 @@ def build_step(
     correct = values.metrics.get("correct")
     g.outputs = tuple(dict.fromkeys(v for v in (total, values.loss, correct) if v is not None))
     if model.device != "cpu":
-        g = fuse_updates(g)
+        g = fuse_statistics(fuse_updates(g))
         log = g.add_state(LOG, Spec((_ROWS, 3), "float64"))
         at = g.add_state(AT, Spec((1,), "int64"))
         g.add(RECORD_APPEND, (total, values.loss, correct, log, at), name="record")
