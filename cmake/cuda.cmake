@@ -1,8 +1,12 @@
-# The CUDA module sentei._cuda: optional, imported lazily. AUTO never fails but always says why it is absent.
+# The CUDA module sentei._cuda: optional, imported lazily. AUTO never fails but always says why it is absent; it
+# spares machines without a GPU the minutes that the kernels take to compile.
 set(sentei_cuda_built OFF)
 set(sentei_cuda_reason "")
 if(SENTEI_CUDA STREQUAL "OFF")
   set(sentei_cuda_reason "built with SENTEI_CUDA=OFF")
+elseif(SENTEI_CUDA STREQUAL "AUTO" AND NOT EXISTS /proc/driver/nvidia/version AND NOT EXISTS /dev/dxg)
+  set(sentei_cuda_reason
+    "no NVIDIA driver was found when sentei was built (SENTEI_CUDA=ON builds it all the same)")
 elseif(SENTEI_CUDA MATCHES "^(AUTO|ON)$")
   if(CMAKE_CUDA_COMPILER STREQUAL "NOTFOUND" OR CMAKE_CUDA_COMPILER MATCHES "-NOTFOUND$")
     unset(CMAKE_CUDA_COMPILER CACHE)  # nvcc may have been installed since
