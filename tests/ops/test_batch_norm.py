@@ -261,6 +261,10 @@ def test_unaligned(rng, device, shape, relu):
     _, dgamma, dbeta = batch_norm_backward(odd[1], odd[0], odd[2], m, rstd)
     assert_close(dgamma, want[1], n, scale=float(n))
     assert_close(dbeta, want[2], n, scale=float(n))
+    grads = batch_norm_backward(odd[1], odd[0], odd[2], m, rstd, odd[3], relu=relu)
+    want = batch_norm_backward(dy, x, gamma, m, rstd, beta, relu=relu)
+    for got, w, s in zip(grads, want, (30.0, float(n), float(n)), strict=True):
+        assert_close(got, array(w), n, scale=s)
     grads = batch_norm_inference_backward(odd[1], odd[0], odd[2], *odd[4:], odd[3], relu=relu)
     want = batch_norm_inference_backward(dy, x, gamma, rm, rv, beta, relu=relu)
     for got, w, s in zip(grads, want, (1.0, 30.0 * n, float(n)), strict=True):
