@@ -160,6 +160,7 @@ def test_channel_scale_close(rng, shape):
         ((23, 301), True),
         ((1, 129), True),
         ((40, 12), False),
+        ((40, 37), False),
         ((11, 300), False),
         ((17_000, 257), False),
     ],
