@@ -1,5 +1,6 @@
 // Kernels whose results NumPy can check: collectives, tensor-core fragments, schedules.
 #include "core/check.hpp"
+#include "cuda/device/mma_load.cuh"
 #include "cuda/launch.cuh"
 #include "device_memory.hpp"
 #include "probes.hpp"
@@ -85,6 +86,18 @@ __global__ void pipeline_kernel(const float* x, std::int64_t rows, float* y) {
   }
 }
 
+// Rows (high, low, b) of x: a = high 2^24 + low; of y: the quotient a / b as a is given, the rest.
+__global__ void divided_kernel(const float* x, float* y) {
+  const float* const from = x + 3 * threadIdx.x;
+  const auto high = static_cast<std::int64_t>(from[0]), low = static_cast<std::int64_t>(from[1]);
+  int rest;
+  const std::int64_t q = divided((high << 24) + low, static_cast<int>(from[2]), rest);
+  float* const to = y + 3 * threadIdx.x;
+  to[0] = static_cast<float>(q >> 24);
+  to[1] = static_cast<float>(q & 0xffffff);
+  to[2] = static_cast<float>(rest);
+}
+
 void collectives(const float* x, std::int64_t, float* y, std::int64_t) {
   launch("collectives_kernel", collectives_kernel, 1, 32, 0, x, y);
 }
@@ -106,12 +119,16 @@ void bf16(const float* x, std::int64_t, float* y, std::int64_t) {
 void pipeline(const float* x, std::int64_t n, float* y, std::int64_t) {
   launch("pipeline_kernel", pipeline_kernel, 1, 64, 2 * 64 * sizeof(float), x, n / 64, y);
 }
+void quotients(const float* x, std::int64_t n, float* y, std::int64_t) {
+  launch("divided_kernel", divided_kernel, 1, static_cast<unsigned>(n / 3), 0, x, y);
+}
 
 constexpr cusim::Probe kProbes[] = {{"collectives", collectives},
                                     {"tickets", tickets},
                                     {"mma_tf32", tf32},
                                     {"mma_bf16", bf16},
-                                    {"pipeline", pipeline}};
+                                    {"pipeline", pipeline},
+                                    {"divided", quotients}};
 
 }  // namespace
 }  // namespace sentei::cuda

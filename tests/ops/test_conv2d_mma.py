@@ -172,6 +172,17 @@ def test_special_values_propagate(rng, precision):
     assert np.isfinite(y).sum() == y.size - 6
 
 
+def test_division_of_large_numbers_on_cusim():
+    """Past 2**32 pixels the division is a wide one: no test has memory for so many."""
+    cusim = pytest.importorskip("sentei._cusim", reason="the emulator is not built")
+    a = [0, 5, 2**32 - 1, 2**32, 2**32 + 6, 7 * 2**33 - 1, 2**47 + 2**25 + 1]
+    rows = [(n >> 24, n & 0xFFFFFF, b) for n in a for b in (1, 7, 2**23 + 1)]
+    got = cusim.run_probe("divided", np.array(rows, np.float32).ravel(), 3 * len(rows))
+    for (high, low, b), found in zip(rows, got.reshape(-1, 3).astype(np.int64), strict=True):
+        q, rest = divmod((high << 24) + low, b)
+        assert found.tolist() == [q >> 24, q & 0xFFFFFF, rest]
+
+
 @each_precision
 def test_cpu_refuses(precision):
     x, w = np.zeros((1, 3, 3, 1), np.float32), np.zeros((1, 3, 3, 1), np.float32)
