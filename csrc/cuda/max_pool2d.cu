@@ -135,7 +135,6 @@ void forward_as(const Pool2d& g, const float* x, float* y, std::uint8_t* index) 
 }
 
 void forward(const Pool2d& g, const float* x, float* y, std::uint8_t* index) {
-  if (g.C == 0) return;
   const bool wide = g.C % 4 == 0 && aligned_to_vectors(x, y) && aligned_to(4, index);
   (wide ? forward_as<4> : forward_as<1>)(g, x, y, index);
 }
@@ -157,7 +156,6 @@ void backward_as(const Pool2d& g, const float* dy, const std::uint8_t* index, fl
 }
 
 void backward(const Pool2d& g, const float* dy, const std::uint8_t* index, float* dx) {
-  if (g.C == 0) return;
   const bool wide = g.C % 4 == 0 && aligned_to_vectors(dy, dx) && aligned_to(4, index);
   (wide ? backward_as<4> : backward_as<1>)(g, dy, index, dx);
 }

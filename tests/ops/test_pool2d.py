@@ -266,6 +266,16 @@ def test_empty_batch():
     assert global_avg_pool_backward(global_avg_pool_forward(x), x.shape).shape == x.shape
 
 
+@pytest.mark.devices
+def test_no_channels():
+    x = np.zeros((2, 4, 4, 0), np.float32)
+    y, index = max_pool2d_forward(x, 2)
+    assert y.shape == index.shape == (2, 2, 2, 0)
+    assert max_pool2d_backward(y, index, x.shape, 2).shape == x.shape
+    assert avg_pool2d_backward(avg_pool2d_forward(x, 2), x.shape, 2).shape == x.shape
+    assert global_avg_pool_backward(global_avg_pool_forward(x), x.shape).shape == x.shape
+
+
 X = np.zeros((1, 4, 5, 3), np.float32)
 Y = np.zeros((1, 2, 2, 3), np.float32)
 I = np.zeros((1, 2, 2, 3), np.uint8)  # noqa: E741

@@ -98,10 +98,10 @@ __device__ __forceinline__ Cover cover(int i, const Divisor& stride, int padding
 constexpr int kPoolThreads = 256;
 constexpr std::int64_t kMostVectors = std::int64_t{1} << 30;  // a Divisor's range, with room
 
-// go(first image, vectors) for runs of whole images whose vectors a thread each can have.
+// go(first image, vectors) for runs of whole images whose vectors a thread each can have. There is
+// at least one: ops on empty tensors alone run on the CPU (device_of).
 template <class F>
 void for_images(const char* op, std::int64_t N, std::int64_t vectors, const F& go) {
-  if (vectors == 0) return;
   SENTEI_CHECK(ValueError, vectors <= kMostVectors, op, ": an image must have at most ",
                kMostVectors, " vectors of channels on cuda, got ", vectors);
   const std::int64_t most = kMostVectors / vectors;
