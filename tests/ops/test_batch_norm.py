@@ -310,3 +310,12 @@ def test_empty_batch():
         batch_norm_forward(x, one, one, one, one)
     with pytest.raises(ShapeError, match="x must have at least one element per channel"):
         batch_norm_backward(x, x, one, one, one)
+
+
+@pytest.mark.devices
+def test_no_channels():
+    x, none = np.zeros((2, 3, 3, 0), np.float32), np.zeros(0, np.float32)
+    assert batch_norm_inference_forward(x, none, none, none, none).shape == x.shape
+    grads = batch_norm_inference_backward(x, x, none, none, none)
+    assert [g.shape for g in grads] == [x.shape, (0,), (0,)]
+    assert batch_norm_inference_backward_input(x, none, none).shape == x.shape
