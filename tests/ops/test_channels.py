@@ -175,6 +175,13 @@ def test_channel_scale_of_every_plan(rng, shape, aligned, device):
 
 
 @pytest.mark.devices
+def test_channel_scale_of_no_channels():
+    x, none = np.zeros((2, 3, 0), np.float32), np.zeros(0, np.float32)
+    assert channel_scale_forward(x, none).shape == x.shape
+    assert [t.shape for t in channel_scale_backward(x, x, none)] == [x.shape, (0,)]
+
+
+@pytest.mark.devices
 def test_channel_scale_of_more_columns_than_a_grid_is_high(device):
     if device == "cpu":
         pytest.skip("there is no grid on cpu")
