@@ -122,19 +122,21 @@ __global__ void __launch_bounds__(kThreads)
     return p == at ? dy[base + u] : 0.0f;
   };
   const int vectors = Wide ? n / 4 : 0;
-  for (int i = static_cast<int>(threadIdx.x); i < vectors; i += kThreads) {
-    int u = static_cast<int>(4u * static_cast<unsigned>(i) / static_cast<unsigned>(pieces));
-    int p = 4 * i - u * pieces;
-    float v[4];
+  if constexpr (Wide) {
+    for (int i = static_cast<int>(threadIdx.x); i < vectors; i += kThreads) {
+      int u = static_cast<int>(4u * static_cast<unsigned>(i) / static_cast<unsigned>(pieces));
+      int p = 4 * i - u * pieces;
+      float v[4];
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      v[j] = value(u, p);
-      if (++p == pieces) {
-        p = 0;
-        ++u;
+      for (int j = 0; j < 4; ++j) {
+        v[j] = value(u, p);
+        if (++p == pieces) {
+          p = 0;
+          ++u;
+        }
       }
+      reinterpret_cast<float4*>(to)[i] = make_float4(v[0], v[1], v[2], v[3]);
     }
-    reinterpret_cast<float4*>(to)[i] = make_float4(v[0], v[1], v[2], v[3]);
   }
   for (int i = 4 * vectors + static_cast<int>(threadIdx.x); i < n; i += kThreads)
     to[i] = value(i / pieces, i % pieces);
