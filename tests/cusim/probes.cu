@@ -123,12 +123,9 @@ void quotients(const float* x, std::int64_t n, float* y, std::int64_t) {
   launch("divided_kernel", divided_kernel, 1, static_cast<unsigned>(n / 3), 0, x, y);
 }
 
-constexpr cusim::Probe kProbes[] = {{"collectives", collectives},
-                                    {"tickets", tickets},
-                                    {"mma_tf32", tf32},
-                                    {"mma_bf16", bf16},
-                                    {"pipeline", pipeline},
-                                    {"divided", quotients}};
+constexpr cusim::Probe kProbes[] = {{"collectives", collectives}, {"tickets", tickets},
+                                    {"mma_tf32", tf32},           {"mma_bf16", bf16},
+                                    {"pipeline", pipeline},       {"divided", quotients}};
 
 }  // namespace
 }  // namespace sentei::cuda
