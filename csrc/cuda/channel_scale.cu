@@ -1,9 +1,9 @@
 // y = x m per channel, 8 bytes per element; backward dx = dy m and dm = sum dy x in one pass, 12.
-// The matrix is read as one flat array of vectors whose channels repeat every V = lcm(C, Vec) / Vec
-// of them: a thread strides by a multiple S of V, so that its Vec channels stay the same and m
-// stays in registers, for every C. Where V is larger than a block, blocks share the columns (x).
-// Sums: a thread in floats for 64 steps, then in doubles; then its block's threads of a channel,
-// then the slices of the grid (y), always in the same order.
+// The matrix is read as one flat array of vectors whose channels repeat every units = lcm(C, V) / V
+// of them: a thread strides by a multiple S of units, so that its V channels stay the same and m
+// stays in registers, for every C. Where units is larger than a block, blocks share the columns
+// (x). Sums: a thread in floats for 64 steps, then in doubles; then its block's threads of a
+// channel, then the slices of the grid (y), always in the same order.
 #include <algorithm>
 
 #include "cuda/device/elementwise.cuh"
@@ -21,7 +21,7 @@ constexpr std::int64_t kChunk = 64;    // steps that a thread adds in floats
 
 struct Plan {
   std::int64_t n, C;
-  std::int64_t S;         // vectors of a step, a multiple of V
+  std::int64_t S;         // vectors of a step, a multiple of units
   std::int64_t per;       // steps of a slice
   std::int64_t slices;    // grid.y, at most 2 kBlocks
   std::int64_t tiles;     // grid.x
@@ -35,8 +35,8 @@ Plan plan_for(std::int64_t rows, std::int64_t C, int vec, std::int64_t least, st
   p.n = rows * C;
   p.C = C;
   const std::int64_t shared = vec == 4 ? (C % 4 == 0 ? 4 : C % 2 == 0 ? 2 : 1) : 1;  // gcd(C, vec)
-  const std::int64_t V = C / shared;
-  p.S = V > kThreads ? V : kThreads / V * V;
+  const std::int64_t units = C / shared;
+  p.S = units > kThreads ? units : kThreads / units * units;
   p.threads = p.S > kThreads ? kThreads : static_cast<int>(ceil_div(p.S, 32) * 32);
   p.tiles = ceil_div(p.S, p.threads);
   const std::int64_t steps = ceil_div(p.n, p.S * vec);
@@ -52,19 +52,19 @@ Plan plan_backward(std::int64_t rows, std::int64_t C, int vec) {
 
 // out = in m for the vectors first, first + S, ... (count of them, some past the end); where sums
 // are wanted, in x is added to them.
-template <int Vec, bool Sums>
+template <int V, bool Sums>
 __device__ __forceinline__ void walk(const Plan& p, std::int64_t first, std::int64_t count,
-                                     const float (&m)[Vec], const float* in, const float* x,
-                                     float* out, float (&sum)[Vec]) {
-  const std::int64_t whole = p.n / Vec;
+                                     const float (&m)[V], const float* in, const float* x,
+                                     float* out, float (&sum)[V]) {
+  const std::int64_t whole = p.n / V;
   for (std::int64_t k = 0; k < count; k += kBatch) {
-    float a[kBatch][Vec], b[kBatch][Vec];
+    Vec<V> a[kBatch], b[kBatch];
 #pragma unroll
     for (int j = 0; j < kBatch; ++j) {
       const std::int64_t i = first + (k + j) * p.S;
       if (k + j < count && i < whole) {
-        load<Vec>(in + i * Vec, a[j]);
-        if constexpr (Sums) load<Vec>(x + i * Vec, b[j]);
+        a[j] = load<V>(in + i * V);
+        if constexpr (Sums) b[j] = load<V>(x + i * V);
       }
     }
 #pragma unroll
@@ -72,15 +72,15 @@ __device__ __forceinline__ void walk(const Plan& p, std::int64_t first, std::int
       const std::int64_t i = first + (k + j) * p.S;
       if (k + j < count && i < whole) {
 #pragma unroll
-        for (int c = 0; c < Vec; ++c) {
-          if constexpr (Sums) sum[c] = fmaf(a[j][c], b[j][c], sum[c]);
-          a[j][c] *= m[c];
+        for (int c = 0; c < V; ++c) {
+          if constexpr (Sums) sum[c] = fmaf(a[j].v[c], b[j].v[c], sum[c]);
+          a[j].v[c] *= m[c];
         }
-        store<Vec>(out + i * Vec, a[j]);
-      } else if (Vec > 1 && k + j < count && i == whole) {  // the last, incomplete vector
+        store<V>(out + i * V, a[j]);
+      } else if (V > 1 && k + j < count && i == whole) {  // the last, incomplete vector
 #pragma unroll
-        for (int c = 0; c < Vec; ++c) {
-          const std::int64_t e = i * Vec + c;
+        for (int c = 0; c < V; ++c) {
+          const std::int64_t e = i * V + c;
           if (e < p.n) {
             const float v = in[e];
             if constexpr (Sums) sum[c] = fmaf(v, x[e], sum[c]);
@@ -92,59 +92,59 @@ __device__ __forceinline__ void walk(const Plan& p, std::int64_t first, std::int
   }
 }
 
-template <int Vec>
+template <int V>
 __device__ __forceinline__ void factors(const Plan& p, std::int64_t v, const float* m,
-                                        float (&own)[Vec]) {
-  std::int64_t channel = v * Vec % p.C;
+                                        float (&own)[V]) {
+  std::int64_t channel = v * V % p.C;
 #pragma unroll
-  for (int c = 0; c < Vec; ++c) {
+  for (int c = 0; c < V; ++c) {
     own[c] = m[channel];
     if (++channel == p.C) channel = 0;
   }
 }
 
-template <int Vec>
+template <int V>
 __global__ void __launch_bounds__(kThreads)
     channel_scale_forward_kernel(Plan p, const float* x, const float* m, float* y) {
   const std::int64_t v = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (v >= p.S) return;
-  float own[Vec], none[Vec];
-  factors<Vec>(p, v, m, own);
-  walk<Vec, false>(p, std::int64_t{blockIdx.y} * p.per * p.S + v, p.per, own, x, nullptr, y, none);
+  float own[V], none[V];
+  factors<V>(p, v, m, own);
+  walk<V, false>(p, std::int64_t{blockIdx.y} * p.per * p.S + v, p.per, own, x, nullptr, y, none);
 }
 
-template <int Vec>
+template <int V>
 __global__ void __launch_bounds__(kThreads)
     channel_scale_backward_kernel(Plan p, const float* dy, const float* x, const float* m,
                                   float* dx, double* partial) {
-  SENTEI_SHARED(double, sums, [Vec * kThreads]);
+  SENTEI_SHARED(double, sums, [V * kThreads]);
   const int thread = static_cast<int>(threadIdx.x);
   const std::int64_t v = std::int64_t{blockIdx.x} * blockDim.x + thread;
-  double total[Vec] = {};
+  double total[V] = {};
   if (v < p.S) {
-    float own[Vec];
-    factors<Vec>(p, v, m, own);
+    float own[V];
+    factors<V>(p, v, m, own);
     for (std::int64_t k = 0; k < p.per; k += kChunk) {
-      float sum[Vec] = {};
-      walk<Vec, true>(p, (std::int64_t{blockIdx.y} * p.per + k) * p.S + v,
-                      p.per - k < kChunk ? p.per - k : kChunk, own, dy, x, dx, sum);
+      float sum[V] = {};
+      walk<V, true>(p, (std::int64_t{blockIdx.y} * p.per + k) * p.S + v,
+                    p.per - k < kChunk ? p.per - k : kChunk, own, dy, x, dx, sum);
 #pragma unroll
-      for (int c = 0; c < Vec; ++c) total[c] += static_cast<double>(sum[c]);
+      for (int c = 0; c < V; ++c) total[c] += static_cast<double>(sum[c]);
     }
   }
   if (p.tiles > 1) {  // no two threads of a block have a channel in common
     if (v < p.S) {
 #pragma unroll
-      for (int c = 0; c < Vec; ++c)
-        partial[std::int64_t{blockIdx.y} * p.S * Vec + v * Vec + c] = total[c];
+      for (int c = 0; c < V; ++c)
+        partial[std::int64_t{blockIdx.y} * p.S * V + v * V + c] = total[c];
     }
     return;  // the whole grid does
   }
 #pragma unroll
-  for (int c = 0; c < Vec; ++c) sums[thread * Vec + c] = total[c];
+  for (int c = 0; c < V; ++c) sums[thread * V + c] = total[c];
   __syncthreads();
   // Element i of `sums` belongs to channel i mod C.
-  const int C = static_cast<int>(p.C), entries = static_cast<int>(p.S) * Vec;
+  const int C = static_cast<int>(p.C), entries = static_cast<int>(p.S) * V;
   double* const to = partial + std::int64_t{blockIdx.y} * C;
   if (entries <= 16 * C) {
     for (int c = thread; c < C; c += static_cast<int>(blockDim.x)) {

@@ -32,12 +32,12 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // A block takes a range of the vectors; the last n mod 4 elements go to the last block.
-template <int Vec>
+template <int V>
 __global__ void __launch_bounds__(kThreads)
     prelu_backward_kernel(std::int64_t n, std::int64_t per, const float* x, const float* a,
                           const float* dy, float* dx, double* partial) {
   const float slope = *a;
-  const std::int64_t vectors = n / Vec, begin = std::int64_t{blockIdx.x} * per;
+  const std::int64_t vectors = n / V, begin = std::int64_t{blockIdx.x} * per;
   const std::int64_t end = vectors - begin < per ? vectors : begin + per;
   float sum = 0.0f;
   const auto f = [&](float v, float d) {
@@ -47,24 +47,24 @@ __global__ void __launch_bounds__(kThreads)
   };
   double total = 0;
   for (std::int64_t i = begin + threadIdx.x; i < end; i += kBatch * kThreads) {
-    float v[kBatch][Vec], d[kBatch][Vec];  // all loads first: dx may be x or dy
+    Vec<V> v[kBatch], d[kBatch];  // all loads first: dx may be x or dy
 #pragma unroll
     for (int j = 0; j < kBatch; ++j)
       if (i + j * kThreads < end) {
-        load<Vec>(x + (i + j * kThreads) * Vec, v[j]);
-        load<Vec>(dy + (i + j * kThreads) * Vec, d[j]);
+        v[j] = load<V>(x + (i + j * kThreads) * V);
+        d[j] = load<V>(dy + (i + j * kThreads) * V);
       }
 #pragma unroll
     for (int j = 0; j < kBatch; ++j)
       if (i + j * kThreads < end) {
 #pragma unroll
-        for (int c = 0; c < Vec; ++c) d[j][c] = f(v[j][c], d[j][c]);
-        store<Vec>(dx + (i + j * kThreads) * Vec, d[j]);
+        for (int c = 0; c < V; ++c) d[j].v[c] = f(v[j].v[c], d[j].v[c]);
+        store<V>(dx + (i + j * kThreads) * V, d[j]);
       }
     total += static_cast<double>(sum);
     sum = 0.0f;
   }
-  const std::int64_t last = vectors * Vec + threadIdx.x;
+  const std::int64_t last = vectors * V + threadIdx.x;
   if (blockIdx.x + 1 == gridDim.x && last < n) dx[last] = f(x[last], dy[last]);
   total = block_sum<kThreads>(total + static_cast<double>(sum));
   if (threadIdx.x == 0) partial[blockIdx.x] = total;

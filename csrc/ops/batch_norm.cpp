@@ -4,16 +4,6 @@
 #include "ops/batch_norm_checks.hpp"
 
 namespace sentei::ops {
-namespace {
-
-std::byte* scratch(const char* op, const Tensor& workspace, const Tensor& x) {
-  check_dtype(op, "workspace", workspace, DType::u8);
-  return check_workspace(op, workspace,
-                         static_cast<std::size_t>(batch_norm_workspace(x.shape(), x.device())));
-}
-
-}  // namespace
-
 std::int64_t batch_norm_workspace(const Shape& x, Device device) {
   return static_cast<std::int64_t>(
       kernels::batch_norm_kernels(device).workspace(x.rows(), x.back()));
@@ -63,7 +53,7 @@ void batch_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta
   check_apart(
       op, "y", y,
       {{"gamma", &gamma}, {"beta", &beta}, {"batch_mean", given_mean}, {"batch_var", given_var}});
-  std::byte* const work = scratch(op, workspace, x);
+  std::byte* const work = check_scratch(op, workspace, batch_norm_workspace(x.shape(), device));
   kernels::batch_norm_kernels(device).forward(
       x.shape().rows(), x.shape().back(), x.data<float>(), gamma.data<float>(), beta.data<float>(),
       running_mean.data<float>(), running_var.data<float>(), y.data<float>(), mean.data<float>(),
@@ -109,7 +99,7 @@ void batch_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gamma,
                    {"mean", &mean},
                    {"rstd", &rstd},
                    {"beta", beta}});
-  std::byte* const work = scratch(op, workspace, x);
+  std::byte* const work = check_scratch(op, workspace, batch_norm_workspace(x.shape(), device));
   kernels::batch_norm_kernels(device).backward(
       x.shape().rows(), x.shape().back(), dy.data<float>(), x.data<float>(), gamma.data<float>(),
       mean.data<float>(), rstd.data<float>(), relu ? beta->data<float>() : nullptr,
@@ -136,7 +126,7 @@ void batch_norm_inference_forward(const Tensor& x, const Tensor& gamma, const Te
   check_eps(op, eps);
   check_same_or_apart(op, "y", y, "x", x);
   check_apart(op, "y", y, {{"gamma", &gamma}, {"beta", &beta}, {"mean", &mean}, {"var", &var}});
-  std::byte* const work = scratch(op, workspace, x);
+  std::byte* const work = check_scratch(op, workspace, batch_norm_workspace(x.shape(), device));
   if (x.size() == 0) return;
   kernels::batch_norm_kernels(device).inference(
       x.shape().rows(), x.shape().back(), x.data<float>(), gamma.data<float>(), beta.data<float>(),
@@ -176,7 +166,7 @@ void batch_norm_inference_backward(const Tensor& dy, const Tensor& x, const Tens
   check_gradients(
       op, dx, dgamma, dbeta,
       {{"dy", &dy}, {"x", &x}, {"gamma", &gamma}, {"mean", &mean}, {"var", &var}, {"beta", beta}});
-  std::byte* const work = scratch(op, workspace, x);
+  std::byte* const work = check_scratch(op, workspace, batch_norm_workspace(x.shape(), device));
   if (x.shape().back() == 0) return;
   kernels::batch_norm_kernels(device).inference_backward(
       x.shape().rows(), x.shape().back(), dy.data<float>(), x.data<float>(), gamma.data<float>(),
@@ -213,7 +203,7 @@ void batch_norm_inference_backward_input(const Tensor& dy, const Tensor& gamma, 
   check_eps(op, eps);
   check_same_or_apart(op, "dx", dx, "dy", dy);
   check_apart(op, "dx", dx, {{"gamma", &gamma}, {"var", &var}, {"mean", mean}, {"beta", beta}});
-  std::byte* const work = scratch(op, workspace, dy);
+  std::byte* const work = check_scratch(op, workspace, batch_norm_workspace(dy.shape(), device));
   if (dy.size() == 0) return;
   kernels::batch_norm_kernels(device).inference_backward_input(
       dy.shape().rows(), dy.shape().back(), dy.data<float>(), gamma.data<float>(),

@@ -4,16 +4,6 @@
 #include "ops/batch_norm_checks.hpp"
 
 namespace sentei::ops {
-namespace {
-
-std::byte* scratch(const char* op, const Tensor& workspace, const Tensor& x) {
-  check_dtype(op, "workspace", workspace, DType::u8);
-  return check_workspace(op, workspace,
-                         static_cast<std::size_t>(batch_norm_add_workspace(x.shape(), x.device())));
-}
-
-}  // namespace
-
 std::int64_t batch_norm_add_workspace(const Shape& x, Device device) {
   return static_cast<std::int64_t>(
       kernels::batch_norm_add_kernels(device).workspace(x.rows(), x.back()));
@@ -65,7 +55,7 @@ void batch_norm_add_forward(const Tensor& x, const Tensor& other, const Tensor& 
   check_apart(
       op, "y", y,
       {{"gamma", &gamma}, {"beta", &beta}, {"batch_mean", given_mean}, {"batch_var", given_var}});
-  std::byte* const work = scratch(op, workspace, x);
+  std::byte* const work = check_scratch(op, workspace, batch_norm_add_workspace(x.shape(), device));
   kernels::batch_norm_add_kernels(device).forward(
       x.shape().rows(), x.shape().back(), x.data<float>(), other.data<float>(), gamma.data<float>(),
       beta.data<float>(), running_mean.data<float>(), running_var.data<float>(), y.data<float>(),
@@ -113,7 +103,7 @@ void batch_norm_add_backward(const Tensor& dy, const Tensor& y, const Tensor& x,
                    {"gamma", &gamma},
                    {"mean", &mean},
                    {"rstd", &rstd}});
-  std::byte* const work = scratch(op, workspace, x);
+  std::byte* const work = check_scratch(op, workspace, batch_norm_add_workspace(x.shape(), device));
   kernels::batch_norm_add_kernels(device).backward(
       x.shape().rows(), x.shape().back(), dy.data<float>(), y.data<float>(), x.data<float>(),
       gamma.data<float>(), mean.data<float>(), rstd.data<float>(), dx.data<float>(),

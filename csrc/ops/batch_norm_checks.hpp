@@ -73,4 +73,8 @@ inline void check_statistics(const char* op, std::initializer_list<Argument> out
   }
 }
 
+inline std::byte* check_scratch(const char* op, const Tensor& workspace, std::int64_t need) {
+  return check_workspace(op, workspace, static_cast<std::size_t>(need));
+}
+
 }  // namespace sentei::ops

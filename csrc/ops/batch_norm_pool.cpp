@@ -22,12 +22,6 @@ void check_index(const char* op, const Tensor& index, const Shape& y) {
 
 kernels::PoolImage image_of(const Shape& x) { return {x[0], x[1], x[2], x[3]}; }
 
-std::byte* scratch(const char* op, const Tensor& workspace, const Tensor& x) {
-  check_dtype(op, "workspace", workspace, DType::u8);
-  return check_workspace(
-      op, workspace, static_cast<std::size_t>(batch_norm_pool_workspace(x.shape(), x.device())));
-}
-
 }  // namespace
 
 std::int64_t batch_norm_pool_workspace(const Shape& x, Device device) {
@@ -90,7 +84,8 @@ void batch_norm_pool_forward(const Tensor& x, const Tensor& gamma, const Tensor&
                {"beta", &beta},
                {"batch_mean", given_mean},
                {"batch_var", given_var}});
-  std::byte* const work = scratch(op, workspace, x);
+  std::byte* const work =
+      check_scratch(op, workspace, batch_norm_pool_workspace(x.shape(), device));
   kernels::batch_norm_pool_kernels(device).forward(
       image_of(x.shape()), x.data<float>(), gamma.data<float>(), beta.data<float>(),
       running_mean.data<float>(), running_var.data<float>(), y.data<float>(),
@@ -138,7 +133,8 @@ void batch_norm_pool_backward(const Tensor& dy, const Tensor& index, const Tenso
                    {"mean", &mean},
                    {"rstd", &rstd},
                    {"beta", beta}});
-  std::byte* const work = scratch(op, workspace, x);
+  std::byte* const work =
+      check_scratch(op, workspace, batch_norm_pool_workspace(x.shape(), device));
   kernels::batch_norm_pool_kernels(device).backward(
       image_of(x.shape()), dy.data<float>(), index.data<std::uint8_t>(), x.data<float>(),
       gamma.data<float>(), mean.data<float>(), rstd.data<float>(),

@@ -13,7 +13,6 @@ std::byte* check(const char* op, Device device, const Tensor& x, const Tensor& m
                x.shape());
   check_float(op, "m", m);
   check_shape(op, "m", m, Shape{x.shape().back()});
-  check_dtype(op, "workspace", workspace, DType::u8);
   return check_workspace(op, workspace,
                          static_cast<std::size_t>(channel_scale_workspace(x.shape(), device)));
 }

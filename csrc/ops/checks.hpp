@@ -75,6 +75,7 @@ inline void check_same_or_apart(const char* op, const char* out_name, const Tens
 // The workspace's memory, 64-byte aligned, or null when none is needed; an absent or empty tensor
 // then will do.
 inline std::byte* check_workspace(const char* op, const Tensor* workspace, std::size_t need) {
+  if (workspace) check_dtype(op, "workspace", *workspace, DType::u8);
   if (need == 0) return nullptr;
   SENTEI_CHECK(ShapeError, workspace && workspace->bytes() >= need, op,
                ": workspace must have at least ", need, " bytes, got ",

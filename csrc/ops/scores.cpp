@@ -30,7 +30,6 @@ void check_double(const char* op, const char* name, const Tensor& t, const Shape
 }
 
 double* scratch(const char* op, const Tensor& workspace, std::int64_t bytes) {
-  check_dtype(op, "workspace", workspace, DType::u8);
   return reinterpret_cast<double*>(check_workspace(op, workspace, static_cast<std::size_t>(bytes)));
 }
 

@@ -49,7 +49,6 @@ void semi_sync_update(const Tensor& w, const Tensor& dw, const Tensor* v, const 
                ": offsets must have one entry more than there are groups, got shape ",
                offsets.shape());
   check_counter(op, "group", group);
-  check_dtype(op, "workspace", workspace, DType::u8);
   auto* const place = reinterpret_cast<std::int32_t*>(
       check_workspace(op, workspace, static_cast<std::size_t>(device == Device::cpu ? 4 * m : 0)));
 

@@ -54,7 +54,6 @@ void semi_sync_update_lazy(const Tensor& w, const Tensor& dw, const Tensor& v, c
         op, name, t,
         {{"dw", &dw}, {"lr", &lr}, {"rows", &rows}, {"offsets", &offsets}, {"group", &group}});
   check_rates(op, momentum, true, weight_decay, l2);
-  check_dtype(op, "workspace", workspace, DType::u8);
   auto* const place = reinterpret_cast<std::int32_t*>(
       check_workspace(op, workspace, static_cast<std::size_t>(device == Device::cpu ? 4 * m : 0)));
 

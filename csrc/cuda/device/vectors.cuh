@@ -35,27 +35,6 @@ __device__ __forceinline__ void store(float* p, const Vec<V>& x) {
     *p = x.v[0];
 }
 
-// The same with plain arrays.
-template <int V>
-__device__ __forceinline__ void load(const float* p, float (&v)[V]) {
-  if constexpr (V == 4) {
-    const float4 q = *reinterpret_cast<const float4*>(p);
-    v[0] = q.x;
-    v[1] = q.y;
-    v[2] = q.z;
-    v[3] = q.w;
-  } else {
-    v[0] = *p;
-  }
-}
-template <int V>
-__device__ __forceinline__ void store(float* p, const float (&v)[V]) {
-  if constexpr (V == 4)
-    *reinterpret_cast<float4*>(p) = make_float4(v[0], v[1], v[2], v[3]);
-  else
-    *p = v[0];
-}
-
 // The first `live` elements; the others are 0 and stay unwritten. With live == V a whole vector.
 template <int V>
 __device__ __forceinline__ Vec<V> load(const float* p, int live) {
