@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from helpers import assert_close
 from sentei import nn
 from sentei.losses import CrossEntropy
 from sentei.optim import SGD
@@ -95,5 +96,4 @@ def test_changes_no_number(rng, join_first):
     plain, folded = results
     assert plain.keys() == folded.keys()
     for k in plain:
-        scale = max(1e-3, float(np.abs(plain[k]).max()))
-        np.testing.assert_allclose(folded[k], plain[k], atol=2e-5 * scale, rtol=0, err_msg=k)
+        assert_close(folded[k], plain[k], 4 * 8 * 8)  # gradients sum over the batch's pixels

@@ -26,8 +26,10 @@ class Scoring:
     step: int
     scored_from: int  # step from which the sums count
 
-    def _collect(self) -> None:
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        def _collect(self) -> None:
+            """Read what the steps have left on the device (Trainer has it)."""
 
     @property
     def scored_steps(self) -> int:
