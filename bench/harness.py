@@ -15,6 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 RESULTS = ROOT / "results"
+SETTLE = 0.02  # seconds
 
 
 def interleaved(
@@ -26,11 +27,14 @@ def interleaved(
 ) -> dict[str, dict[str, float]]:
     """Milliseconds of every arm: one sample of each in turn, so that other load hits all alike.
 
-    at_least_ms: calls shorter than this are repeated within a sample, after one that is not timed.
+    Before each sample the threads of the arm before get time to fall asleep (OpenMP's wait busily for some
+    20 ms, on the cores that the next arm needs), and one short call fills the caches, not timed.
+    at_least_ms: calls shorter than this are repeated within a sample.
     seconds: when they are over no further round of samples begins, but three are always made; arms
     whose first call takes longer than a second are warmed up by it alone.
     """
     counts: dict[str, int] = {}
+    short: dict[str, bool] = {}
     for name, f in arms.items():
         spent = 0.0
         for i in range(warmup):
@@ -39,6 +43,7 @@ def interleaved(
             start = time.perf_counter()
             f()
             spent = time.perf_counter() - start
+        short[name] = spent < 0.2
         counts[name] = max(1, round(at_least_ms / max(spent * 1e3, 1e-3)))
     times: dict[str, list[float]] = {name: [] for name in arms}
     begun = time.perf_counter()
@@ -47,7 +52,8 @@ def interleaved(
             break
         for name, f in arms.items():
             count = counts[name]
-            if count > 1:
+            time.sleep(SETTLE)
+            if short[name]:
                 f()
             start = time.perf_counter()
             for _ in range(count):
