@@ -118,7 +118,7 @@ def test_retraining_loop():
     assert result.target.reached(result.final, result.original)
     assert all(s.max_abs_diff < 1e-4 for s in result.steps)
     assert result.steps[-1].accuracy_after_retrain is not None
-    assert result.seconds_retraining > 0 and result.trainer.model is result.model
+    assert result.parts["retraining"] > 0 and result.trainer.model is result.model
     assert result.trainer.evaluate(load("mnist-mini")[1])["accuracy"] > 0.3
     assert model.costs().macs == result.original.macs, "the given model keeps its size"
 

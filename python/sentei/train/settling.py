@@ -1,4 +1,4 @@
-"""The model of a trainer whose optimizer may keep steps back (SemiSync with lazy)."""
+"""The model and the runner of a trainer whose optimizer may keep steps back (SemiSync with lazy)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from sentei._core import Tensor
 from sentei.errors import DataError
 from sentei.model import Model
 from sentei.optim import Optimizer
+from sentei.train.step import StepGraph, StepRunner
 
 __all__ = ["Settling"]
 
@@ -15,7 +16,10 @@ class Settling:
 
     optimizer: Optimizer
     state_tensors: dict[str, Tensor]
+    batch: int
     _model: Model
+    _step: StepGraph
+    _made: StepRunner | None = None
     _ahead = False  # steps were made that the model's tensors have not been given
 
     @property
@@ -23,6 +27,14 @@ class Settling:
         """The model; to ask for it brings its tensors up to date (see `settle`)."""
         self.settle()
         return self._model
+
+    @property
+    def _runner(self) -> StepRunner:
+        """Runs steps on the model's tensors and `state_tensors`; made when first asked for."""
+        if self._made is None:
+            tensors = {**self._model.tensors, **self.state_tensors}
+            self._made = StepRunner(self._step, tensors, self.batch)
+        return self._made
 
     def settle(self) -> None:
         """Write to the model what the optimizer has kept back.

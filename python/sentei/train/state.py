@@ -12,10 +12,12 @@ from sentei._core import Tensor
 from sentei.describe import described, from_description
 from sentei.errors import DataError
 from sentei.ops.precision import PRECISIONS
+from sentei.prune.surgery import cut
 from sentei.train.callbacks import as_arrays
 from sentei.train.logs import plain
 
 if TYPE_CHECKING:
+    from sentei.model import Model
     from sentei.train.trainer import Trainer
 
 __all__ = ["pack", "restore", "settings"]
@@ -160,18 +162,24 @@ def _restore_callbacks(
             raise DataError(f"resume: the state of {note['kind']} must be whole, got {e!r}") from e
 
 
+def own(name: str, state: Tensor, old: Trainer, model: Model) -> bool:
+    """Whether the trainer of a pruned model may take a state as it is: it was cut for it, or belongs to a
+    parameter that the old trainer has handed over too."""
+    if old.state_tensors.get(name) is not state:
+        return True
+    param = name.rpartition(".")[0]
+    return param in model.tensors and model.tensors[param] is old.model.tensors[param]
+
+
 def sliced(
     states: Mapping[str, Tensor], keep: Mapping[tuple[str, int], Any], params: Iterable[str]
 ) -> dict[str, Tensor]:
     """States "<parameter>.<slot>" of the parameter's shape, cut as the parameter was."""
     known = set(params)
+    touched = {name for name, _ in keep}
     out = dict(states)
     for name, t in states.items():
         param = name.rpartition(".")[0]
-        cuts = {a: keep[(param, a)] for a in range(len(t.shape)) if (param, a) in keep}
-        if param in known and t.dtype == "float32" and cuts:
-            array = t.numpy()
-            for axis, kept in cuts.items():
-                array = np.take(array, kept, axis)
-            out[name] = Tensor.from_numpy(np.ascontiguousarray(array)).to(t.device)
+        if param in known and t.dtype == "float32" and param in touched:
+            out[name] = cut(param, t, keep)
     return out

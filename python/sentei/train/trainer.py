@@ -28,7 +28,7 @@ from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
 from sentei.train.scoring import PREFIX, Scoring
 from sentei.train.settling import Settling
-from sentei.train.step import StepRunner, build_step, finite
+from sentei.train.step import build_step, finite
 
 __all__ = ["Trainer"]
 
@@ -102,7 +102,6 @@ class Trainer(Settling, Scoring):
         )
         self.state_tensors: dict[str, Tensor] = self._step.states
         optimizer.start(model.tensors, self.state_tensors)
-        self._runner = StepRunner(self._step, {**model.tensors, **self.state_tensors}, batch)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         self._feed: tuple[Any, Feed] | None = None
         self._places: list[tuple[int, int, int]] = []  # steps whose figures are not read yet
@@ -375,7 +374,11 @@ class Trainer(Settling, Scoring):
         cut = state_of.sliced(self.state_tensors, keep, model.tensors)
         for name, fresh in new.state_tensors.items():
             if name in cut and not name.startswith(PREFIX):  # scores begin anew
-                fresh.copy_from(self.optimizer.carried(name, cut[name], new.state_tensors))
+                carried = self.optimizer.carried(name, cut[name], new.state_tensors)
+                if state_of.own(name, carried, self, model):
+                    new.state_tensors[name] = carried
+                else:
+                    fresh.copy_from(carried)
         new.step, new.epoch, new.cursor = self.step, self.epoch, self.cursor
         new.scored_from = self.step
         new.sums, new.history, new._feed = dict(self.sums), list(self.history), self._feed
