@@ -36,6 +36,10 @@ class Settling:
             self._made = StepRunner(self._step, tensors, self.batch)
         return self._made
 
+    def plan(self) -> None:
+        """Lay out the memory of a step now, not at the first one."""
+        _ = self._runner
+
     def settle(self) -> None:
         """Write to the model what the optimizer has kept back.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
 from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
-from sentei.train.scoring import PREFIX, Scoring
+from sentei.train.scoring import Scoring
 from sentei.train.settling import Settling
 from sentei.train.step import build_step, finite
 
@@ -366,25 +367,16 @@ class Trainer(Settling, Scoring):
         """
         self._collect()
         self.optimizer.materialise(self.state_tensors)
-        new = Trainer(
-            model, self.optimizer, self.loss, batch=self.batch, seed=self.seed,
-            schedule=self.schedule, regularizers=self.regularizers, callbacks=self.callbacks,
-            run_dir=self.run_dir, precision=self.precision, scores=self.scored_layers,
-        )  # fmt: skip
-        cut = state_of.sliced(self.state_tensors, keep, model.tensors)
-        for name, fresh in new.state_tensors.items():
-            if name in cut and not name.startswith(PREFIX):  # scores begin anew
-                carried = self.optimizer.carried(name, cut[name], new.state_tensors)
-                if state_of.own(name, carried, self, model):
-                    new.state_tensors[name] = carried
-                else:
-                    fresh.copy_from(carried)
-        new.step, new.epoch, new.cursor = self.step, self.epoch, self.cursor
-        new.scored_from = self.step
-        new.sums, new.history, new._feed = dict(self.sums), list(self.history), self._feed
-        new.last_checkpoint, new.events = self.last_checkpoint, self.events
+        new = copy(self)
+        new._model, new._made, new._step = model, None, state_of.pruned_step(self, model, keep)
+        new.state_tensors, new.scored_from = new._step.states, self.step
+        new._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
+        new.sums, new.history, new.stopped = dict(self.sums), list(self.history), None
+        new.callbacks, new._places, new._window = list(self.callbacks), [], None
+        new._ahead = False
         for c in new.callbacks:
             c.reset()
+        new.plan()
         return new
 
     # -- inside --------------------------------------------------------------------------------
