@@ -190,10 +190,11 @@ class IterativePruner:
         state.history = [s.to_json() for s in steps]
         scores: tuple[LayerScores, ...] = ()
         now = costs(state.model.graph)
+        pruning: PruningMap | None = None
         while not self.target.reached(now, original):
             before = dict(state.parts)
             with state.timed("surgery"):
-                pruning = pruning_map(
+                pruning = pruning or pruning_map(
                     state.model.graph, include=self.include, ignore=self.ignore, floor=self.floor
                 )
             with state.timed("scoring"):
@@ -202,6 +203,8 @@ class IterativePruner:
                 chosen = self._choose(pruning, scores, state.model, original)
             removed, now = self._remove(state, pruning, scores, chosen, before)
             steps.extend(removed)
+            with state.timed("surgery"):
+                pruning = pruning.without([u for u, _ in chosen])
         if state.trainer is not None and state.trainer is self.trainer:  # nothing to remove
             state.trainer = state.trainer.replaced(state.model, {})
             state.model = state.trainer.model

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import DataError, GraphError
 from sentei.graph import Graph, Spec
@@ -16,6 +20,7 @@ from sentei.prune.units import PruningMap, Unit
 
 __all__ = ["Keep", "cut", "keep_first", "original_channels", "remove", "shrunk_graph"]
 
+_LARGE = 1 << 20  # elements from which threads pay
 Keep = dict[tuple[str, int], NDArray[np.int64]]  # (value, axis) -> indices that stay
 
 
@@ -53,8 +58,30 @@ def cut(name: str, t: Tensor, keep: Mapping[tuple[str, int], NDArray[np.int64]])
     axis, indices = cuts[-1]
     shape = (*array.shape[:axis], len(indices), *array.shape[axis + 1 :])
     smaller = Tensor.empty(shape, t.dtype)
-    np.take(array, indices, axis, out=np.asarray(smaller), mode="clip")  # no copy in between
+    _take(array, indices, axis, np.asarray(smaller))  # no copy in between
     return smaller
+
+
+def _take(
+    array: NDArray[Any], indices: NDArray[np.int64], axis: int, out: NDArray[Any]
+) -> None:
+    """np.take into `out`; rows of a large array are shared by threads."""
+    count = min(_core.threads(), len(array)) if axis and array.size >= _LARGE else 1
+    ends = [len(array) * i // count for i in range(count + 1)]
+    parts = [slice(a, b) for a, b in itertools.pairwise(ends)]
+
+    def take(rows: slice) -> None:
+        np.take(array[rows], indices, axis, out=out[rows], mode="clip")
+
+    others = [threading.Thread(target=take, args=(p,)) for p in parts[1:]]
+    for t in others:
+        t.start()
+    if axis:
+        take(parts[0])
+    else:
+        np.take(array, indices, 0, out=out, mode="clip")
+    for t in others:
+        t.join()
 
 
 def original_channels(model: Model) -> dict[str, list[int]]:
