@@ -116,7 +116,7 @@ void run(const NestedSumArgs& a) {
     const Range chunks = even_part(p.chunks, p.strands, strand);
     for (int64_t i = chunks.begin; i < chunks.end; ++i) {
       const Range tiles = even_part(p.tiles, p.chunks, i);
-      for (int64_t c = 0; c < p.C; c += kLanes) nested_inputs(p, a.in, tiles, c, in);
+      nested_inputs(p, a.in, tiles, in);
       for_blocks(0, p.K, [&](int64_t k, auto v, int) {
         multiply<decltype(v)::value>(p, tiles.end - tiles.begin, in,
                                      packed + k * kNestedProducts * p.C, sums + k);

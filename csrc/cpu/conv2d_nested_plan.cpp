@@ -42,7 +42,7 @@ NestedPlan plan_of(const Conv2dGeometry& g, Precision precision, bool backward, 
   p.in_row = kNestedProducts * p.C + kPad;
   p.out_row = kNestedSums * padded(p.K) + kPad;
   if (weight) {
-    constexpr int64_t chunk = 96, most_strands = 12, slot_bytes = 12 << 20, strand_tiles = 192;
+    constexpr int64_t chunk = 48, most_strands = 8, slot_bytes = 12 << 20, strand_tiles = 192;
     p.filter_floats = kNestedProducts * p.C * padded(p.K);
     p.strands = std::min({most_strands, slot_bytes / (4 * p.filter_floats), p.tiles / strand_tiles});
     p.strands = std::max<int64_t>(1, p.strands);
@@ -51,7 +51,7 @@ NestedPlan plan_of(const Conv2dGeometry& g, Precision precision, bool backward, 
     p.in_floats = most * p.in_row;
     p.strand_floats = p.in_floats + most * p.out_row + p.filter_floats;
   } else {
-    constexpr int64_t chunk = 48, most_strands = 24;
+    constexpr int64_t chunk = 24, most_strands = 8;
     p.chunks = std::max<int64_t>(1, p.tiles / chunk);
     p.strands = std::min(p.chunks, most_strands);
     const int64_t most = ceil_div(p.tiles, p.chunks);

@@ -37,35 +37,53 @@ SENTEI_INLINE void nested_input(const vf (&d)[6], vf (&v)[7]) {
   v[5] = d[1] - d[3], v[6] = d[4] - d[5];
 }
 
-// V of the tiles for one vector of channels, [tile][product][c].
+// V of one tile and one vector of channels: d[h * row + w * column] of the 6 x 6 inputs.
+SENTEI_INLINE void nested_input_tile(const float* d, std::int64_t row, std::int64_t column,
+                                     float* out, std::int64_t C, int in_lanes, int out_lanes) {
+  vf v[6][7];
+#pragma GCC unroll 6
+  for (int j = 0; j < 6; ++j) {
+    vf t[6];
+#pragma GCC unroll 6
+    for (int i = 0; i < 6; ++i) t[i] = load_n(d + i * row + j * column, in_lanes);
+    nested_input(t, v[j]);
+  }
+#pragma GCC unroll 7
+  for (int i = 0; i < 7; ++i) {
+    vf t[6], u[7];
+#pragma GCC unroll 6
+    for (int j = 0; j < 6; ++j) t[j] = v[j][i];
+    nested_input(t, u);
+#pragma GCC unroll 7
+    for (int j = 0; j < 7; ++j) store_n(out + nested_place(i, j) * C, u[j], out_lanes);
+  }
+}
+
+// V of the tiles, [tile][product][c].
 SENTEI_NOINLINE void nested_inputs(const NestedPlan& p, const float* x, const Range& tiles,
-                                   std::int64_t c, float* out) {
-  const int lanes = static_cast<int>(imin(kLanes, p.C - c));
+                                   float* out) {
   NestedTile at = NestedTile::at(p, tiles.begin);
-  out += c;
   for (std::int64_t t = tiles.begin; t < tiles.end; ++t, out += p.in_row, at.next(p)) {
     const std::int64_t h0 = 2 * at.row - p.padding_h, w0 = 2 * at.column - p.padding_w;
-    const float* image = x + ((at.n * p.H + h0) * p.W + w0) * p.C + c;
     const bool inside = h0 >= 0 && w0 >= 0 && h0 + 6 <= p.H && w0 + 6 <= p.W;
-    vf v[6][7];
-#pragma GCC unroll 6
-    for (int j = 0; j < 6; ++j) {
-      vf d[6];
-#pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) {
-        const bool in = inside || (h0 + i >= 0 && h0 + i < p.H && w0 + j >= 0 && w0 + j < p.W);
-        d[i] = in ? load_n(image + (i * p.W + j) * p.C, lanes) : vf{};
+    const float* d = x + ((at.n * p.H + h0) * p.W + w0) * p.C;  // may lie before the tensor
+    for (std::int64_t c = 0; c < p.C; c += kLanes) {
+      const int lanes = static_cast<int>(imin(kLanes, p.C - c));
+      if (inside && lanes == kLanes) {
+        nested_input_tile(d + c, p.W * p.C, p.C, out + c, p.C, kLanes, kLanes);
+        continue;
       }
-      nested_input(d, v[j]);
-    }
-#pragma GCC unroll 7
-    for (int i = 0; i < 7; ++i) {
-      vf row[6], u[7];
-#pragma GCC unroll 6
-      for (int j = 0; j < 6; ++j) row[j] = v[j][i];
-      nested_input(row, u);
-#pragma GCC unroll 7
-      for (int j = 0; j < 7; ++j) store_n(out + nested_place(i, j) * p.C, u[j], lanes);
+      float edge[6][6][kLanes] __attribute__((aligned(64)));
+      for (int i = 0; i < 6; ++i)
+        for (int j = 0; j < 6; ++j) {
+          const bool in = h0 + i >= 0 && h0 + i < p.H && w0 + j >= 0 && w0 + j < p.W;
+          store(edge[i][j], in ? load_n(d + (i * p.W + j) * p.C + c, lanes) : vf{});
+        }
+      if (lanes == kLanes) {
+        nested_input_tile(edge[0][0], 6 * kLanes, kLanes, out + c, p.C, kLanes, kLanes);
+      } else {
+        nested_input_tile(edge[0][0], 6 * kLanes, kLanes, out + c, p.C, kLanes, lanes);
+      }
     }
   }
 }

@@ -112,7 +112,7 @@ void run(const NestedWeightArgs& a) {
     const Range chunks = even_part(p.chunks, p.strands, strand);
     for (int64_t i = chunks.begin; i < chunks.end; ++i) {
       const Range tiles = even_part(p.tiles, p.chunks, i);
-      for (int64_t c = 0; c < p.C; c += kLanes) nested_inputs(p, a.x, tiles, c, v);
+      nested_inputs(p, a.x, tiles, v);
       for (int64_t k = 0; k < padded(p.K); k += kLanes)
         outputs_gradient(p, a.dy, tiles, k, v + p.in_floats);
       multiply(p, tiles.end - tiles.begin, v, v + p.in_floats, i > chunks.begin, v + du);
