@@ -7,6 +7,7 @@ set(sentei_core_sources
 set(sentei_cpu_sources
   csrc/cpu/column_sum_plan.cpp
   csrc/cpu/conv2d.cpp
+  csrc/cpu/conv2d_nested_plan.cpp
   csrc/cpu/conv2d_plan.cpp
   csrc/cpu/conv2d_statistics.cpp
   csrc/cpu/fill.cpp
@@ -28,6 +29,8 @@ set(sentei_kernel_sources
   csrc/cpu/column_sum.cpp
   csrc/cpu/concat.cpp
   csrc/cpu/conv2d_depthwise.cpp
+  csrc/cpu/conv2d_nested.cpp
+  csrc/cpu/conv2d_nested_weight.cpp
   csrc/cpu/conv2d_sum.cpp
   csrc/cpu/conv2d_weight.cpp
   csrc/cpu/cross_entropy.cpp

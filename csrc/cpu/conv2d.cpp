@@ -1,5 +1,6 @@
 #include "kernels/conv2d.hpp"
 
+#include "cpu/conv2d_nested.hpp"
 #include "cpu/conv2d_plan.hpp"
 #include "cpu/isa.hpp"
 
@@ -8,6 +9,8 @@ namespace sentei::cpu {
 SENTEI_PICK_TIER(Conv2dSumKernels, conv2d_sum_kernels)
 SENTEI_PICK_TIER(Conv2dWeightKernels, conv2d_weight_kernels)
 SENTEI_PICK_TIER(Conv2dDepthwiseKernels, conv2d_depthwise_kernels)
+SENTEI_PICK_TIER(NestedSumKernels, nested_sum_kernels)
+SENTEI_PICK_TIER(NestedWeightKernels, nested_weight_kernels)
 
 namespace {
 
@@ -28,35 +31,58 @@ void run_sum(const Conv2dSumArgs& args) {
   }
 }
 
-std::size_t forward_workspace(const Conv2dGeometry& g, Precision) {
+std::size_t forward_workspace(const Conv2dGeometry& g, Precision precision) {
+  const NestedPlan nested = nested_forward_plan(g, precision);
+  if (nested.used) return floats(nested_workspace(nested));
   return sum_workspace(g, g.group_channels(), g.group_filters());
 }
 
-void forward(const Conv2dGeometry& g, Precision, const float* x, const float* w, const float* bias,
-             bool relu, float* y, void* workspace) {
+void forward(const Conv2dGeometry& g, Precision precision, const float* x, const float* w,
+             const float* bias, bool relu, float* y, void* workspace) {
   if (g.N == 0) return;
+  const NestedPlan nested = nested_forward_plan(g, precision);
+  if (nested.used) {
+    nested_sum_kernels().run(
+        {&nested, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
+    return;
+  }
   const auto plan = conv2d_forward_plan(g);
   run_sum({&g, plan.get(), false, x, w, bias, relu, y, static_cast<float*>(workspace)});
 }
 
-std::size_t backward_input_workspace(const Conv2dGeometry& g, Precision) {
+std::size_t backward_input_workspace(const Conv2dGeometry& g, Precision precision) {
+  const NestedPlan nested = nested_backward_input_plan(g, precision);
+  if (nested.used) return floats(nested_workspace(nested));
   return sum_workspace(g, g.group_filters(), g.group_channels());
 }
 
-void backward_input(const Conv2dGeometry& g, Precision, const float* dy, const float* w, float* dx,
-                    void* workspace) {
+void backward_input(const Conv2dGeometry& g, Precision precision, const float* dy, const float* w,
+                    float* dx, void* workspace) {
   if (g.N == 0) return;
+  const NestedPlan nested = nested_backward_input_plan(g, precision);
+  if (nested.used) {
+    nested_sum_kernels().run(
+        {&nested, true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
+    return;
+  }
   const auto plan = conv2d_backward_input_plan(g);
   run_sum({&g, plan.get(), true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
 }
 
-std::size_t backward_weight_workspace(const Conv2dGeometry& g, Precision) {
+std::size_t backward_weight_workspace(const Conv2dGeometry& g, Precision precision) {
+  const NestedPlan nested = nested_backward_weight_plan(g, precision);
+  if (nested.used) return floats(nested.strands * nested.strand_floats);
   const Conv2dWeightSplit s = conv2d_weight_split(g);
   return floats(s.slots * (s.slot_floats + s.panels * s.row_parts * s.scratch_floats));
 }
 
-void backward_weight(const Conv2dGeometry& g, Precision, const float* x, const float* dy, float* dw,
-                     void* workspace) {
+void backward_weight(const Conv2dGeometry& g, Precision precision, const float* x, const float* dy,
+                     float* dw, void* workspace) {
+  const NestedPlan nested = nested_backward_weight_plan(g, precision);
+  if (nested.used) {
+    nested_weight_kernels().run({&nested, x, dy, dw, static_cast<float*>(workspace)});
+    return;
+  }
   const auto plan = conv2d_backward_weight_plan(g);
   const Conv2dWeightArgs args = {&g, plan.get(), conv2d_weight_split(g),        x,
                                  dy, dw,         static_cast<float*>(workspace)};
