@@ -1,12 +1,14 @@
 #include "kernels/conv2d.hpp"
 
 #include "cpu/conv2d_plan.hpp"
+#include "cpu/conv2d_weight_winograd.hpp"
 #include "cpu/isa.hpp"
 
 namespace sentei::cpu {
 
 SENTEI_PICK_TIER(Conv2dSumKernels, conv2d_sum_kernels)
 SENTEI_PICK_TIER(Conv2dWeightKernels, conv2d_weight_kernels)
+SENTEI_PICK_TIER(Conv2dWeightWinogradKernels, conv2d_weight_winograd_kernels)
 SENTEI_PICK_TIER(Conv2dDepthwiseKernels, conv2d_depthwise_kernels)
 
 namespace {
@@ -50,13 +52,20 @@ void backward_input(const Conv2dGeometry& g, Precision, const float* dy, const f
   run_sum({&g, plan.get(), true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
 }
 
-std::size_t backward_weight_workspace(const Conv2dGeometry& g, Precision) {
+std::size_t backward_weight_workspace(const Conv2dGeometry& g, Precision precision) {
+  if (const int m = conv2d_weight_winograd_tile(g, precision))
+    return floats(conv2d_weight_winograd_split(g, m).floats());
   const Conv2dWeightSplit s = conv2d_weight_split(g);
   return floats(s.slots * (s.slot_floats + s.panels * s.row_parts * s.scratch_floats));
 }
 
-void backward_weight(const Conv2dGeometry& g, Precision, const float* x, const float* dy, float* dw,
-                     void* workspace) {
+void backward_weight(const Conv2dGeometry& g, Precision precision, const float* x, const float* dy,
+                     float* dw, void* workspace) {
+  if (const int m = conv2d_weight_winograd_tile(g, precision)) {
+    conv2d_weight_winograd_kernels().run({&g, conv2d_weight_winograd_split(g, m), x, dy, dw,
+                                          static_cast<float*>(workspace)});
+    return;
+  }
   const auto plan = conv2d_backward_weight_plan(g);
   const Conv2dWeightArgs args = {&g, plan.get(), conv2d_weight_split(g),        x,
                                  dy, dw,         static_cast<float*>(workspace)};

@@ -5,6 +5,7 @@
 #include "core/parallel.hpp"
 #include "cpu/conv2d_chunk.hpp"
 #include "cpu/conv2d_plan.hpp"
+#include "cpu/conv2d_weight_slots.hpp"
 #include "cpu/gemm.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
@@ -177,10 +178,9 @@ void clear(float* p, int64_t n) {
     store_n(p + i, vf{}, static_cast<int>(imin(kLanes, n - i)));
 }
 
-// dw = sum of the slots, in order. Slots with k in the lanes are transposed on the way.
+// dw = sum of the slots, in order.
 void reduce(const Conv2dWeightArgs& a) {
   const Conv2dGeometry& g = *a.g;
-  const int64_t Kg = g.group_filters(), rows = g.R * g.S * g.group_channels();
   const int64_t slots = a.split.slots, size = a.split.slot_floats;
   if (a.split.mode == WeightMode::channels_in_lanes) {
     const int64_t parts = imax(1, size / 4096);
@@ -195,30 +195,7 @@ void reduce(const Conv2dWeightArgs& a) {
     });
     return;
   }
-  const int64_t ldo = padded(Kg), parts = ceil_div(rows, 64);
-  parallel_for(g.G * parts, [&](int64_t task) {
-    const int64_t group = task / parts;
-    const int64_t begin = task % parts * 64, end = imin(rows, begin + 64);
-    const float* in = a.workspace + group * rows * ldo;
-    float* out = a.dw + group * Kg * rows;
-    for (int64_t j = begin; j < end; j += kLanes)
-      for (int64_t k = 0; k < Kg; k += kLanes) {
-        const int n = static_cast<int>(imin(kLanes, end - j));
-        vf t[kLanes];
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) t[i] = vf{};
-        for (int64_t s = 0; s < slots; ++s) {
-          const float* src = in + s * size + j * ldo + k;
-#pragma GCC unroll 16
-          for (int i = 0; i < kLanes; ++i)
-            if (i < n) t[i] += load(src + i * ldo);
-        }
-        transpose(t);
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i)
-          if (k + i < Kg) store_n(out + (k + i) * rows + j, t[i], n);
-      }
-  });
+  add_slots(g, a.workspace, slots, size, a.dw);
 }
 
 void run(const Conv2dWeightArgs& a) {
