@@ -19,9 +19,10 @@ struct Conv2dWeightWinogradSplit {
   std::int64_t slot_floats;           // [3][3][C][padded(K)]
   std::int64_t x_plane, dy_plane;     // floats between the places of a tile, transformed
   std::int64_t sum_floats;            // the (m + 2)^2 sums of products
-  std::int64_t scratch_floats;        // per task
+  std::int64_t scratch_floats;        // of a task that runs
   std::int64_t tasks() const { return slots * c_blocks * k_blocks; }
-  std::int64_t floats() const { return slots * slot_floats + tasks() * scratch_floats; }
+  std::int64_t scratch_blocks() const { return tasks() < 16 ? tasks() : 16; }
+  std::int64_t floats() const { return slots * slot_floats + scratch_blocks() * scratch_floats; }
 };
 
 // m, or 0 where the direct kernel runs.
