@@ -55,8 +55,7 @@ void backward_input(const Conv2dGeometry& g, Precision, const float* dy, const f
 std::size_t backward_weight_workspace(const Conv2dGeometry& g, Precision precision) {
   if (const int m = conv2d_weight_winograd_tile(g, precision))
     return floats(conv2d_weight_winograd_split(g, m).floats());
-  const Conv2dWeightSplit s = conv2d_weight_split(g);
-  return floats(s.slots * (s.slot_floats + s.panels * s.row_parts * s.scratch_floats));
+  return floats(conv2d_weight_split(g).floats());
 }
 
 void backward_weight(const Conv2dGeometry& g, Precision precision, const float* x, const float* dy,

@@ -7,6 +7,7 @@
 #include "cpu/conv2d_plan.hpp"
 #include "cpu/conv2d_weight_slots.hpp"
 #include "cpu/gemm.hpp"
+#include "cpu/scratch_blocks.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
 namespace {
@@ -19,7 +20,7 @@ struct Place {
   int64_t group, panel;  // panel of filters within the group
   Range r;               // rows of the filter
   float* out;            // first element of the group in the slot
-  float* scratch;        // of this task
+  float* scratch;        // lent to this task
 };
 
 // Few filters: dy is broadcast, the taps of one row are vectors in x as it lies.
@@ -204,12 +205,13 @@ void run(const Conv2dWeightArgs& a) {
   const int64_t Kg = g.group_filters(), rows = g.R * g.S * g.group_channels();
   const bool swap = split.mode == WeightMode::channels_in_lanes;
   const int64_t group_panels = split.panels / g.G;
-  float* scratch = a.workspace + split.slots * split.slot_floats;
+  ScratchBlocks scratch(a.workspace + split.slots * split.slot_floats, split.scratch_floats,
+                        split.scratch_blocks());
   parallel_for(split.slots * split.panels * split.row_parts, [&](int64_t task) {
     const int64_t part = task % split.row_parts, panel = task / split.row_parts % split.panels;
     const int64_t slot = task / (split.row_parts * split.panels);
     Place at{panel / group_panels, panel % group_panels, even_part(g.R, split.row_parts, part),
-             a.workspace + slot * split.slot_floats, scratch + task * split.scratch_floats};
+             a.workspace + slot * split.slot_floats, nullptr};
     at.out += at.group * rows * (swap ? Kg : padded(Kg));
     const int64_t row0 = at.r.begin * g.S * g.group_channels();
     const int64_t row1 = at.r.end * g.S * g.group_channels();
@@ -219,13 +221,16 @@ void run(const Conv2dWeightArgs& a) {
       const int64_t k = at.panel * kPanel, width = imin(kPanel, padded(Kg) - k);
       for (int64_t j = row0; j < row1; ++j) clear(at.out + j * padded(Kg) + k, width);
     }
+    const int block = scratch.take();
+    at.scratch = scratch.at(block);
     if (split.mode == WeightMode::patches) {
       add_patches(a, even_part(g.N * g.P * g.Q, split.slots, slot), at);
-      return;
+    } else {
+      const Range chunks = even_part(a.plan->chunks, split.slots, slot);
+      for (int64_t i = chunks.begin; i < chunks.end; ++i)
+        add_chunk(a, conv2d_chunk(g, *a.plan, i), at);
     }
-    const Range chunks = even_part(a.plan->chunks, split.slots, slot);
-    for (int64_t i = chunks.begin; i < chunks.end; ++i)
-      add_chunk(a, conv2d_chunk(g, *a.plan, i), at);
+    scratch.give(block);
   });
   reduce(a);
 }

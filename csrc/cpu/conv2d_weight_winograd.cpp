@@ -132,64 +132,15 @@ SENTEI_NOINLINE void transform(const Conv2dWeightWinogradArgs& a, const Block& b
   }
 }
 
-// Asks for the pixels of the next chunk while this one is multiplied: the products leave the memory
-// idle, the transforms would wait for it.
-class Ahead {
- public:
-  Ahead(const Conv2dWeightWinogradArgs& a, const Block& b, const Range& tiles)
-      : a_(a), b_(b), left_((tiles.end - tiles.begin) * a.split.m * a.split.m) {
-    const int64_t per_image = a.split.rows * a.split.columns;
-    n_ = tiles.begin / per_image;
-    row_ = tiles.begin % per_image / a.split.columns, column_ = tiles.begin % a.split.columns;
-  }
-  int64_t pixels() const { return left_; }
-
-  void fetch(int64_t pixels) {
-    const Conv2dGeometry& g = *a_.g;
-    const int m = a_.split.m;
-    for (pixels = imin(pixels, left_), left_ -= pixels; pixels > 0; --pixels) {
-      const int64_t p = m * row_ + i_, q = m * column_ + j_;
-      const int64_t h = imin(imax(0, p + 1 - g.padding_h), g.H - 1);
-      const int64_t w = imin(imax(0, q + 1 - g.padding_w), g.W - 1);
-      const float* x = a_.x + ((n_ * g.H + h) * g.W + w) * g.C + b_.c0;
-      const float* dy = a_.dy + ((n_ * g.P + imin(p, g.P - 1)) * g.Q + imin(q, g.Q - 1)) * g.K;
-      for (int64_t c = 0; c < b_.nc; c += kPad) __builtin_prefetch(x + c, 0, 2);
-      for (int64_t k = 0; k < b_.nk; k += kPad) __builtin_prefetch(dy + b_.k0 + k, 0, 2);
-      if (++j_ < m) continue;
-      j_ = 0;
-      if (++i_ < m) continue;
-      i_ = 0;
-      if (++column_ < a_.split.columns) continue;
-      column_ = 0;
-      if (++row_ < a_.split.rows) continue;
-      row_ = 0, ++n_;
-    }
-  }
-
- private:
-  const Conv2dWeightWinogradArgs& a_;
-  const Block& b_;
-  int64_t left_, n_, row_, column_;
-  int i_ = 0, j_ = 0;
-};
-
 SENTEI_NOINLINE void multiply(const Conv2dWeightWinogradArgs& a, const Block& b, int64_t tiles,
-                              bool add, Ahead ahead) {
+                              bool add) {
   const int64_t ldx = padded(b.nc), ldy = padded(b.nk), places = (a.split.m + 2) * (a.split.m + 2);
-  const int64_t pixels = ceil_div(ahead.pixels(), places * ceil_div(b.nc, kTileRows<kMaxVectors>));
   for (int64_t e = 0; e < places; ++e) {
     const float *x = b.x + e * a.split.x_plane, *dy = b.dy + e * a.split.dy_plane;
     float* sum = b.sum + e * b.nc * ldy;
     for_blocks(0, ldy, [&](int64_t k, auto v, int) {
-      constexpr int V = decltype(v)::value;
-      const int64_t parts = ceil_div(b.nc, kTileRows<V>);
-      for (int64_t j = 0; j < parts; ++j) {
-        const Range c = even_part(b.nc, parts, j);
-        outer_pick<V, kTileRows<V>>(static_cast<int>(c.end - c.begin), x + c.begin, dy + k,
-                                    ByStride{ldx, ldy}, tiles, sum + c.begin * ldy + k, ldy,
-                                    kLanes, add);
-        ahead.fetch(pixels);
-      }
+      outer_rows<decltype(v)::value>(b.nc, x, dy + k, ByStride{ldx, ldy}, tiles, sum + k, ldy,
+                                     kLanes, add);
     });
   }
 }
@@ -235,14 +186,11 @@ SENTEI_INLINE void run_task(const Conv2dWeightWinogradArgs& a, int64_t task, flo
   b.sum = b.dy + places * split.dy_plane;
   const Range tiles = even_part(g.N * split.rows * split.columns, split.slots, slot);
   const int64_t count = tiles.end - tiles.begin, chunks = ceil_div(count, split.chunk);
-  const auto chunk = [&](int64_t i) {
-    const Range part = even_part(count, chunks, i);
-    return Range{tiles.begin + part.begin, tiles.begin + part.end};
-  };
   for (int64_t i = 0; i < chunks; ++i) {
-    const Range part = chunk(i), next = i + 1 < chunks ? chunk(i + 1) : Range{0, 0};
+    Range part = even_part(count, chunks, i);
+    part.begin += tiles.begin, part.end += tiles.begin;
     transform<M>(a, b, part);
-    multiply(a, b, part.end - part.begin, i > 0, Ahead(a, b, next));
+    multiply(a, b, part.end - part.begin, i > 0);
   }
   finish<M>(g, b, chunks > 0, a.workspace + slot * split.slot_floats);
 }

@@ -13,10 +13,13 @@ int64_t largest_part(int64_t n, int64_t parts) { return (n + parts - 1) / parts;
 }  // namespace
 
 int conv2d_weight_winograd_tile(const Conv2dGeometry& g, Precision precision) {
-  if (precision == Precision::precise || g.G != 1 || g.R != 3 || g.S != 3 || g.stride_h != 1 ||
-      g.stride_w != 1 || g.dilation_h != 1 || g.dilation_w != 1 || g.C < 32 || g.K < 32)
+  const int m = precision == Precision::fast ? 4 : precision == Precision::float32 ? 2 : 0;
+  if (m == 0 || g.G != 1 || g.R != 3 || g.S != 3 || g.stride_h != 1 || g.stride_w != 1 ||
+      g.dilation_h != 1 || g.dilation_w != 1)
     return 0;
-  return precision == Precision::fast ? 4 : 2;
+  // The transforms cost as much as a fixed number of channels; the sums of a task as some pixels.
+  const int64_t channels = m == 4 ? 16 : 32, pixels = 512;
+  return std::min(g.C, g.K) >= channels && g.N * g.P * g.Q >= pixels ? m : 0;
 }
 
 Conv2dWeightWinogradSplit conv2d_weight_winograd_split(const Conv2dGeometry& g, int m) {
@@ -32,8 +35,9 @@ Conv2dWeightWinogradSplit conv2d_weight_winograd_split(const Conv2dGeometry& g, 
   const int64_t C = padded(largest_part(g.C, s.c_blocks));
   const int64_t K = kPad * largest_part(padded(g.K) / kPad, s.k_blocks);
   const int64_t tiles = g.N * s.rows * s.columns;
-  s.slots = parts_of(wanted, s.c_blocks * s.k_blocks);
-  s.slots = std::max<int64_t>(1, std::min(s.slots, tiles / (4 * s.chunk)));
+  // A power of two, so that 2 or 4 threads have equal shares.
+  const int64_t most = std::min(wanted / (s.c_blocks * s.k_blocks), 2 * tiles / (3 * s.chunk));
+  for (s.slots = 1; 2 * s.slots <= most;) s.slots *= 2;
   s.slot_floats = 9 * g.C * padded(g.K);
   // A cache line more than a power of two, else the places share a set of the L1 cache.
   s.x_plane = s.chunk * C + kPad, s.dy_plane = s.chunk * K + kPad;
