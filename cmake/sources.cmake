@@ -10,6 +10,7 @@ set(sentei_cpu_sources
   csrc/cpu/conv2d_nested_plan.cpp
   csrc/cpu/conv2d_plan.cpp
   csrc/cpu/conv2d_statistics.cpp
+  csrc/cpu/conv2d_weight_winograd_plan.cpp
   csrc/cpu/fill.cpp
   csrc/cpu/gather_batch.cpp
   csrc/cpu/isa.cpp
@@ -33,6 +34,7 @@ set(sentei_kernel_sources
   csrc/cpu/conv2d_nested_weight.cpp
   csrc/cpu/conv2d_sum.cpp
   csrc/cpu/conv2d_weight.cpp
+  csrc/cpu/conv2d_weight_winograd.cpp
   csrc/cpu/cross_entropy.cpp
   csrc/cpu/discriminant_penalty.cpp
   csrc/cpu/dropout.cpp

@@ -2,12 +2,14 @@
 
 #include "cpu/conv2d_nested.hpp"
 #include "cpu/conv2d_plan.hpp"
+#include "cpu/conv2d_weight_winograd.hpp"
 #include "cpu/isa.hpp"
 
 namespace sentei::cpu {
 
 SENTEI_PICK_TIER(Conv2dSumKernels, conv2d_sum_kernels)
 SENTEI_PICK_TIER(Conv2dWeightKernels, conv2d_weight_kernels)
+SENTEI_PICK_TIER(Conv2dWeightWinogradKernels, conv2d_weight_winograd_kernels)
 SENTEI_PICK_TIER(Conv2dDepthwiseKernels, conv2d_depthwise_kernels)
 SENTEI_PICK_TIER(NestedSumKernels, nested_sum_kernels)
 SENTEI_PICK_TIER(NestedWeightKernels, nested_weight_kernels)
@@ -72,8 +74,9 @@ void backward_input(const Conv2dGeometry& g, Precision precision, const float* d
 std::size_t backward_weight_workspace(const Conv2dGeometry& g, Precision precision) {
   const NestedPlan nested = nested_backward_weight_plan(g, precision);
   if (nested.used) return floats(nested.strands * nested.strand_floats);
-  const Conv2dWeightSplit s = conv2d_weight_split(g);
-  return floats(s.slots * (s.slot_floats + s.panels * s.row_parts * s.scratch_floats));
+  if (const int m = conv2d_weight_winograd_tile(g, precision))
+    return floats(conv2d_weight_winograd_split(g, m).floats());
+  return floats(conv2d_weight_split(g).floats());
 }
 
 void backward_weight(const Conv2dGeometry& g, Precision precision, const float* x, const float* dy,
@@ -81,6 +84,11 @@ void backward_weight(const Conv2dGeometry& g, Precision precision, const float* 
   const NestedPlan nested = nested_backward_weight_plan(g, precision);
   if (nested.used) {
     nested_weight_kernels().run({&nested, x, dy, dw, static_cast<float*>(workspace)});
+    return;
+  }
+  if (const int m = conv2d_weight_winograd_tile(g, precision)) {
+    conv2d_weight_winograd_kernels().run({&g, conv2d_weight_winograd_split(g, m), x, dy, dw,
+                                          static_cast<float*>(workspace)});
     return;
   }
   const auto plan = conv2d_backward_weight_plan(g);
