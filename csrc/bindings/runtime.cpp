@@ -2,6 +2,7 @@
 #include "bindings/bindings.hpp"
 #include "build_info.hpp"
 #include "core/parallel.hpp"
+#include "core/precision.hpp"
 #include "core/rng.hpp"
 #include "cpu/isa.hpp"
 
@@ -33,6 +34,13 @@ py::dict isa_info() {
   return d;
 }
 
+std::vector<std::string> precisions(Device device) {
+  std::vector<std::string> names;
+  for (const auto& f : kPrecisions)
+    if (precision_on(f.precision, device)) names.emplace_back(f.name);
+  return names;
+}
+
 void set_threads(int n) {
   SENTEI_CHECK(ValueError, n >= 1 && n <= 4096, "set_threads: n must be between 1 and 4096, got ",
                n);
@@ -51,6 +59,7 @@ void bind_runtime(py::module_& m) {
   m.attr("__version__") = SENTEI_VERSION;
   m.def("build_info", &build_info, "What was compiled, and why a part is missing.");
   m.def("isa_info", &isa_info, "Instruction-set tiers: active, built, supported by this CPU.");
+  m.def("precisions", &precisions, py::arg("device"), "How products can be computed there.");
   m.def("threads", &thread_count, "Threads that kernels use.");
   m.def(
       "threads_source", [] { return std::string(thread_count_source()); },

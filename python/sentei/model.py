@@ -152,7 +152,7 @@ class Model:
 class Predictor:
     """Runs a model's inference form where the model is; batch norm folded and ReLU fused when `fused`.
 
-    precision: float32; on cuda also tf32 or bfloat16 (sentei.passes.precision).
+    precision: how products are computed (sentei.passes.precision).
     """
 
     def __init__(

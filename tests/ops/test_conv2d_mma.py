@@ -186,5 +186,5 @@ def test_division_of_large_numbers_on_cusim():
 @each_precision
 def test_cpu_refuses(precision):
     x, w = np.zeros((1, 3, 3, 1), np.float32), np.zeros((1, 3, 3, 1), np.float32)
-    with pytest.raises(ValueError, match="precision must be float32 on cpu"):
+    with pytest.raises(ValueError, match=r"precision must be .* on cpu, got "):
         conv2d_forward(x, w, precision=precision)

@@ -140,7 +140,7 @@ def test_same_bits_twice(rng, precision):
 
 @each_precision
 def test_cpu_refuses(precision):
-    with pytest.raises(ValueError, match="precision must be float32 on cpu"):
+    with pytest.raises(ValueError, match=r"precision must be .* on cpu, got "):
         linear_forward(
             np.zeros((2, 3), np.float32), np.zeros((4, 3), np.float32), precision=precision
         )

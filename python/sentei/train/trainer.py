@@ -51,7 +51,7 @@ class Trainer(Settling, Scoring):
         regularizers: terms added to the loss.
         callbacks: EarlyStopping, BestWeights, Checkpoint, or your own.
         run_dir: folder for metrics.csv, events.jsonl and checkpoint.safetensors; None: no files.
-        precision: of the products of training; float32, on cuda also tf32 or bfloat16. Evaluation is
+        precision: of the products of training; see sentei.passes.precision. Evaluation is
         in float32.
         scores: layers to score on the way (see `scores`), at next to no cost; more where neither the
         gradients of a batch norm nor of the layer itself give the sums.
