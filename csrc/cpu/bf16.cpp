@@ -52,7 +52,7 @@ const float* listed(const Conv2dGeometry& g, const float* dy, const std::int32_t
 }
 
 // Every product by itself: no kernel that transforms its operands first.
-constexpr Precision kPlain = Precision::float32;
+constexpr Precision kPlain = Precision::precise;
 
 }  // namespace
 
