@@ -23,6 +23,8 @@ SENTEI_INLINE void in_slots(int64_t tasks, int64_t slots, const Task& task) {
   });
 }
 
+constexpr int64_t kBandPixels = 256, kBandFilter = 1 << 18;  // results, bfloat16 numbers
+
 template <class Unit>
 struct Sum {
   const Bf16SumArgs& a;
@@ -97,30 +99,38 @@ struct Sum {
     }
   }
 
+  // Bands of rows, all channels of the result for each: its rows are then written in one go. Where
+  // the filters do not stay in the cache a band is all rows.
   void compute(const Chunk& k, const bf16* copied, int64_t kb0, int64_t kb1) const {
+    const int64_t length = (k.n1 - k.n0) * c.columns.out;
+    const int64_t band = filter_block * (kb1 - kb0) > kBandFilter
+                             ? k.o1 - k.o0
+                             : imax(1, kBandPixels / imax(1, length));
+    for (int64_t o = k.o0; o < k.o1; o += band)
+      for (int64_t kb = kb0; kb < kb1; ++kb)
+        for (int64_t i = o; i < imin(k.o1, o + band); ++i) compute_row(k, copied, kb, i);
+  }
+
+  void compute_row(const Chunk& k, const bf16* copied, int64_t kb, int64_t o) const {
     alignas(64) float sums[kBf16Block * kBf16Block];
     const int64_t images = k.n1 - k.n0, line = images * c.width * kBf16Block;
     const int64_t plane = (k.h1 - k.h0) * line, Q = c.columns.out;
     const int64_t segments = c.shifted ? images : 1, length = c.shifted ? Q : images * Q;
-    for (int64_t kb = kb0; kb < kb1; ++kb) {
-      const bool wide = p.out_channels - kb * kBf16Block > kBf16Half;
-      for (int64_t o = k.o0; o < k.o1; ++o) {
-        const std::int32_t* map = row_map + o * c.R;
-        for (int64_t g = 0; g < segments; ++g)
-          for (int64_t t = 0; t < length; t += kBf16Block) {
-            const int64_t m = imin(kBf16Block, length - t);
-            const bf16* x = copied + (g * c.width + t) * kBf16Block;
-            if (m > kBf16Half) {
-              wide ? block<true, true>(x, map, k.h0, line, plane, kb, sums)
-                   : block<true, false>(x, map, k.h0, line, plane, kb, sums);
-            } else {
-              wide ? block<false, true>(x, map, k.h0, line, plane, kb, sums)
-                   : block<false, false>(x, map, k.h0, line, plane, kb, sums);
-            }
-            store_block(sums, m, o, k.n0 + g + t / Q, t % Q, kb);
-          }
+    const bool wide = p.out_channels - kb * kBf16Block > kBf16Half;
+    const std::int32_t* map = row_map + o * c.R;
+    for (int64_t g = 0; g < segments; ++g)
+      for (int64_t t = 0; t < length; t += kBf16Block) {
+        const int64_t m = imin(kBf16Block, length - t);
+        const bf16* x = copied + (g * c.width + t) * kBf16Block;
+        if (m > kBf16Half) {
+          wide ? block<true, true>(x, map, k.h0, line, plane, kb, sums)
+               : block<true, false>(x, map, k.h0, line, plane, kb, sums);
+        } else {
+          wide ? block<false, true>(x, map, k.h0, line, plane, kb, sums)
+               : block<false, false>(x, map, k.h0, line, plane, kb, sums);
+        }
+        store_block(sums, m, o, k.n0 + g + t / Q, t % Q, kb);
       }
-    }
   }
 
   void run() const {
@@ -168,7 +178,7 @@ struct Weight {
 
   // x [copy][row][tile of 16 channels][step], dy [row][tile of 16 filters][step]
   void pack_rows(const Chunk& k, int64_t slot, int64_t begin, int64_t end) const {
-    const int64_t steps = steps_of(k), tiles = 2 * c.blocks, rows = k.h1 - k.h0;
+    const int64_t steps = steps_of(k), tiles = p.x_tiles, rows = k.h1 - k.h0;
     for (int64_t i = begin; i < end; ++i) {
       if (i < c.copies * rows) {
         pack_pixels(c, k, columns + i / rows * c.width, a.x, k.h0 + i % rows, steps, 0, tiles,
@@ -176,7 +186,7 @@ struct Weight {
       } else {
         const int64_t o = i - c.copies * rows;
         pack_gradient(p, a, k, k.o0 + o, steps,
-                      packed_dy(slot) + o * 2 * p.k_blocks * steps * kBf16Tile);
+                      packed_dy(slot) + o * p.dy_tiles * steps * kBf16Tile);
       }
     }
   }
@@ -187,13 +197,13 @@ struct Weight {
                                             int64_t r, int64_t s, float* sums) const {
     const int64_t steps = steps_of(k), half = steps * kBf16Tile;
     const bf16* const dy = packed_dy(slot) + kb * 2 * half;
-    const bf16* const x = packed_x(slot) + (s * (k.h1 - k.h0) * c.blocks + cb) * 2 * half;
+    const bf16* const x = packed_x(slot) + (s * (k.h1 - k.h0) * p.x_tiles + 2 * cb) * half;
     Unit::zero(sums);
     for (int64_t o = k.o0; o < k.o1; ++o) {
       const int64_t h = row_map[o * c.R + r];
       if (h < 0) continue;
-      const bf16* const ao = dy + (o - k.o0) * p.k_blocks * 2 * half;
-      const bf16* const bo = x + (h - k.h0) * c.blocks * 2 * half;
+      const bf16* const ao = dy + (o - k.o0) * p.dy_tiles * half;
+      const bf16* const bo = x + (h - k.h0) * p.x_tiles * half;
       Unit::template add<A2, B2>(sums, ao, ao + half, kBf16Tile, bo, bo + half, kBf16Tile, steps);
     }
     Unit::finish(sums);
@@ -204,8 +214,8 @@ struct Weight {
                bool first) const {
     alignas(64) float sums[kBf16Block * kBf16Block];
     const int64_t taps = c.R * c.S, ld = p.shared ? taps * c.channels : kBf16Block;
-    for (int64_t cb = cbs.begin; cb < cbs.end; ++cb)
-      for (int64_t kb = kbs.begin; kb < kbs.end; ++kb) {
+    for (int64_t kb = kbs.begin; kb < kbs.end; ++kb)
+      for (int64_t cb = cbs.begin; cb < cbs.end; ++cb) {
         const int64_t rows = imin(kBf16Block, p.K - kb * kBf16Block);
         const int64_t cols = imin(kBf16Block, c.channels - cb * kBf16Block);
         for (int64_t t = 0; t < taps; ++t) {

@@ -189,7 +189,7 @@ SENTEI_INLINE __m512 load_filters(const float* dy, int64_t k, std::uint32_t mask
 SENTEI_NOINLINE void pack_gradient(const Bf16WeightPlan& p, const Bf16WeightArgs& a, const Chunk& k,
                                    int64_t o, int64_t steps, bf16* dst) {
   const int64_t Q = p.in.columns.out, image = p.in.rows.out * Q * a.ldk;
-  const int64_t pixels = (k.n1 - k.n0) * Q, tiles = 2 * p.k_blocks;
+  const int64_t pixels = (k.n1 - k.n0) * Q, tiles = p.dy_tiles;
   const float* src = a.dy + k.n0 * image + o * Q * a.ldk;
   const float* x[kBf16Block];
   int64_t n = 0, q = 0;

@@ -51,17 +51,16 @@ Bf16Copies copies_of(const Conv2dGeometry& g, bool backward, bool may_shift) {
 }
 
 // `images` is a multiple of `step` (or all of them), and grows up to `most` while rows fit.
-void cut(Bf16Copies& c, int64_t bytes_per_pixel_row, int64_t step, int64_t most) {
+void cut(Bf16Copies& c, int64_t limit, int64_t bytes_per_pixel_row, int64_t step, int64_t most) {
   const auto bytes = [&](int64_t images, int64_t rows) {
     return images * rows_seen(c.rows, rows, c.R) * bytes_per_pixel_row;
   };
   const int64_t all = std::max<int64_t>(1, c.rows.out);
   c.images = std::min(c.N, step);
   c.out_rows = all;
-  while (c.images + step <= std::min(c.N, most) && bytes(c.images + step, all) <= kCopyBytes)
+  while (c.images + step <= std::min(c.N, most) && bytes(c.images + step, all) <= limit)
     c.images += step;
-  while (c.out_rows > 1 && bytes(c.images, c.out_rows) > kCopyBytes)
-    c.out_rows = (c.out_rows + 1) / 2;
+  while (c.out_rows > 1 && bytes(c.images, c.out_rows) > limit) c.out_rows = (c.out_rows + 1) / 2;
   c.images = std::max<int64_t>(1, c.images);
   c.in_rows = rows_seen(c.rows, c.out_rows, c.R);
   c.image_chunks = parts_of(c.N, c.images);
@@ -87,13 +86,16 @@ Bf16SumPlan sum_plan(const Conv2dGeometry& g, bool backward) {
   const int64_t step = c.shifted ? 1 : kBf16Half / std::gcd(c.columns.out, kBf16Half);
   const int64_t even = up(std::max<int64_t>(1, parts_of(c.N, kWantedTasks)), step);
   const int64_t narrow = parts_of(8 * kBf16Block, std::max<int64_t>(1, c.rows.out * c.columns.out));
-  cut(c, row_bytes, step, std::max(even, up(narrow, step)));
+  // The longer it takes to read the filters again, the larger a chunk.
+  const int64_t filters = p.out_blocks * c.blocks * c.R * c.S * kBf16Block * kBf16Block * 2;
+  cut(c, std::clamp(filters, kCopyBytes / 4, kCopyBytes), row_bytes, step,
+      std::max(even, up(narrow, step)));
   p.parts =
       std::clamp<int64_t>(parts_of(kWantedTasks, std::max<int64_t>(1, c.chunks)), 1, p.out_blocks);
   p.shared = p.parts > 1;
   p.slots = p.shared ? c.chunks : std::min(c.chunks, kMostSlots);
   p.filter = place_tables(c);
-  p.copy = p.filter + aligned(p.out_blocks * c.blocks * c.R * c.S * kBf16Block * kBf16Block * 2);
+  p.copy = p.filter + aligned(filters);
   // The last tile of a row may read past it.
   p.copy_bytes = aligned(c.images * c.in_rows * row_bytes + kBf16Block * kBf16Block * 2);
   p.bytes = p.copy + static_cast<size_t>(p.slots) * p.copy_bytes;
@@ -113,16 +115,23 @@ Bf16WeightPlan bf16_weight_plan(const Conv2dGeometry& g) {
   p.k_blocks = std::max<int64_t>(1, parts_of(g.K, kBf16Block));
   const int64_t Q = std::max<int64_t>(1, c.columns.out), P = std::max<int64_t>(1, c.rows.out);
   const int64_t step = kBf16Block / std::gcd(Q, kBf16Block);
-  cut(c, c.copies * c.width * c.blocks * kBf16Block * 2, std::min(step, std::max<int64_t>(1, c.N)),
+  cut(c, kCopyBytes, c.copies * c.width * c.blocks * kBf16Block * 2,
+      std::min(step, std::max<int64_t>(1, c.N)),
       std::max(step, up(parts_of(kWeightPixels, P * Q), step)));
   p.steps = parts_of(c.images * Q, kBf16Block);
-  p.x_size = c.copies * c.in_rows * 2 * c.blocks * p.steps * kBf16Tile;
-  p.dy_size = c.out_rows * 2 * p.k_blocks * p.steps * kBf16Tile;
+  p.x_tiles = parts_of(c.channels, kBf16Half);
+  p.dy_tiles = parts_of(g.K, kBf16Half);
+  p.x_size = c.copies * c.in_rows * p.x_tiles * p.steps * kBf16Tile;
+  p.dy_size = c.out_rows * p.dy_tiles * p.steps * kBf16Tile;
   const int64_t sums = p.k_blocks * c.blocks * c.R * c.S * kBf16Block * kBf16Block;
   p.shared = sums > kSumFloats || c.chunks < kWantedTasks / 2 || P * Q == 1;
   p.slots = p.shared ? 1 : std::min(c.chunks, kMostSlots);
-  p.c_parts = p.shared ? std::min(c.blocks, kWantedTasks) : 1;
-  p.k_parts = p.shared ? std::min(p.k_blocks, parts_of(kWantedTasks, p.c_parts)) : 1;
+  // x, in several copies, is larger than dy: tasks share dy. In a linear layer rows of dw are long.
+  int64_t &first = P * Q == 1 ? p.k_parts : p.c_parts, &second = P * Q == 1 ? p.c_parts : p.k_parts;
+  const int64_t most = P * Q == 1 ? p.k_blocks : c.blocks,
+                rest = P * Q == 1 ? c.blocks : p.k_blocks;
+  first = p.shared ? std::min(most, kWantedTasks) : 1;
+  second = p.shared ? std::min(rest, parts_of(kWantedTasks, first)) : 1;
   p.slot_floats = p.shared ? 0 : sums;
   p.pack = place_tables(c);
   const int64_t packed = (p.shared ? c.chunks : p.slots) * (p.x_size + p.dy_size) * 2;

@@ -59,11 +59,12 @@ struct Bf16SumPlan {
 struct Bf16WeightPlan {
   Bf16Copies in;  // of x; its rows in pairs of pixels
   std::int64_t K, k_blocks;
-  std::int64_t c_parts, k_parts;  // tasks of one slot
-  bool shared;                    // all chunks are packed first; dw is written at once
-  std::int64_t slots;             // private copies of dw, summed in order at the end
-  std::int64_t steps;             // of 32 pixels in a row of a chunk, at most
-  std::int64_t x_size, dy_size;   // bfloat16 numbers of a packed chunk
+  std::int64_t x_tiles, dy_tiles;  // of 16 channels
+  std::int64_t c_parts, k_parts;   // tasks of one slot
+  bool shared;                     // all chunks are packed first; dw is written at once
+  std::int64_t slots;              // private copies of dw, summed in order at the end
+  std::int64_t steps;              // of 32 pixels in a row of a chunk, at most
+  std::int64_t x_size, dy_size;    // bfloat16 numbers of a packed chunk
   std::int64_t slot_floats;
   std::size_t pack, sums, bytes;
 };
