@@ -5,6 +5,9 @@ set(sentei_core_sources
   csrc/core/tensor.cpp
 )
 set(sentei_cpu_sources
+  csrc/cpu/bf16.cpp
+  csrc/cpu/bf16_plan.cpp
+  csrc/cpu/bf16_units.cpp
   csrc/cpu/column_sum_plan.cpp
   csrc/cpu/conv2d.cpp
   csrc/cpu/conv2d_nested_plan.cpp
@@ -25,6 +28,7 @@ set(sentei_kernel_sources
   csrc/cpu/batch_norm.cpp
   csrc/cpu/batch_norm_add.cpp
   csrc/cpu/batch_norm_pool.cpp
+  csrc/cpu/bf16_round.cpp
   csrc/cpu/channel_scale.cpp
   csrc/cpu/column_statistics.cpp
   csrc/cpu/column_sum.cpp
