@@ -28,7 +28,8 @@ from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
 from sentei.train.scoring import PREFIX, Scoring
 from sentei.train.settling import Settling
-from sentei.train.step import StepRunner, build_step, finite
+from sentei.train.step import finite
+from sentei.train.turns import build_steps, runner_of
 
 __all__ = ["Trainer"]
 
@@ -44,7 +45,7 @@ class Trainer(Settling, Scoring):
 
     Args:
         model: its tensors change in place; where they are, the training is (Model.to).
-        optimizer: SGD, AdaGrad, RMSprop, Adam or SemiSync.
+        optimizer: SGD, AdaGrad, RMSprop, Adam, SemiSync or InTurns.
         loss: CrossEntropy() if None. schedule: of the step size; None: constant.
         batch: samples per step; an odd last mini-batch is left out in training.
         seed: of the order of the data and of dropout, in [0, 2**63).
@@ -97,12 +98,13 @@ class Trainer(Settling, Scoring):
         self.stopped: str | None = None
         self.last_checkpoint: Path | None = None
         self.events: EventLog | None = None
-        self._step = build_step(
+        steps = build_steps(
             model, self.loss, self.regularizers, optimizer, precision, self.scored_layers
         )
-        self.state_tensors: dict[str, Tensor] = self._step.states
+        self._step = steps[0]
+        self.state_tensors: dict[str, Tensor] = {k: t for s in steps for k, t in s.states.items()}
         optimizer.start(model.tensors, self.state_tensors)
-        self._runner = StepRunner(self._step, {**model.tensors, **self.state_tensors}, batch)
+        self._runner = runner_of(steps, {**model.tensors, **self.state_tensors}, batch)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         self._feed: tuple[Any, Feed] | None = None
         self._places: list[tuple[int, int, int]] = []  # steps whose figures are not read yet
@@ -214,7 +216,8 @@ class Trainer(Settling, Scoring):
 
     def _feeds(self, made: TrainingBatch) -> dict[str, Any]:
         x, labels = made
-        lr = self.schedule(self.optimizer.lr, self.step, self.epoch)
+        self._runner.turn = turn = self.step % self.optimizer.turns
+        lr = self.schedule(self.optimizer.of_turn(turn).lr, self.step, self.epoch)
         feeds: dict[str, Any] = {
             self._model.input: x,
             self.loss.takes: self.loss.truth(labels, self._outputs),
