@@ -42,6 +42,7 @@ set(sentei_kernel_sources
   csrc/cpu/cross_entropy.cpp
   csrc/cpu/discriminant_penalty.cpp
   csrc/cpu/dropout.cpp
+  csrc/cpu/gate.cpp
   csrc/cpu/linear_kernels.cpp
   csrc/cpu/losses.cpp
   csrc/cpu/max_pool2d.cpp
@@ -73,6 +74,7 @@ set(sentei_ops_sources
   csrc/ops/discriminant_penalty.cpp
   csrc/ops/dropout.cpp
   csrc/ops/fill.cpp
+  csrc/ops/gate.cpp
   csrc/ops/gather_batch.cpp
   csrc/ops/linear.cpp
   csrc/ops/linear_lazy.cpp
@@ -106,6 +108,7 @@ set(sentei_binding_sources
   csrc/bindings/dropout.cpp
   csrc/bindings/errors.cpp
   csrc/bindings/fill.cpp
+  csrc/bindings/gate.cpp
   csrc/bindings/gather_batch.cpp
   csrc/bindings/linear.cpp
   csrc/bindings/linear_lazy.cpp
@@ -151,6 +154,7 @@ set(sentei_cuda_sources
   csrc/cuda/discriminant_penalty.cu
   csrc/cuda/dropout.cu
   csrc/cuda/fill.cu
+  csrc/cuda/gate.cu
   csrc/cuda/gather_batch.cu
   csrc/cuda/linear.cu
   csrc/cuda/linear_lazy.cu
