@@ -115,6 +115,8 @@ class StepRunner(Runner):
     everything back to the last `read`, so that the steps before it can be made again.
     """
 
+    stuck: str | None = None  # why further steps would change nothing
+
     def __init__(self, step: StepGraph, tensors: Mapping[str, Tensor], batch: int) -> None:
         device = next(iter(tensors.values())).device
         own = {}

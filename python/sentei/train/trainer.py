@@ -24,11 +24,12 @@ from sentei.train.callbacks import Callback, Checkpoint
 from sentei.train.evaluate import evaluate
 from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
+from sentei.train.lbfgs import make_runner
 from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
 from sentei.train.scoring import PREFIX, Scoring
 from sentei.train.settling import Settling
-from sentei.train.step import StepRunner, build_step, finite
+from sentei.train.step import build_step, finite
 
 __all__ = ["Trainer"]
 
@@ -44,7 +45,7 @@ class Trainer(Settling, Scoring):
 
     Args:
         model: its tensors change in place; where they are, the training is (Model.to).
-        optimizer: SGD, AdaGrad, RMSprop, Adam or SemiSync.
+        optimizer: SGD, AdaGrad, RMSprop, Adam, LBFGS or SemiSync.
         loss: CrossEntropy() if None. schedule: of the step size; None: constant.
         batch: samples per step; an odd last mini-batch is left out in training.
         seed: of the order of the data and of dropout, in [0, 2**63).
@@ -102,7 +103,7 @@ class Trainer(Settling, Scoring):
         )
         self.state_tensors: dict[str, Tensor] = self._step.states
         optimizer.start(model.tensors, self.state_tensors)
-        self._runner = StepRunner(self._step, {**model.tensors, **self.state_tensors}, batch)
+        self._runner = make_runner(self._step, optimizer, model.tensors, batch)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         self._feed: tuple[Any, Feed] | None = None
         self._places: list[tuple[int, int, int]] = []  # steps whose figures are not read yet
@@ -230,8 +231,8 @@ class Trainer(Settling, Scoring):
             self._not_finite(self._runner.figures().total)
         self._ahead = True
         self._places.append((self.epoch, self.cursor, self.step))
-        self.step += 1
-        self.cursor += 1
+        self.step, self.cursor = self.step + 1, self.cursor + 1
+        self.stopped = self.stopped or self._runner.stuck
         if self._runner.due:
             self._collect()
 
