@@ -208,6 +208,6 @@ def test_refuses():
             optim.LBFGS(**{name: value})
     with pytest.raises(ValueError, match=r"c1 must be below c2 = 0.1, got 0.5"):
         optim.LBFGS(c1=0.5, c2=0.1)
+    place = Tensor.from_numpy(np.array([11, 0], np.int64))
     with pytest.raises(DataError, match=r"lbfgs.place must lie within memory = 10"):
-        place = Tensor.from_numpy(np.array([11, 0], np.int64))
         optim.LBFGS().check_states({"lbfgs.place": place})
