@@ -6,8 +6,8 @@ from sentei._core import Tensor
 from sentei.errors import DataError
 from sentei.model import Model
 from sentei.optim import Optimizer
-from sentei.train.step import StepGraph, StepRunner
-from sentei.train.turns import Steps, runner_of
+from sentei.train.runners import Runs, runner_of
+from sentei.train.step import StepGraph
 
 __all__ = ["Settling"]
 
@@ -20,7 +20,7 @@ class Settling:
     batch: int
     _model: Model
     _steps: list[StepGraph]
-    _made: Steps | StepRunner | None = None
+    _made: Runs | None = None
     _ahead = False  # steps were made that the model's tensors have not been given
 
     @property
@@ -35,11 +35,11 @@ class Settling:
         return self._steps[0]
 
     @property
-    def _runner(self) -> Steps | StepRunner:
+    def _runner(self) -> Runs:
         """Runs steps on the model's tensors and `state_tensors`; made when first asked for."""
         if self._made is None:
             tensors = {**self._model.tensors, **self.state_tensors}
-            self._made = runner_of(self._steps, tensors, self.batch)
+            self._made = runner_of(self._steps, self.optimizer, tensors, self.batch)
         return self._made
 
     def plan(self) -> None:

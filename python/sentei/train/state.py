@@ -6,15 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sentei import losses, optim, regularizers
 from sentei._core import Tensor
 from sentei.describe import described, from_description
 from sentei.errors import DataError
 from sentei.graph import Spec
 from sentei.ops.precision import PRECISIONS
-from sentei.prune.surgery import Keep, cut
+from sentei.prune.surgery import cut
 from sentei.train.callbacks import as_arrays
 from sentei.train.logs import plain
 from sentei.train.scoring import PREFIX
@@ -167,15 +165,16 @@ def _restore_callbacks(
             raise DataError(f"resume: the state of {note['kind']} must be whole, got {e!r}") from e
 
 
-def pruned_steps(old: Trainer, model: Model, keep: Keep) -> list[StepGraph]:
+def pruned_steps(
+    old: Trainer, model: Model, keep: Mapping[tuple[str, int], Any]
+) -> list[StepGraph]:
     """The steps of a pruned model, with the states that `old` has gathered.
 
-    Where nothing in a step's nodes follows from shapes (the optimizers here but SemiSync, no regularizer, no
+    Where nothing in a step's nodes follows from shapes (plain optimizers, no regularizer, no
     scores, one kind of step) it is the graph of `old` with smaller shapes; else it is built anew.
     """
     cut_states = sliced(old.state_tensors, keep, model.tensors)
-    kind = type(old.optimizer)
-    same = kind in optim.KINDS and kind is not optim.SemiSync and kind.turns == 1
+    same = type(old.optimizer) in (optim.SGD, optim.AdaGrad, optim.RMSprop, optim.Adam)
     if same and not old.regularizers and old._step.scores is None:
         states = {k: t if _own(k, t, old, model) else cut(k, t, {}) for k, t in cut_states.items()}
         now = {**model.tensors, **states}

@@ -46,7 +46,7 @@ class Trainer(Settling, Scoring):
 
     Args:
         model: its tensors change in place; where they are, the training is (Model.to).
-        optimizer: SGD, AdaGrad, RMSprop, Adam, SemiSync or InTurns.
+        optimizer: SGD, AdaGrad, RMSprop, Adam, LBFGS, SemiSync or InTurns.
         loss: CrossEntropy() if None. schedule: of the step size; None: constant.
         batch: samples per step; an odd last mini-batch is left out in training.
         seed: of the order of the data and of dropout, in [0, 2**63).
@@ -232,8 +232,8 @@ class Trainer(Settling, Scoring):
             self._not_finite(self._runner.figures().total)
         self._ahead = True
         self._places.append((self.epoch, self.cursor, self.step))
-        self.step += 1
-        self.cursor += 1
+        self.step, self.cursor = self.step + 1, self.cursor + 1
+        self.stopped = self.stopped or self._runner.stuck
         if self._runner.due:
             self._collect()
 
