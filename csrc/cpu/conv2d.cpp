@@ -4,6 +4,7 @@
 #include "cpu/conv2d_nested.hpp"
 #include "cpu/conv2d_plan.hpp"
 #include "cpu/conv2d_weight_winograd.hpp"
+#include "cpu/conv2d_winograd.hpp"
 #include "cpu/isa.hpp"
 
 namespace sentei::cpu {
@@ -12,6 +13,7 @@ SENTEI_PICK_TIER(Conv2dSumKernels, conv2d_sum_kernels)
 SENTEI_PICK_TIER(Conv2dWeightKernels, conv2d_weight_kernels)
 SENTEI_PICK_TIER(Conv2dWeightWinogradKernels, conv2d_weight_winograd_kernels)
 SENTEI_PICK_TIER(Conv2dDepthwiseKernels, conv2d_depthwise_kernels)
+SENTEI_PICK_TIER(WinogradKernels, conv2d_winograd_kernels)
 SENTEI_PICK_TIER(NestedSumKernels, nested_sum_kernels)
 SENTEI_PICK_TIER(NestedWeightKernels, nested_weight_kernels)
 
@@ -39,10 +41,21 @@ void run_sum(const Conv2dSumArgs& args) {
   }
 }
 
+// The packed filter comes first in the workspace, so that a caller may keep it.
+void run_winograd(const WinogradPlan& plan, const float* in, const float* filter, const float* bias,
+                  bool relu, float* out, void* workspace) {
+  const WinogradKernels& k = conv2d_winograd_kernels();
+  auto* packed = static_cast<float*>(workspace);
+  k.pack(plan, filter, packed);
+  k.run({&plan, in, bias, relu, out, packed, packed + plan.filter_floats});
+}
+
 std::size_t forward_workspace(const Conv2dGeometry& g, Precision precision) {
   if (in_bf16(g, precision)) return bf16_forward_workspace(g);
   const NestedPlan nested = nested_forward_plan(g, precision);
   if (nested.used) return floats(nested_workspace(nested));
+  const WinogradPlan winograd = winograd_forward_plan(g, precision);
+  if (winograd.m) return floats(winograd_workspace(winograd));
   return sum_workspace(g, g.group_channels(), g.group_filters());
 }
 
@@ -52,10 +65,11 @@ void forward(const Conv2dGeometry& g, Precision precision, const float* x, const
   if (in_bf16(g, precision)) return bf16_forward(g, x, w, bias, relu, y, workspace);
   const NestedPlan nested = nested_forward_plan(g, precision);
   if (nested.used) {
-    nested_sum_kernels().run(
-        {&nested, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
+    nested_sum_kernels().run({&nested, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
     return;
   }
+  const WinogradPlan winograd = winograd_forward_plan(g, precision);
+  if (winograd.m) return run_winograd(winograd, x, w, bias, relu, y, workspace);
   const auto plan = conv2d_forward_plan(g);
   run_sum({&g, plan.get(), false, x, w, bias, relu, y, static_cast<float*>(workspace)});
 }
@@ -64,6 +78,8 @@ std::size_t backward_input_workspace(const Conv2dGeometry& g, Precision precisio
   if (in_bf16(g, precision)) return bf16_backward_input_workspace(g);
   const NestedPlan nested = nested_backward_input_plan(g, precision);
   if (nested.used) return floats(nested_workspace(nested));
+  const WinogradPlan winograd = winograd_backward_input_plan(g, precision);
+  if (winograd.m) return floats(winograd_workspace(winograd));
   return sum_workspace(g, g.group_filters(), g.group_channels());
 }
 
@@ -77,6 +93,8 @@ void backward_input(const Conv2dGeometry& g, Precision precision, const float* d
         {&nested, true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
     return;
   }
+  const WinogradPlan winograd = winograd_backward_input_plan(g, precision);
+  if (winograd.m) return run_winograd(winograd, dy, w, nullptr, false, dx, workspace);
   const auto plan = conv2d_backward_input_plan(g);
   run_sum({&g, plan.get(), true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
 }
@@ -99,8 +117,8 @@ void backward_weight(const Conv2dGeometry& g, Precision precision, const float* 
     return;
   }
   if (const int m = conv2d_weight_winograd_tile(g, precision)) {
-    conv2d_weight_winograd_kernels().run({&g, conv2d_weight_winograd_split(g, m), x, dy, dw,
-                                          static_cast<float*>(workspace)});
+    conv2d_weight_winograd_kernels().run(
+        {&g, conv2d_weight_winograd_split(g, m), x, dy, dw, static_cast<float*>(workspace)});
     return;
   }
   const auto plan = conv2d_backward_weight_plan(g);
