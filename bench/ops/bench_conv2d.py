@@ -58,10 +58,7 @@ def bound(op: Op, tensors: list[Tensor | None], out: Tensor, attrs: dict[str, An
         outs = op.infer(specs, attrs)
         if size := op.workspace(specs, outs, attrs, "cpu"):
             scratch = Tensor.empty((size,), "uint8")
-    given = [
-        None if op.argument(k) in op.shape_only else t
-        for k, t in enumerate(tensors)
-    ]
+    given = [None if op.argument(k) in op.shape_only else t for k, t in enumerate(tensors)]
     return lambda: op.run(given, [out], attrs, scratch)
 
 
@@ -128,7 +125,9 @@ def main() -> None:
     wanted = ["float32", *args.precision.split(",")]
     precisions = [p for p in dict.fromkeys(wanted) if p in _core.precisions("cpu")]
     ceiling = peak(args.threads)
-    print(f"peak {ceiling['peak_gflops']:.0f} GFLOP/s on {args.threads} threads by {ceiling['peak_by']}")
+    print(
+        f"peak {ceiling['peak_gflops']:.0f} GFLOP/s on {args.threads} threads by {ceiling['peak_by']}"
+    )
     for layer in LAYERS:
         if args.layer not in layer[0]:
             continue

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """What a removed channel costs in the pruning loop, with retraining, and what its time goes into.
 
-Random images stand in for data (the time does not depend on them): 500 to score on, batch 100, one channel a
-round, momentum SGD. parts: medians over the rounds of scoring; surgery (finding what can go, cutting, planning
-anew); verification (masked against pruned network); retraining. overhead: the share of surgery and
-verification in a round. The first round is not counted.
+Random images stand in for data (the time does not depend on them): 500 to score on, batch 100, one
+channel a round, momentum SGD. parts: medians over the rounds of scoring; surgery (finding what can go,
+cutting, planning anew); verification (masked against pruned network); retraining. overhead: the share of
+surgery and verification in a round. The first round is not counted.
 """
 
 from __future__ import annotations

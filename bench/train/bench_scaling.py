@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import interleaved, record
 from our_arms import our_arms
+
+from harness import interleaved, record
 from peers.torch_arms import torch_arms
 from peers.torch_models import vgg13_like
 from sentei import _core, nn
@@ -78,7 +79,9 @@ def main() -> None:
     p.add_argument("--samples", type=int, default=9, help="of each arm, at most")
     p.add_argument("--seconds", type=float, default=8, help="timing of one point")
     p.add_argument("--threads", type=int, default=_core.threads())
-    p.add_argument("--record", metavar="FOLDER", help="append to bench/results/FOLDER/scaling.jsonl")
+    p.add_argument(
+        "--record", metavar="FOLDER", help="append to bench/results/FOLDER/scaling.jsonl"
+    )
     args = p.parse_args()
     torch.set_num_threads(args.threads)
     _core.set_threads(args.threads)

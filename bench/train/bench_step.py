@@ -22,8 +22,9 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import interleaved, record
 from our_arms import our_arms
+
+from harness import interleaved, record
 from peak import peak
 from peers.torch_arms import LAYOUTS, MODES, torch_arms
 from peers.torch_models import CASES
@@ -35,7 +36,9 @@ WORKS = ("train", "infer", "infer1")  # the last at batch 1
 
 def best_peer(medians: Mapping[str, float]) -> str | None:
     """The fastest PyTorch arm."""
-    return min((k for k in medians if k.startswith("torch")), key=lambda k: medians[k], default=None)
+    return min(
+        (k for k in medians if k.startswith("torch")), key=lambda k: medians[k], default=None
+    )
 
 
 def compared(got: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
@@ -103,7 +106,9 @@ def main() -> None:
     p.add_argument("--work", nargs="+", choices=WORKS, default=list(WORKS), metavar="WORK",
                    help="train, infer (both at the network's batch), infer1 (batch 1)")  # fmt: skip
     p.add_argument("--precision", default="float32,fast,bfloat16", help="of sentei's arms")
-    p.add_argument("--modes", default=",".join(MODES), help=f"of PyTorch; default {','.join(MODES)}")
+    p.add_argument(
+        "--modes", default=",".join(MODES), help=f"of PyTorch; default {','.join(MODES)}"
+    )
     p.add_argument("--batch", type=int, help="default: 100, vgg16: 8")
     p.add_argument("--samples", type=int, default=15, help="of each arm, at most")
     p.add_argument("--seconds", type=float, default=25,

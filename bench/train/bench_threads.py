@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import interleaved, record
 from our_arms import our_arm
+
+from harness import interleaved, record
 from sentei import _core
 from sentei.nn import models
 
@@ -42,7 +43,9 @@ def main() -> None:
     p.add_argument("--batch", type=int, help="default: 100, vgg16: 8")
     p.add_argument("--samples", type=int, default=15, help="of each arm, at most")
     p.add_argument("--seconds", type=float, default=20, help="timing of one network and work")
-    p.add_argument("--record", metavar="FOLDER", help="append to bench/results/FOLDER/threads.jsonl")
+    p.add_argument(
+        "--record", metavar="FOLDER", help="append to bench/results/FOLDER/threads.jsonl"
+    )
     args = p.parse_args()
     numbers = [int(n) for n in args.threads.split(",")]
     if numbers[0] != 1 or len(numbers) < 2:
@@ -67,7 +70,10 @@ def main() -> None:
             got = interleaved(arms, args.samples, 2, 20, args.seconds)
             one = got["sentei_1"]["median"]
             speedup = {str(n): round(one / got[f"sentei_{n}"]["median"], 3) for n in numbers[1:]}
-            print(f"{name:14s} {work:5s} b{batch} 1 thread {one:.2f} ms, faster: {speedup}", flush=True)
+            print(
+                f"{name:14s} {work:5s} b{batch} 1 thread {one:.2f} ms, faster: {speedup}",
+                flush=True,
+            )
             if args.record:
                 data = {"network": name, "work": work, "batch": batch, "precision": args.precision}
                 record(args.record, "threads", {**data, "milliseconds": got, "speedup": speedup})

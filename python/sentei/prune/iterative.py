@@ -23,7 +23,14 @@ from sentei.prune.target import Target
 from sentei.prune.units import PruningMap, Unit, pruning_map
 from sentei.prune.verify import Verification, verify
 
-__all__ = ["PARTS", "IterativePruner", "PruneResult", "PruneStep", "TargetUnreachableError", "Trains"]
+__all__ = [
+    "PARTS",
+    "IterativePruner",
+    "PruneResult",
+    "PruneStep",
+    "TargetUnreachableError",
+    "Trains",
+]
 
 
 # scoring; surgery: finding what can go, cutting, planning anew; verification: masked against pruned;

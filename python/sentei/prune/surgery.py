@@ -62,9 +62,7 @@ def cut(name: str, t: Tensor, keep: Mapping[tuple[str, int], NDArray[np.int64]])
     return smaller
 
 
-def _take(
-    array: NDArray[Any], indices: NDArray[np.int64], axis: int, out: NDArray[Any]
-) -> None:
+def _take(array: NDArray[Any], indices: NDArray[np.int64], axis: int, out: NDArray[Any]) -> None:
     """np.take into `out`; rows of a large array are shared by threads."""
     count = min(_core.threads(), len(array)) if axis and array.size >= _LARGE else 1
     ends = [len(array) * i // count for i in range(count + 1)]

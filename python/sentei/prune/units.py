@@ -64,7 +64,6 @@ class PruningMap:
             lost[layer] = lost.get(layer, 0) + 1
         return all(widths[layer] - n >= self.floor for layer, n in lost.items())
 
-
     def without(self, units: Iterable[Unit]) -> PruningMap | None:
         """The map of the graph that is left when these units are removed; labels keep their numbers.
 
@@ -188,7 +187,8 @@ def pruning_map(
         )
     weights = {n.name: weight_of(n) for n in layers}
     grouped = any(
-        n.op.name == "conv2d" and specs[weights[n.name]].shape[3] != specs[str(n.input("x"))].shape[3]
+        n.op.name == "conv2d"
+        and specs[weights[n.name]].shape[3] != specs[str(n.input("x"))].shape[3]
         for n in layers
     )
     return PruningMap(groups, units, tuple(table), floor, widths, weights, grouped)

@@ -120,7 +120,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def loop(report: Mapping[str, object]) -> str:
-    """Write what a removed channel cost: 0.35 s per removed channel: retraining 68.9 %, ...; "" if unknown."""
+    """Write what a removed channel cost: 0.35 s per removed channel: ...; "" if unknown."""
     known = table(report, "pruning_loop")
     whole = number(known, "seconds_per_channel")
     if whole is None or whole <= 0:

@@ -6,7 +6,8 @@ from sentei._core import Tensor
 from sentei.errors import DataError
 from sentei.model import Model
 from sentei.optim import Optimizer
-from sentei.train.step import StepGraph, StepRunner
+from sentei.train.runners import Runs, runner_of
+from sentei.train.step import StepGraph
 
 __all__ = ["Settling"]
 
@@ -18,8 +19,8 @@ class Settling:
     state_tensors: dict[str, Tensor]
     batch: int
     _model: Model
-    _step: StepGraph
-    _made: StepRunner | None = None
+    _steps: list[StepGraph]
+    _made: Runs | None = None
     _ahead = False  # steps were made that the model's tensors have not been given
 
     @property
@@ -29,11 +30,16 @@ class Settling:
         return self._model
 
     @property
-    def _runner(self) -> StepRunner:
+    def _step(self) -> StepGraph:
+        """The first kind of step: of the weights."""
+        return self._steps[0]
+
+    @property
+    def _runner(self) -> Runs:
         """Runs steps on the model's tensors and `state_tensors`; made when first asked for."""
         if self._made is None:
             tensors = {**self._model.tensors, **self.state_tensors}
-            self._made = StepRunner(self._step, tensors, self.batch)
+            self._made = runner_of(self._steps, self.optimizer, tensors, self.batch)
         return self._made
 
     def plan(self) -> None:

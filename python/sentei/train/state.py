@@ -6,25 +6,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sentei import losses, optim, regularizers
 from sentei._core import Tensor
 from sentei.describe import described, from_description
 from sentei.errors import DataError
 from sentei.graph import Spec
 from sentei.ops.precision import PRECISIONS
-from sentei.prune.surgery import Keep, cut
+from sentei.prune.surgery import cut
 from sentei.train.callbacks import as_arrays
 from sentei.train.logs import plain
 from sentei.train.scoring import PREFIX
-from sentei.train.step import StepGraph, build_step
+from sentei.train.step import StepGraph
+from sentei.train.turns import build_steps, states_of
 
 if TYPE_CHECKING:
     from sentei.model import Model
     from sentei.train.trainer import Trainer
 
-__all__ = ["pack", "pruned_step", "restore", "settings", "sliced"]
+__all__ = ["pack", "pruned_steps", "restore", "settings", "sliced"]
 
 KINDS: tuple[type, ...] = (*optim.KINDS, *losses.KINDS, *regularizers.KINDS)
 _PLACE = ("step", "epoch", "cursor")
@@ -166,31 +165,30 @@ def _restore_callbacks(
             raise DataError(f"resume: the state of {note['kind']} must be whole, got {e!r}") from e
 
 
-def pruned_step(old: Trainer, model: Model, keep: Keep) -> StepGraph:
-    """The step of a pruned model, with the states that `old` has gathered.
+def pruned_steps(
+    old: Trainer, model: Model, keep: Mapping[tuple[str, int], Any]
+) -> list[StepGraph]:
+    """The steps of a pruned model, with the states that `old` has gathered.
 
-    Where nothing in a step's nodes follows from shapes (the optimizers here but SemiSync, no regularizer, no
-    scores) it is the graph of `old` with smaller shapes; else it is built anew.
+    Where nothing in a step's nodes follows from shapes (plain optimizers, no regularizer, no
+    scores, one kind of step) it is the graph of `old` with smaller shapes; else it is built anew.
     """
     cut_states = sliced(old.state_tensors, keep, model.tensors)
-    same = type(old.optimizer) in optim.KINDS and not isinstance(old.optimizer, optim.SemiSync)
+    same = type(old.optimizer) in (optim.SGD, optim.AdaGrad, optim.RMSprop, optim.Adam)
     if same and not old.regularizers and old._step.scores is None:
-        states = {
-            k: t if _own(k, t, old, model) else cut(k, t, {}) for k, t in cut_states.items()
-        }
+        states = {k: t if _own(k, t, old, model) else cut(k, t, {}) for k, t in cut_states.items()}
         now = {**model.tensors, **states}
-        specs = {
-            k: Spec(t.shape, t.dtype) for k, t in now.items() if k in old._step.graph.values
-        }
-        return replace(old._step, graph=old._step.graph.with_specs(specs), states=states)
-    step = build_step(
+        specs = {k: Spec(t.shape, t.dtype) for k, t in now.items() if k in old._step.graph.values}
+        return [replace(old._step, graph=old._step.graph.with_specs(specs), states=states)]
+    steps = build_steps(
         model, old.loss, old.regularizers, old.optimizer, old.precision, old.scored_layers
     )
-    old.optimizer.start(model.tensors, step.states)
-    for name, fresh in step.states.items():
+    states = states_of(steps)
+    old.optimizer.start(model.tensors, states)
+    for name, fresh in states.items():
         if name in cut_states and not name.startswith(PREFIX):  # scores begin anew
-            fresh.copy_from(old.optimizer.carried(name, cut_states[name], step.states))
-    return step
+            fresh.copy_from(old.optimizer.carried(name, cut_states[name], states))
+    return steps
 
 
 def _own(name: str, state: Tensor, old: Trainer, model: Model) -> bool:

@@ -29,7 +29,8 @@ from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
 from sentei.train.scoring import Scoring
 from sentei.train.settling import Settling
-from sentei.train.step import build_step, finite
+from sentei.train.step import finite
+from sentei.train.turns import build_steps, states_of
 
 __all__ = ["Trainer"]
 
@@ -45,7 +46,7 @@ class Trainer(Settling, Scoring):
 
     Args:
         model: its tensors change in place; where they are, the training is (Model.to).
-        optimizer: SGD, AdaGrad, RMSprop, Adam or SemiSync.
+        optimizer: SGD, AdaGrad, RMSprop, Adam, LBFGS, SemiSync or InTurns.
         loss: CrossEntropy() if None. schedule: of the step size; None: constant.
         batch: samples per step; an odd last mini-batch is left out in training.
         seed: of the order of the data and of dropout, in [0, 2**63).
@@ -98,10 +99,10 @@ class Trainer(Settling, Scoring):
         self.stopped: str | None = None
         self.last_checkpoint: Path | None = None
         self.events: EventLog | None = None
-        self._step = build_step(
+        self._steps = build_steps(
             model, self.loss, self.regularizers, optimizer, precision, self.scored_layers
         )
-        self.state_tensors: dict[str, Tensor] = self._step.states
+        self.state_tensors: dict[str, Tensor] = states_of(self._steps)
         optimizer.start(model.tensors, self.state_tensors)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         self._feed: tuple[Any, Feed] | None = None
@@ -214,7 +215,8 @@ class Trainer(Settling, Scoring):
 
     def _feeds(self, made: TrainingBatch) -> dict[str, Any]:
         x, labels = made
-        lr = self.schedule(self.optimizer.lr, self.step, self.epoch)
+        self._runner.turn = turn = self.step % self.optimizer.turns
+        lr = self.schedule(self.optimizer.of_turn(turn).lr, self.step, self.epoch)
         feeds: dict[str, Any] = {
             self._model.input: x,
             self.loss.takes: self.loss.truth(labels, self._outputs),
@@ -230,8 +232,8 @@ class Trainer(Settling, Scoring):
             self._not_finite(self._runner.figures().total)
         self._ahead = True
         self._places.append((self.epoch, self.cursor, self.step))
-        self.step += 1
-        self.cursor += 1
+        self.step, self.cursor = self.step + 1, self.cursor + 1
+        self.stopped = self.stopped or self._runner.stuck
         if self._runner.due:
             self._collect()
 
@@ -368,8 +370,8 @@ class Trainer(Settling, Scoring):
         self._collect()
         self.optimizer.materialise(self.state_tensors)
         new = copy(self)
-        new._model, new._made, new._step = model, None, state_of.pruned_step(self, model, keep)
-        new.state_tensors, new.scored_from = new._step.states, self.step
+        new._model, new._made, new._steps = model, None, state_of.pruned_steps(self, model, keep)
+        new.state_tensors, new.scored_from = states_of(new._steps), self.step
         new._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         new.sums, new.history, new.stopped = dict(self.sums), list(self.history), None
         new.callbacks, new._places, new._window = list(self.callbacks), [], None
