@@ -146,7 +146,12 @@ def loop_table(rows: Mapping[Any, Record]) -> list[str]:
     head += [f"{k}, ms" for k in names] + ["surgery and verification"]
     cells = []
     for (network, precision, _), r in rows.items():
-        row = [f"`{network}`", precision, str(r["retrain_steps"]), f"{r['seconds_per_channel']:.3f}"]
+        row = [
+            f"`{network}`",
+            precision,
+            str(r["retrain_steps"]),
+            f"{r['seconds_per_channel']:.3f}",
+        ]
         row += [f"{r['parts'].get(k, 0.0) * 1e3:.1f}" for k in names]
         cells.append([*row, f"{r['overhead']:.1%}"])
     return table(head, cells)
@@ -201,13 +206,13 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], Callable[[Mapping[Any, Record]]
     ("Memory", "memory_peak", ("network", "work", "batch"), memory_table,
      "Peak memory of a process that makes training steps, above what it holds before."),
     ("Threads", "threads", ("network", "work", "precision"), thread_table,
-     "Medians of one thread over those of more, in turn in one run; the numbers computed are the same to the bit."),
+     "Medians of one thread over those of more, in turn in one run; what is computed is the same to the bit."),
     ("Cost as batch, width and image size grow", "scaling", ("sweep",), scaling_table,
      "Training step of networks like `vgg13_like`; PyTorch eager with fused SGD."),
     ("Scores", "scores", ("network", "batch"), score_table,
      "Time of a training step that scores all convolutions on the way, over one that does not."),
     ("Pruning loop", "loop", ("network", "precision", "retrain_steps"), loop_table,
-     "One channel a round: scoring, surgery with planning, verification, retraining with batch 100; medians."),
+     "One channel a round: scoring, surgery and planning, verification, retraining (batch 100); medians."),
 )  # fmt: skip
 
 
@@ -226,8 +231,8 @@ def tables(read: Reader) -> str:
             some = list(rows.values())[-1]
             parts += [f"### {heading}", "", about(folder, some), words, ""]
             if name == "scaling":
-                for sweep in SWEEPS:
-                    parts += _images(drawn, f"{folder}-{sweep}", f"Cost against {SWEEPS[sweep]}")
+                for sweep, axis in SWEEPS.items():
+                    parts += _images(drawn, f"{folder}-{sweep}", f"Cost against {axis}")
             parts += draw(rows)
     return "\n".join(parts)
 

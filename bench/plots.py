@@ -17,7 +17,14 @@ STYLE = (
     "@media(prefers-color-scheme:dark){text{fill:#d5dbe1}.m{fill:#9aa5b0}line{stroke:#3e4852}"
     ".one{stroke:#d5dbe1}}"
 )
-COLOURS = ("#2f81c7", "#d9822b", "#3aa06f", "#b45bc4", "#d1495b", "#8a8f98")  # read on white and black
+COLOURS = (
+    "#2f81c7",
+    "#d9822b",
+    "#3aa06f",
+    "#b45bc4",
+    "#d1495b",
+    "#8a8f98",
+)  # read on white and black
 MARKS = ("circle", "square", "diamond", "up", "down", "circle")
 
 
@@ -43,9 +50,7 @@ def _number(v: float) -> str:
 
 def _text(x: float, y: float, text: str, anchor: str = "start", kind: str = "") -> str:
     kind = f' class="{kind}"' if kind else ""
-    return (
-        f'<text x="{_number(x)}" y="{_number(y)}" text-anchor="{anchor}"{kind}>{escape(text)}</text>'
-    )
+    return f'<text x="{_number(x)}" y="{_number(y)}" text-anchor="{anchor}"{kind}>{escape(text)}</text>'
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, kind: str = "") -> str:
@@ -80,7 +85,7 @@ def _legend(names: Sequence[str], y: float, marks: bool) -> tuple[list[str], flo
     """Names in a row or more, and where what follows may begin."""
     parts, x = [], 12.0
     for i, name in enumerate(names):
-        need = 26 + 7 * len(name)
+        need = 34 + 7 * len(name)
         if x + need > WIDTH:
             x, y = 12.0, y + 18
         colour = COLOURS[i % len(COLOURS)]

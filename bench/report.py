@@ -3,8 +3,8 @@
 
 usage: report.py            print the tables
        report.py --write    put them into docs/performance.md, between its markers, and draw docs/plots/*.svg
-Only the latest record of each (folder, network, work, batch), (folder, op, case, precision), ... is shown; peers
-that were timed in several pieces at one commit are joined.
+Only the latest record of each (folder, network, work, batch), (folder, op, case, precision), ... is shown;
+peers that were timed in several pieces at one commit are joined.
 """
 
 from __future__ import annotations

@@ -199,16 +199,28 @@ def test_tables_of_a_machine(on_cpu):
 
 def test_plots_of_a_machine(on_cpu):
     drawn = on_cpu.plots()
-    assert set(drawn) == {"a-machine-speedup.svg", "a-machine-batch.svg"} and drawn == on_cpu.plots()
+    assert (
+        set(drawn) == {"a-machine-speedup.svg", "a-machine-batch.svg"} and drawn == on_cpu.plots()
+    )
     for svg in drawn.values():
         root = ElementTree.fromstring(svg)
         width, height = (float(root.get(k)) for k in ("width", "height"))
         for e in root.iter():
-            for key, most in (("x", width), ("cx", width), ("x2", width), ("y", height), ("cy", height)):
+            for key, most in (
+                ("x", width),
+                ("cx", width),
+                ("x2", width),
+                ("y", height),
+                ("cy", height),
+            ):
                 assert 0 <= float(e.get(key, 0)) <= most, "nothing lies outside"
         assert "prefers-color-scheme:dark" in svg
     # bars: 2.5 is the longest, 2.0 is four fifths of it
-    rects = [e for e in ElementTree.fromstring(drawn["a-machine-speedup.svg"]).iter() if e.tag.endswith("rect")]
+    rects = [
+        e
+        for e in ElementTree.fromstring(drawn["a-machine-speedup.svg"]).iter()
+        if e.tag.endswith("rect")
+    ]
     widths = [float(e.get("width")) for e in rects]
     assert len(widths) == 3 and widths[1] / widths[0] == pytest.approx(0.8, rel=0.01)
     assert widths[2] / widths[0] == pytest.approx(1.1, rel=0.01)

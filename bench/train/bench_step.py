@@ -74,9 +74,7 @@ def measure(name: str, work: str, args: argparse.Namespace) -> dict[str, Any]:
     if args.prepare:
         return {}
     ceiling = peak(args.threads)
-    got = interleaved(
-        {**arms, **peers}, args.samples, args.warmup, args.at_least, args.seconds
-    )
+    got = interleaved({**arms, **peers}, args.samples, args.warmup, args.at_least, args.seconds)
     return {
         "network": name,
         "work": kind,

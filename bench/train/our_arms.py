@@ -16,9 +16,11 @@ Arm = Callable[[], object]
 DEFAULT = "float32"
 LR = 1e-4  # as the peers
 
+
 def arm_name(precision: str) -> str:
     """Name of an arm in records: the default numerics are plain `sentei`."""
     return "sentei" if precision == DEFAULT else f"sentei_{precision}"
+
 
 def our_arm(
     model: Model, precision: str, work: str, x: NDArray[np.float32], labels: NDArray[Any]
@@ -46,6 +48,7 @@ def our_arm(
         return runner.read()[0].loss
 
     return one
+
 
 def our_arms(
     model: Model, precisions: list[str], work: str, x: NDArray[np.float32], labels: NDArray[Any]
