@@ -206,7 +206,7 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...], Callable[[Mapping[Any, Record]]
     ("Memory", "memory_peak", ("network", "work", "batch"), memory_table,
      "Peak memory of a process that makes training steps, above what it holds before."),
     ("Threads", "threads", ("network", "work", "precision"), thread_table,
-     "Medians of one thread over those of more, in turn in one run; what is computed is the same to the bit."),
+     "Medians of one thread over those of more, in turn in one run; the results are the same to the bit."),
     ("Cost as batch, width and image size grow", "scaling", ("sweep",), scaling_table,
      "Training step of networks like `vgg13_like`; PyTorch eager with fused SGD."),
     ("Scores", "scores", ("network", "batch"), score_table,
