@@ -2,6 +2,7 @@
 
 #include "cpu/conv2d_nested.hpp"
 #include "cpu/conv2d_plan.hpp"
+#include "cpu/conv2d_rows.hpp"
 #include "cpu/isa.hpp"
 
 namespace sentei::cpu {
@@ -11,6 +12,7 @@ SENTEI_PICK_TIER(Conv2dWeightKernels, conv2d_weight_kernels)
 SENTEI_PICK_TIER(Conv2dDepthwiseKernels, conv2d_depthwise_kernels)
 SENTEI_PICK_TIER(NestedSumKernels, nested_sum_kernels)
 SENTEI_PICK_TIER(NestedWeightKernels, nested_weight_kernels)
+SENTEI_PICK_TIER(RowsKernels, rows_kernels)
 
 namespace {
 
@@ -34,6 +36,8 @@ void run_sum(const Conv2dSumArgs& args) {
 std::size_t forward_workspace(const Conv2dGeometry& g, Precision precision) {
   const NestedPlan nested = nested_forward_plan(g, precision);
   if (nested.used) return floats(nested_workspace(nested));
+  const RowsPlan rows = rows_forward_plan(g);
+  if (rows.used) return floats(rows_workspace(rows));
   return sum_workspace(g, g.group_channels(), g.group_filters());
 }
 
@@ -46,6 +50,11 @@ void forward(const Conv2dGeometry& g, Precision precision, const float* x, const
         {&nested, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
     return;
   }
+  const RowsPlan rows = rows_forward_plan(g);
+  if (rows.used) {
+    rows_kernels().run({&rows, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
+    return;
+  }
   const auto plan = conv2d_forward_plan(g);
   run_sum({&g, plan.get(), false, x, w, bias, relu, y, static_cast<float*>(workspace)});
 }
@@ -53,6 +62,8 @@ void forward(const Conv2dGeometry& g, Precision precision, const float* x, const
 std::size_t backward_input_workspace(const Conv2dGeometry& g, Precision precision) {
   const NestedPlan nested = nested_backward_input_plan(g, precision);
   if (nested.used) return floats(nested_workspace(nested));
+  const RowsPlan rows = rows_backward_input_plan(g);
+  if (rows.used) return floats(rows_workspace(rows));
   return sum_workspace(g, g.group_filters(), g.group_channels());
 }
 
@@ -63,6 +74,11 @@ void backward_input(const Conv2dGeometry& g, Precision precision, const float* d
   if (nested.used) {
     nested_sum_kernels().run(
         {&nested, true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
+    return;
+  }
+  const RowsPlan rows = rows_backward_input_plan(g);
+  if (rows.used) {
+    rows_kernels().run({&rows, true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
     return;
   }
   const auto plan = conv2d_backward_input_plan(g);
