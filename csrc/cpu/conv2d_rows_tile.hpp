@@ -41,13 +41,18 @@ SENTEI_NOINLINE void row_tile(const RowSum& sum, const float* x, std::int64_t r0
 #pragma GCC unroll 3
       for (int s = 0; s < kRowTaps; ++s) v[s] = load(reinterpret_cast<const float*>(w + s * tap));
       w += kLanes * 4;
+      // The three terms of a sum stand nine multiplications apart: they wait for one another.
+      vf in[N];
 #pragma GCC unroll 32
-      for (int j = 0; j < N; ++j) {
-        const std::int64_t at = j % 5 == 3 ? three : j % 5 * one;
-        const vf b = splat(*reinterpret_cast<const float*>(from[j / 5] + at));
+      for (int j = 0; j < N + 4; ++j) {
+        if (j < N) {
+          const std::int64_t at = j % 5 == 3 ? three : j % 5 * one;
+          in[j] = splat(*reinterpret_cast<const float*>(from[j / 5] + at));
+        }
 #pragma GCC unroll 3
         for (int s = 0; s < kRowTaps; ++s)
-          if (j >= s && j - s < P) acc[j - s] = fma(b, v[s], acc[j - s]);
+          if (j >= 3 * s && j - 3 * s < P)
+            acc[j - 3 * s] = fma(in[j - 2 * s], v[s], acc[j - 3 * s]);
       }
 #pragma GCC unroll 4
       for (int b = 0; b < B; ++b) from[b] += 4;
