@@ -46,8 +46,7 @@ void forward(const Conv2dGeometry& g, Precision precision, const float* x, const
   if (g.N == 0) return;
   const NestedPlan nested = nested_forward_plan(g, precision);
   if (nested.used) {
-    nested_sum_kernels().run(
-        {&nested, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
+    nested_sum_kernels().run({&nested, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
     return;
   }
   const RowsPlan rows = rows_forward_plan(g);

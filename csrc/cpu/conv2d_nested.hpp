@@ -39,11 +39,11 @@ struct NestedPlan {
   bool used;  // false: the direct kernels take fewer multiplications, or a 5x5 plan does not apply
   std::int64_t N, H, W, C, P, Q, K;
   std::int64_t padding_h, padding_w;
-  std::int64_t rows, columns, tiles;    // per image; tiles: of the batch
+  std::int64_t rows, columns, tiles;  // per image; tiles: of the batch
   std::int64_t chunks, strands;
-  std::int64_t in_row, out_row;         // floats of a tile, transformed
+  std::int64_t in_row, out_row;  // floats of a tile, transformed
   std::int64_t filter_floats, strand_floats;
-  std::int64_t in_floats;               // of a chunk
+  std::int64_t in_floats;  // of a chunk
 };
 NestedPlan nested_forward_plan(const Conv2dGeometry& g, Precision precision);
 NestedPlan nested_backward_input_plan(const Conv2dGeometry& g, Precision precision);

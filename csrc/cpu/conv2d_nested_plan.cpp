@@ -1,6 +1,6 @@
-#include "cpu/conv2d_nested.hpp"
-
 #include <algorithm>
+
+#include "cpu/conv2d_nested.hpp"
 
 namespace sentei::cpu {
 namespace {
@@ -44,7 +44,8 @@ NestedPlan plan_of(const Conv2dGeometry& g, Precision precision, bool backward, 
   if (weight) {
     constexpr int64_t chunk = 48, most_strands = 8, slot_bytes = 12 << 20, strand_tiles = 192;
     p.filter_floats = kNestedProducts * p.C * padded(p.K);
-    p.strands = std::min({most_strands, slot_bytes / (4 * p.filter_floats), p.tiles / strand_tiles});
+    p.strands =
+        std::min({most_strands, slot_bytes / (4 * p.filter_floats), p.tiles / strand_tiles});
     p.strands = std::max<int64_t>(1, p.strands);
     p.chunks = std::max(p.strands, p.tiles / chunk / p.strands * p.strands);
     const int64_t most = ceil_div(p.tiles, p.chunks);

@@ -15,12 +15,10 @@ using std::int64_t;
 void pack(const RowsArgs& a, float* packed) {
   const RowsPlan& p = *a.plan;
   const int64_t taps = p.R * kRowTaps;
-  if (!a.backward)
-    return pack_transposed(a.filter, taps * p.C, p.K, taps * p.C, packed, kLanes);
+  if (!a.backward) return pack_transposed(a.filter, taps * p.C, p.K, taps * p.C, packed, kLanes);
   for (int64_t row = 0; row < taps * p.C; ++row)
-    store(packed + row * kLanes,
-          load_n(a.filter + (row % p.C * taps + taps - 1 - row / p.C) * p.K,
-                 static_cast<int>(p.K)));
+    store(packed + row * kLanes, load_n(a.filter + (row % p.C * taps + taps - 1 - row / p.C) * p.K,
+                                        static_cast<int>(p.K)));
 }
 
 // The rows of an image that the output rows [p0, p1) see, with their padding.
@@ -40,8 +38,8 @@ void run(const RowsArgs& a) {
   float *packed = a.workspace, *bias = packed + p.filter_floats, *scratch = bias + kPad;
   pack(a, packed);
   for (int64_t k = 0; k < kPad; ++k) bias[k] = a.bias && k < p.K ? a.bias[k] : 0.0f;
-  const RowSum sum{p.C, p.x_row, packed, bias, p.K, static_cast<int>(p.K),
-                   a.relu ? 0.0f : -__builtin_inff()};
+  const RowSum sum{
+      p.C, p.x_row, packed, bias, p.K, static_cast<int>(p.K), a.relu ? 0.0f : -__builtin_inff()};
   const int64_t tiles = ceil_div(p.Q, kRowTile);
   parallel_for(p.strands, [&](int64_t strand) {
     float* rows = scratch + strand * p.strand_floats;

@@ -28,7 +28,8 @@ SENTEI_NOINLINE void row_tile(const RowSum& sum, const float* x, std::int64_t r0
 #pragma GCC unroll 16
   for (int p = 0; p < P; ++p) acc[p] = load(sum.init);
   for (std::int64_t r = r0; r < r1; ++r) {
-    // Five pixels from one pointer by scaled indices: there are not enough registers for N pointers.
+    // Five pixels from one pointer by scaled indices: there are not enough registers for N
+    // pointers.
     std::int64_t one = sum.C * 4, three = 3 * one, tap = sum.C * kLanes * 4;
     const char* w = reinterpret_cast<const char*>(sum.w) + r * kRowTaps * tap;
     const char* from[B];
