@@ -52,7 +52,7 @@ NestedPlan plan_of(const Conv2dGeometry& g, Precision precision, bool backward, 
     p.in_floats = most * p.in_row;
     p.strand_floats = p.in_floats + most * p.out_row + p.filter_floats;
   } else {
-    constexpr int64_t chunk = 24, most_strands = 8;
+    constexpr int64_t chunk = 24, most_strands = 16;
     p.chunks = std::max<int64_t>(1, p.tiles / chunk);
     p.strands = std::min(p.chunks, most_strands);
     const int64_t most = ceil_div(p.tiles, p.chunks);

@@ -5,8 +5,10 @@
 #include "core/parallel.hpp"
 #include "cpu/conv2d_chunk.hpp"
 #include "cpu/conv2d_plan.hpp"
+#include "cpu/conv2d_weight_slots.hpp"
 #include "cpu/conv2d_windows.hpp"
 #include "cpu/gemm.hpp"
+#include "cpu/scratch_blocks.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
 namespace {
@@ -19,7 +21,7 @@ struct Place {
   int64_t group, panel;  // panel of filters within the group
   Range r;               // rows of the filter
   float* out;            // first element of the group in the slot
-  float* scratch;        // of this task
+  float* scratch;        // lent to this task
 };
 
 // Few filters: dy is broadcast, the taps of one row are vectors in x as it lies.
@@ -116,10 +118,9 @@ void clear(float* p, int64_t n) {
     store_n(p + i, vf{}, static_cast<int>(imin(kLanes, n - i)));
 }
 
-// dw = sum of the slots, in order. Slots with k in the lanes are transposed on the way.
+// dw = sum of the slots, in order.
 void reduce(const Conv2dWeightArgs& a) {
   const Conv2dGeometry& g = *a.g;
-  const int64_t Kg = g.group_filters(), rows = g.R * g.S * g.group_channels();
   const int64_t slots = a.split.slots, size = a.split.slot_floats;
   if (a.split.mode == WeightMode::channels_in_lanes) {
     const int64_t parts = imax(1, size / 4096);
@@ -134,30 +135,7 @@ void reduce(const Conv2dWeightArgs& a) {
     });
     return;
   }
-  const int64_t ldo = padded(Kg), parts = ceil_div(rows, 64);
-  parallel_for(g.G * parts, [&](int64_t task) {
-    const int64_t group = task / parts;
-    const int64_t begin = task % parts * 64, end = imin(rows, begin + 64);
-    const float* in = a.workspace + group * rows * ldo;
-    float* out = a.dw + group * Kg * rows;
-    for (int64_t j = begin; j < end; j += kLanes)
-      for (int64_t k = 0; k < Kg; k += kLanes) {
-        const int n = static_cast<int>(imin(kLanes, end - j));
-        vf t[kLanes];
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) t[i] = vf{};
-        for (int64_t s = 0; s < slots; ++s) {
-          const float* src = in + s * size + j * ldo + k;
-#pragma GCC unroll 16
-          for (int i = 0; i < kLanes; ++i)
-            if (i < n) t[i] += load(src + i * ldo);
-        }
-        transpose(t);
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i)
-          if (k + i < Kg) store_n(out + (k + i) * rows + j, t[i], n);
-      }
-  });
+  add_slots(g, a.workspace, slots, size, a.dw);
 }
 
 void run(const Conv2dWeightArgs& a) {
@@ -166,12 +144,13 @@ void run(const Conv2dWeightArgs& a) {
   const int64_t Kg = g.group_filters(), rows = g.R * g.S * g.group_channels();
   const bool swap = split.mode == WeightMode::channels_in_lanes;
   const int64_t group_panels = split.panels / g.G;
-  float* scratch = a.workspace + split.slots * split.slot_floats;
+  ScratchBlocks scratch(a.workspace + split.slots * split.slot_floats, split.scratch_floats,
+                        split.scratch_blocks());
   parallel_for(split.slots * split.panels * split.row_parts, [&](int64_t task) {
     const int64_t part = task % split.row_parts, panel = task / split.row_parts % split.panels;
     const int64_t slot = task / (split.row_parts * split.panels);
     Place at{panel / group_panels, panel % group_panels, even_part(g.R, split.row_parts, part),
-             a.workspace + slot * split.slot_floats, scratch + task * split.scratch_floats};
+             a.workspace + slot * split.slot_floats, nullptr};
     at.out += at.group * rows * (swap ? Kg : padded(Kg));
     const int64_t row0 = at.r.begin * g.S * g.group_channels();
     const int64_t row1 = at.r.end * g.S * g.group_channels();
@@ -181,13 +160,17 @@ void run(const Conv2dWeightArgs& a) {
       const int64_t k = at.panel * kPanel, width = imin(kPanel, padded(Kg) - k);
       for (int64_t j = row0; j < row1; ++j) clear(at.out + j * padded(Kg) + k, width);
     }
+    const int block = scratch.take();
+    at.scratch = scratch.at(block);
     if (split.mode == WeightMode::windows) {
       const Range out_rows = even_part(g.N * g.P, split.slots, slot);
-      return add_windows(a, out_rows.begin, out_rows.end, panel, at.out, at.scratch);
+      add_windows(a, out_rows.begin, out_rows.end, panel, at.out, at.scratch);
+    } else {
+      const Range chunks = even_part(a.plan->chunks, split.slots, slot);
+      for (int64_t i = chunks.begin; i < chunks.end; ++i)
+        add_chunk(a, conv2d_chunk(g, *a.plan, i), at);
     }
-    const Range chunks = even_part(a.plan->chunks, split.slots, slot);
-    for (int64_t i = chunks.begin; i < chunks.end; ++i)
-      add_chunk(a, conv2d_chunk(g, *a.plan, i), at);
+    scratch.give(block);
   });
   reduce(a);
 }
