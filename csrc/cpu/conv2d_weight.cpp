@@ -6,6 +6,7 @@
 #include "cpu/conv2d_chunk.hpp"
 #include "cpu/conv2d_plan.hpp"
 #include "cpu/conv2d_weight_slots.hpp"
+#include "cpu/conv2d_windows.hpp"
 #include "cpu/gemm.hpp"
 #include "cpu/scratch_blocks.hpp"
 
@@ -112,68 +113,6 @@ void add_chunk(const Conv2dWeightArgs& a, const Conv2dChunk& chunk, const Place&
   }
 }
 
-// Few channels: the windows of `count` pixels, as rows of R S C floats, zero where they leave x. A
-// vector may overrun its part of a row: the next r, or the padding behind the row, is written later
-// or not read.
-SENTEI_NOINLINE void copy_patches(const Conv2dGeometry& g, const float* x, int64_t pixel,
-                                  int64_t count, float* patch, int64_t stride) {
-  const int64_t run = g.S * g.C, step = g.stride_w * g.C;
-  int64_t q = pixel % g.Q, p = pixel / g.Q % g.P, n = pixel / g.Q / g.P;
-  // Columns whose window lies inside x.
-  const int64_t inner0 = ceil_div(g.padding_w, g.stride_w);
-  const int64_t room = g.W + g.padding_w - g.S;
-  const int64_t inner1 = g.dilation_w == 1 && room >= 0 ? imin(g.Q, room / g.stride_w + 1) : 0;
-  while (count > 0) {
-    const int64_t end = imin(g.Q, q + count);
-    const int64_t a = imin(imax(q, inner0), end), b = imax(a, imin(inner1, end));
-    for (int64_t r = 0; r < g.R; ++r) {
-      const int64_t h = p * g.stride_h - g.padding_h + r * g.dilation_h;
-      const bool inside = h >= 0 && h < g.H;
-      const float* row = x + (n * g.H + (inside ? h : 0)) * g.W * g.C;
-      float* dst = patch + r * run;
-      if (!inside) {
-        for (int64_t i = q; i < end; ++i)
-          for (int64_t j = 0; j < run; j += kLanes) store(dst + (i - q) * stride + j, vf{});
-        continue;
-      }
-      for (int64_t j = 0; j < run; j += kLanes) {
-        const int lanes = static_cast<int>(imin(kLanes, run - j));
-        const float* src = row + a * step - g.padding_w * g.C + j;
-        float* d = dst + (a - q) * stride + j;
-        for (int64_t i = a; i < b; ++i, src += step, d += stride) store(d, load_n(src, lanes));
-      }
-      for (int64_t i = q; i < end; ++i) {
-        if (i == a) i = b;
-        if (i >= end) break;
-        for (int64_t s = 0; s < g.S; ++s) {
-          const int64_t w = i * g.stride_w - g.padding_w + s * g.dilation_w;
-          for (int64_t c = 0; c < g.C; ++c)
-            dst[(i - q) * stride + s * g.C + c] = w >= 0 && w < g.W ? row[w * g.C + c] : 0.0f;
-        }
-      }
-    }
-    patch += (end - q) * stride;
-    count -= end - q;
-    q = 0;
-    if (++p == g.P) p = 0, ++n;
-  }
-}
-
-void add_patches(const Conv2dWeightArgs& a, const Range& pixels, const Place& at) {
-  const Conv2dGeometry& g = *a.g;
-  const int64_t rows = g.R * g.S * g.C, ldo = padded(g.K), stride = a.split.patch_stride;
-  for (int64_t i = pixels.begin; i < pixels.end; i += a.split.patch_pixels) {
-    const int64_t n = imin(a.split.patch_pixels, pixels.end - i);
-    copy_patches(g, a.x, i, n, at.scratch, stride);
-    const float* dy = a.dy + i * g.K;
-    for_blocks(at.panel * kPanel, imin(g.K, (at.panel + 1) * kPanel),
-               [&](int64_t k, auto v, int last) {
-                 outer_rows<decltype(v)::value>(rows, at.scratch, dy + k, ByStride{stride, g.K}, n,
-                                                at.out + k, ldo, last, true);
-               });
-  }
-}
-
 void clear(float* p, int64_t n) {
   for (int64_t i = 0; i < n; i += kLanes)
     store_n(p + i, vf{}, static_cast<int>(imin(kLanes, n - i)));
@@ -223,8 +162,9 @@ void run(const Conv2dWeightArgs& a) {
     }
     const int block = scratch.take();
     at.scratch = scratch.at(block);
-    if (split.mode == WeightMode::patches) {
-      add_patches(a, even_part(g.N * g.P * g.Q, split.slots, slot), at);
+    if (split.mode == WeightMode::windows) {
+      const Range out_rows = even_part(g.N * g.P, split.slots, slot);
+      add_windows(a, out_rows.begin, out_rows.end, panel, at.out, at.scratch);
     } else {
       const Range chunks = even_part(a.plan->chunks, split.slots, slot);
       for (int64_t i = chunks.begin; i < chunks.end; ++i)
