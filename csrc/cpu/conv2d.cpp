@@ -52,8 +52,7 @@ void forward(const Conv2dGeometry& g, Precision precision, const float* x, const
   if (in_bf16(g, precision)) return bf16_forward(g, x, w, bias, relu, y, workspace);
   const NestedPlan nested = nested_forward_plan(g, precision);
   if (nested.used) {
-    nested_sum_kernels().run(
-        {&nested, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
+    nested_sum_kernels().run({&nested, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
     return;
   }
   const auto plan = conv2d_forward_plan(g);
@@ -99,8 +98,8 @@ void backward_weight(const Conv2dGeometry& g, Precision precision, const float* 
     return;
   }
   if (const int m = conv2d_weight_winograd_tile(g, precision)) {
-    conv2d_weight_winograd_kernels().run({&g, conv2d_weight_winograd_split(g, m), x, dy, dw,
-                                          static_cast<float*>(workspace)});
+    conv2d_weight_winograd_kernels().run(
+        {&g, conv2d_weight_winograd_split(g, m), x, dy, dw, static_cast<float*>(workspace)});
     return;
   }
   const auto plan = conv2d_backward_weight_plan(g);
