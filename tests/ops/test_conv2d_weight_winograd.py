@@ -16,14 +16,14 @@ from sentei.ops import conv2d_backward_weight
 # N, H, W, C, K, padding: whole tiles and cut ones, ragged channels, one and several blocks of
 # channels, filters and images.
 CASES = [
-    (8, 8, 8, 32, 32, (1, 1)),
+    (16, 8, 8, 32, 32, (1, 1)),
     (9, 9, 11, 37, 51, (1, 1)),
-    (3, 17, 13, 32, 70, (0, 0)),
-    (20, 7, 5, 80, 33, (2, 2)),
+    (7, 17, 13, 32, 70, (0, 0)),
+    (20, 7, 6, 80, 33, (2, 2)),
     (5, 14, 13, 130, 65, (0, 2)),
     (40, 6, 7, 64, 96, (2, 1)),
     (67, 16, 16, 32, 35, (1, 1)),
-    (300, 1, 2, 40, 48, (1, 1)),
+    (500, 1, 2, 40, 48, (1, 1)),
 ]
 
 
@@ -49,7 +49,7 @@ def test_exact(rng, case):
     assert_exact(gradient(x, dy, w, "precise", **window), want)
 
 
-@pytest.mark.parametrize("case", [*CASES, (7, 16, 16, 16, 19, (1, 1))], ids=str)
+@pytest.mark.parametrize("case", [*CASES, (9, 16, 16, 16, 19, (1, 1))], ids=str)
 def test_close(rng, case):
     x, dy, w, window = make(rng, case, normal)
     want = ref.backward_weight(x, dy, w.shape, **window)
@@ -57,13 +57,13 @@ def test_close(rng, case):
         assert_close(gradient(x, dy, w, precision, **window), want, dy[..., 0].size)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_exact_on_random_geometry(data):
     n, h, w = (data.draw(st.integers(1, most)) for most in (5, 12, 12))
     ph, pw = (data.draw(st.integers(max(0, (4 - a) // 2), 2)) for a in (h, w))
-    n = n + -(-512 // ((h + 2 * ph - 2) * (w + 2 * pw - 2)))
-    channels = st.integers(32, 72)
+    n = n + -(-1366 // ((h + 2 * ph - 2) * (w + 2 * pw - 2)))
+    channels = st.integers(24, 72)
     case = (n, h, w, data.draw(channels), data.draw(channels), (ph, pw))
     x, dy, f, window = make(np.random.default_rng(0), case, integers)
     want = ref.backward_weight(x, dy, f.shape, **window)
@@ -91,11 +91,14 @@ def test_error_against_float64(rng, case):
 @pytest.mark.parametrize(
     ("case", "default", "fast"),
     [
-        ((8, 8, 8, 32, 32, (1, 1)), True, True),
-        ((8, 8, 8, 31, 64, (1, 1)), False, True),
-        ((8, 8, 8, 64, 31, (1, 1)), False, True),
-        ((8, 8, 8, 64, 15, (1, 1)), False, False),
-        ((7, 8, 9, 64, 64, (1, 1)), False, False),
+        ((16, 8, 8, 32, 32, (1, 1)), True, True),
+        ((8, 8, 8, 64, 64, (1, 1)), True, True),
+        ((7, 8, 9, 64, 66, (1, 1)), False, False),
+        ((8, 8, 8, 63, 64, (1, 1)), False, False),
+        ((23, 8, 8, 24, 64, (1, 1)), True, True),
+        ((23, 8, 8, 64, 23, (1, 1)), False, True),
+        ((64, 8, 8, 16, 64, (1, 1)), False, True),
+        ((64, 8, 8, 64, 15, (1, 1)), False, False),
     ],
     ids=str,
 )
