@@ -12,7 +12,7 @@ from sentei._core import Tensor
 from sentei.device import require
 from sentei.errors import DTypeError, GraphError, ShapeError
 from sentei.graph import Graph, Spec
-from sentei.passes import Costs, costs, fuse, inference
+from sentei.passes import Costs, costs, fold_gates, fuse, inference
 from sentei.passes import precision as with_precision
 from sentei.run import Runner
 
@@ -168,7 +168,7 @@ class Predictor:
         used = graph.by_role("param", "state")
         arrays = {k: model.tensors[k].numpy() for k in used}
         if fused:
-            graph, arrays = fuse(graph, arrays)
+            graph, arrays = fuse(*fold_gates(graph, arrays))
         self.graph = with_precision(graph, precision, self.device)
         self.output = graph.outputs[0]
         self._tensors = {k: Tensor.from_numpy(a).to(self.device) for k, a in arrays.items()}
