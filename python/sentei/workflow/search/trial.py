@@ -96,7 +96,10 @@ def score_of(run: RunDir, metric: str) -> float:
         raise DataError(f"search: metric must be one of {known}, got {metric!r}")
     row = rows[-1]
     if make_config(read_toml(run.config)).train.best_weights:
-        row = max(rows, key=lambda r: (r.get("val_accuracy") or 0.0, -r["epoch"]))
+        if "val_accuracy" in row:
+            row = max(rows, key=lambda r: (r["val_accuracy"], -r["epoch"]))
+        else:
+            row = min(rows, key=lambda r: (r["val_loss"], r["epoch"]))
     value = row[metric]
     if value is None or not math.isfinite(value):
         raise DataError(f"search: {metric} must be finite, got none in epoch {row['epoch']}")
