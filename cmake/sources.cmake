@@ -5,10 +5,15 @@ set(sentei_core_sources
   csrc/core/tensor.cpp
 )
 set(sentei_cpu_sources
+  csrc/cpu/bf16.cpp
+  csrc/cpu/bf16_plan.cpp
+  csrc/cpu/bf16_units.cpp
   csrc/cpu/column_sum_plan.cpp
   csrc/cpu/conv2d.cpp
+  csrc/cpu/conv2d_nested_plan.cpp
   csrc/cpu/conv2d_plan.cpp
   csrc/cpu/conv2d_statistics.cpp
+  csrc/cpu/conv2d_weight_winograd_plan.cpp
   csrc/cpu/fill.cpp
   csrc/cpu/gather_batch.cpp
   csrc/cpu/isa.cpp
@@ -23,16 +28,21 @@ set(sentei_kernel_sources
   csrc/cpu/batch_norm.cpp
   csrc/cpu/batch_norm_add.cpp
   csrc/cpu/batch_norm_pool.cpp
+  csrc/cpu/bf16_round.cpp
   csrc/cpu/channel_scale.cpp
   csrc/cpu/column_statistics.cpp
   csrc/cpu/column_sum.cpp
   csrc/cpu/concat.cpp
   csrc/cpu/conv2d_depthwise.cpp
+  csrc/cpu/conv2d_nested.cpp
+  csrc/cpu/conv2d_nested_weight.cpp
   csrc/cpu/conv2d_sum.cpp
   csrc/cpu/conv2d_weight.cpp
+  csrc/cpu/conv2d_weight_winograd.cpp
   csrc/cpu/cross_entropy.cpp
   csrc/cpu/discriminant_penalty.cpp
   csrc/cpu/dropout.cpp
+  csrc/cpu/gate.cpp
   csrc/cpu/linear_kernels.cpp
   csrc/cpu/losses.cpp
   csrc/cpu/max_pool2d.cpp
@@ -64,6 +74,7 @@ set(sentei_ops_sources
   csrc/ops/discriminant_penalty.cpp
   csrc/ops/dropout.cpp
   csrc/ops/fill.cpp
+  csrc/ops/gate.cpp
   csrc/ops/gather_batch.cpp
   csrc/ops/linear.cpp
   csrc/ops/linear_lazy.cpp
@@ -97,6 +108,7 @@ set(sentei_binding_sources
   csrc/bindings/dropout.cpp
   csrc/bindings/errors.cpp
   csrc/bindings/fill.cpp
+  csrc/bindings/gate.cpp
   csrc/bindings/gather_batch.cpp
   csrc/bindings/linear.cpp
   csrc/bindings/linear_lazy.cpp
@@ -142,6 +154,7 @@ set(sentei_cuda_sources
   csrc/cuda/discriminant_penalty.cu
   csrc/cuda/dropout.cu
   csrc/cuda/fill.cu
+  csrc/cuda/gate.cu
   csrc/cuda/gather_batch.cu
   csrc/cuda/linear.cu
   csrc/cuda/linear_lazy.cu

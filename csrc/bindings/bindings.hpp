@@ -61,6 +61,7 @@ void bind_channel_scale(py::module_& m);
 void bind_concat(py::module_& m);
 void bind_pool2d(py::module_& m);
 void bind_fill(py::module_& m);
+void bind_gate(py::module_& m);
 void bind_gather_batch(py::module_& m);
 void bind_record(py::module_& m);
 void bind_linear(py::module_& m);

@@ -20,6 +20,7 @@ PYBIND11_MODULE(_core, m) {
   bind_concat(m);
   bind_pool2d(m);
   bind_fill(m);
+  bind_gate(m);
   bind_gather_batch(m);
   bind_record(m);
   bind_linear(m);

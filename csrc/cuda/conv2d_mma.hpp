@@ -8,7 +8,7 @@
 namespace sentei::cuda {
 
 inline bool conv2d_mma_takes(const Conv2dGeometry& g, Precision precision) {
-  return precision != Precision::float32 && g.G == 1;
+  return on_tensor_cores(precision) && g.G == 1;
 }
 
 std::size_t conv2d_mma_forward_workspace(const Conv2dGeometry& g, Precision precision);

@@ -34,37 +34,36 @@ Conv2dGeometry geometry(const LinearSizes& s) {
 
 // tf32 and bfloat16 go to the tensor cores.
 std::size_t forward_workspace(const LinearSizes& s, Precision p) {
-  if (p != Precision::float32) return linear_mma_forward_workspace(s, p);
+  if (on_tensor_cores(p)) return linear_mma_forward_workspace(s, p);
   return conv2d_simt_forward_workspace(geometry(s));
 }
 
 std::size_t backward_input_workspace(const LinearSizes& s, Precision p) {
-  if (p != Precision::float32) return linear_mma_backward_input_workspace(s, p);
+  if (on_tensor_cores(p)) return linear_mma_backward_input_workspace(s, p);
   return conv2d_simt_backward_input_workspace(geometry(s));
 }
 
 std::size_t backward_weight_workspace(const LinearSizes& s, Precision p) {
-  if (p != Precision::float32) return linear_mma_backward_weight_workspace(s, p);
+  if (on_tensor_cores(p)) return linear_mma_backward_weight_workspace(s, p);
   return std::max(conv2d_simt_backward_weight_workspace(geometry(s), false),
                   conv2d_simt_backward_weight_workspace(geometry(s), true));
 }
 
 void forward(const LinearSizes& s, Precision p, const float* x, const float* w, const float* bias,
              bool relu, float* y, void* workspace) {
-  if (p != Precision::float32) return linear_mma_forward(s, p, x, w, bias, relu, y, workspace);
+  if (on_tensor_cores(p)) return linear_mma_forward(s, p, x, w, bias, relu, y, workspace);
   conv2d_simt_forward(geometry(s), x, w, bias, relu, y, workspace);
 }
 
 void backward_input(const LinearSizes& s, Precision p, const float* dy, const float* w, float* dx,
                     void* workspace) {
-  if (p != Precision::float32) return linear_mma_backward_input(s, p, dy, w, dx, workspace);
+  if (on_tensor_cores(p)) return linear_mma_backward_input(s, p, dy, w, dx, workspace);
   conv2d_simt_backward_input(geometry(s), dy, w, dx, workspace);
 }
 
 void backward_weight(const LinearSizes& s, Precision p, const float* x, const float* dy, float* dw,
                      const ActiveRows* active, void* workspace) {
-  if (p != Precision::float32)
-    return linear_mma_backward_weight(s, p, x, dy, dw, active, workspace);
+  if (on_tensor_cores(p)) return linear_mma_backward_weight(s, p, x, dy, dw, active, workspace);
   conv2d_simt_backward_weight(geometry(s), x, dy, dw, active, workspace);
 }
 

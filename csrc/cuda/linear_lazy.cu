@@ -207,7 +207,7 @@ std::size_t weight_bytes(const LinearSizes& s) {
 
 template <bool Forward>
 std::size_t workspace_of(const LinearSizes& s, Precision precision) {
-  if (precision != Precision::float32)
+  if (on_tensor_cores(precision))
     return weight_bytes(s) + (Forward ? plain().forward_workspace(s, precision)
                                       : plain().backward_input_workspace(s, precision));
   const int splits = plan_of(s, Forward).splits;
@@ -243,15 +243,14 @@ void* settle(const LinearSizes& s, const LazyWeight& weight, void* workspace) {
 
 void forward(const LinearSizes& s, Precision precision, const float* x, const LazyWeight& weight,
              const float* bias, bool relu, float* y, void* workspace) {
-  if (precision == Precision::float32) return run<true>(s, x, weight, bias, relu, y, workspace);
+  if (!on_tensor_cores(precision)) return run<true>(s, x, weight, bias, relu, y, workspace);
   void* const rest = settle(s, weight, workspace);
   plain().forward(s, precision, x, static_cast<const float*>(workspace), bias, relu, y, rest);
 }
 
 void backward_input(const LinearSizes& s, Precision precision, const float* dy,
                     const LazyWeight& weight, float* dx, void* workspace) {
-  if (precision == Precision::float32)
-    return run<false>(s, dy, weight, nullptr, false, dx, workspace);
+  if (!on_tensor_cores(precision)) return run<false>(s, dy, weight, nullptr, false, dx, workspace);
   void* const rest = settle(s, weight, workspace);
   plain().backward_input(s, precision, dy, static_cast<const float*>(workspace), dx, rest);
 }

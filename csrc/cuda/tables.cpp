@@ -21,6 +21,7 @@ namespace sentei::cuda {
   X(discriminant_penalty_kernels) \
   X(dropout_kernels)              \
   X(fill_kernels)                 \
+  X(gate_kernels)                 \
   X(gather_batch_kernels)         \
   X(linear_kernels)               \
   X(linear_lazy_kernels)          \

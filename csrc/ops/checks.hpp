@@ -26,10 +26,10 @@ inline Device device_of(const char* op, std::initializer_list<Argument> all) {
   return first ? first->tensor->device() : Device::cpu;
 }
 
-// The CPU has no tensor cores to round for.
 inline void check_precision(const char* op, Precision precision, Device device) {
-  SENTEI_CHECK(ValueError, device != Device::cpu || precision == Precision::float32, op,
-               ": precision must be float32 on cpu; tf32 and bfloat16 are for cuda");
+  SENTEI_CHECK(ValueError, precision_on(precision, device), op, ": precision must be ",
+               precision_names(&device), " on ", device_name(device), ", got ",
+               precision_name(precision));
 }
 
 inline void check_dtype(const char* op, const char* name, const Tensor& t, DType want) {

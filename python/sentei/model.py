@@ -12,7 +12,7 @@ from sentei._core import Tensor
 from sentei.device import require
 from sentei.errors import DTypeError, GraphError, ShapeError
 from sentei.graph import Graph, Spec
-from sentei.passes import Costs, costs, fuse, inference
+from sentei.passes import Costs, costs, fold_gates, fuse, inference
 from sentei.passes import precision as with_precision
 from sentei.run import Runner
 
@@ -152,7 +152,7 @@ class Model:
 class Predictor:
     """Runs a model's inference form where the model is; batch norm folded and ReLU fused when `fused`.
 
-    precision: float32; on cuda also tf32 or bfloat16 (sentei.passes.precision).
+    precision: how products are computed (sentei.passes.precision).
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class Predictor:
         used = graph.by_role("param", "state")
         arrays = {k: model.tensors[k].numpy() for k in used}
         if fused:
-            graph, arrays = fuse(graph, arrays)
+            graph, arrays = fuse(*fold_gates(graph, arrays))
         self.graph = with_precision(graph, precision, self.device)
         self.output = graph.outputs[0]
         self._tensors = {k: Tensor.from_numpy(a).to(self.device) for k, a in arrays.items()}

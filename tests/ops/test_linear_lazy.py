@@ -139,7 +139,7 @@ def test_precision(rng, device, precision):
     weight, w = lazily(rng, 33, 20)
     x, b, dy = (integers(rng, s, 2) for s in ((17, 20), (33,), (17, 33)))
     if device == "cpu":
-        with pytest.raises(ValueError, match="precision must be float32 on cpu"):
+        with pytest.raises(ValueError, match=r"precision must be .* on cpu, got "):
             linear_lazy_forward(x, *weight, precision=precision)
         return
     got = linear_lazy_forward(x, *weight, b, relu=True, precision=precision)

@@ -206,9 +206,9 @@ def test_precision_is_an_attribute_of_products():
 
     graph = toy_net().graph
     assert precision(graph, "float32") is graph
-    with pytest.raises(ValueError, match="must be float32 on cpu, got tf32"):
+    with pytest.raises(ValueError, match=r"must be .* on cpu, got tf32"):
         precision(graph, "tf32", "cpu")
-    with pytest.raises(ValueError, match="must be one of float32, tf32, bfloat16, got 'half'"):
+    with pytest.raises(ValueError, match=r"must be float32, .* on cuda, got half"):
         precision(graph, "half")
     rounded = precision(graph, "bfloat16")
     found = {n.op.name for n in rounded.nodes if n.attrs.get("precision") == "bfloat16"}

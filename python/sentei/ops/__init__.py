@@ -115,6 +115,22 @@ from sentei.ops.dropout import (
 )
 from sentei.ops.fill import FILL, fill_forward
 from sentei.ops.flatten import FLATTEN, RESHAPE_LIKE, flatten_forward
+from sentei.ops.gate import (
+    GATE,
+    GATE_BACKWARD,
+    GATE_CLIP_UPDATE,
+    GATE_PENALTY,
+    GATE_PENALTY_BACKWARD,
+    GATE_WEIGHTS,
+    GATE_WEIGHTS_BACKWARD,
+    gate_backward,
+    gate_clip_update,
+    gate_forward,
+    gate_penalty_backward,
+    gate_penalty_forward,
+    gate_weights_backward,
+    gate_weights_forward,
+)
 from sentei.ops.gather_batch import GATHER_BATCH, gather_batch_forward
 from sentei.ops.linear import (
     LINEAR,
@@ -221,6 +237,13 @@ __all__ = [
     "ELU_BACKWARD",
     "FILL",
     "FLATTEN",
+    "GATE",
+    "GATE_BACKWARD",
+    "GATE_CLIP_UPDATE",
+    "GATE_PENALTY",
+    "GATE_PENALTY_BACKWARD",
+    "GATE_WEIGHTS",
+    "GATE_WEIGHTS_BACKWARD",
     "GATHER_BATCH",
     "GLOBAL_AVG_POOL",
     "GLOBAL_AVG_POOL_BACKWARD",
@@ -306,6 +329,13 @@ __all__ = [
     "elu_forward",
     "fill_forward",
     "flatten_forward",
+    "gate_backward",
+    "gate_clip_update",
+    "gate_forward",
+    "gate_penalty_backward",
+    "gate_penalty_forward",
+    "gate_weights_backward",
+    "gate_weights_forward",
     "gather_batch_forward",
     "global_avg_pool_backward",
     "global_avg_pool_forward",

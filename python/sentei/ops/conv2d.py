@@ -238,7 +238,7 @@ def conv2d_forward(
         b (Tensor, (K,), float32, optional): bias.
         stride, padding, dilation (int or (rows, columns), pixels).
         relu: replace negative outputs by 0 in the store.
-        precision: float32; on cuda also tf32 or bfloat16 (rounded operands, float32 sums).
+        precision: how products are computed (sentei.passes.precision).
     Returns:
         Tensor (N, P, Q, K); P = (H + 2 ph - dh (R - 1) - 1) // sh + 1, Q likewise.
     Raises:

@@ -220,7 +220,7 @@ def linear_forward(
     Args:
         x (Tensor, (N, I), float32). w (Tensor, (O, I), float32). b (Tensor, (O,), float32, optional).
         relu: replace negative outputs by 0 in the store.
-        precision: float32; on cuda also tf32 or bfloat16 (rounded operands, float32 sums).
+        precision: how products are computed (sentei.passes.precision).
     Returns:
         Tensor (N, O).
     Raises:

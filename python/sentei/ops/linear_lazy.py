@@ -138,7 +138,7 @@ def linear_lazy_forward(
             written last. b (Tensor, (O,), float32, optional).
         coef (Tensor, (G, 2), float32): m, c of each group. group_of (Tensor, (O,), int32): of a row.
         relu: replace negative outputs by 0 in the store.
-        precision: float32; on cuda also tf32 or bfloat16: then w + c v is written to scratch first.
+        precision: of products; with tf32 or bfloat16 w + c v is written to scratch first.
     Returns:
         Tensor (N, O).
     Raises:

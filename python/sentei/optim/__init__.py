@@ -2,6 +2,7 @@
 
 from sentei.optim.adaptive import AdaGrad, Adam, RMSprop
 from sentei.optim.base import Optimizer
+from sentei.optim.in_turns import InTurns
 from sentei.optim.lbfgs import LBFGS, Pairs
 from sentei.optim.line_search import Point, strong_wolfe
 from sentei.optim.perceptron import perceptron
@@ -17,6 +18,7 @@ KINDS: tuple[type, ...] = (
     Adam,
     LBFGS,
     SemiSync,
+    InTurns,
     Constant,
     Step,
     Inverse,
@@ -32,6 +34,7 @@ __all__ = [
     "Bengio",
     "Constant",
     "Cosine",
+    "InTurns",
     "Inverse",
     "Optimizer",
     "Pairs",

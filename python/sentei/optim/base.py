@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,12 +41,21 @@ class Optimizer:
     l2: float = 0.0
 
     LR: ClassVar[str] = "lr"
+    turns: ClassVar[int] = 1  # kinds of steps that follow one another
 
     def __post_init__(self) -> None:
         kind = type(self).__name__
         check_range(kind, "lr", self.lr, 0)
         check_range(kind, "weight_decay", self.weight_decay, 0)
         check_range(kind, "l2", self.l2, 0)
+
+    def of_turn(self, turn: int) -> Optimizer:
+        """The optimizer of one kind of step."""
+        return self
+
+    def trained(self, graph: Graph, params: Iterable[str], turn: int) -> list[str]:
+        """The parameters that one kind of step may change."""
+        return list(params)
 
     def emit(self, graph: Graph, grads: Grads) -> States:
         """Append the updates of all parameters in `grads`; return new states by name, as they start.

@@ -1,6 +1,9 @@
 """Find, score and remove channels; prove that the result equals the masked network."""
 
 from sentei.prune.batch_sums import ScoreSums
+from sentei.prune.block import attach_blocks, blocks_of, fold_blocks
+from sentei.prune.closing import Closed, Closing, Outlook, close_gates, outlook, smallest_costs
+from sentei.prune.gates import Gate, attach_gates, gates_of
 from sentei.prune.importance import CRITERIA, Criterion, criterion
 from sentei.prune.iterative import IterativePruner, PruneResult, PruneStep, TargetUnreachableError
 from sentei.prune.preview import Preview, preview
@@ -12,10 +15,14 @@ from sentei.prune.verify import Verification, VerificationError, verify
 
 __all__ = [
     "CRITERIA",
+    "Closed",
+    "Closing",
     "Criterion",
+    "Gate",
     "IterativePruner",
     "LayerScores",
     "LayerUnits",
+    "Outlook",
     "Preview",
     "PruneResult",
     "PruneStep",
@@ -26,10 +33,18 @@ __all__ = [
     "Unit",
     "Verification",
     "VerificationError",
+    "attach_blocks",
+    "attach_gates",
+    "blocks_of",
+    "close_gates",
     "criterion",
+    "fold_blocks",
+    "gates_of",
+    "outlook",
     "preview",
     "pruning_map",
     "remove",
     "score_layers",
+    "smallest_costs",
     "verify",
 ]

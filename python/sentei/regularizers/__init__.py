@@ -2,8 +2,9 @@
 
 from sentei.regularizers.activity import LogActivity
 from sentei.regularizers.base import Regularizer
+from sentei.regularizers.gates import OpenGates
 from sentei.regularizers.logits import Discriminant
 
-KINDS: tuple[type, ...] = (LogActivity, Discriminant)
+KINDS: tuple[type, ...] = (LogActivity, Discriminant, OpenGates)
 
-__all__ = ["KINDS", "Discriminant", "LogActivity", "Regularizer"]
+__all__ = ["KINDS", "Discriminant", "LogActivity", "OpenGates", "Regularizer"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import ClassVar
 
 from sentei.errors import GraphError
 from sentei.graph import Graph, Node
@@ -14,7 +15,12 @@ __all__ = ["Regularizer", "check_lam", "matching"]
 
 @dataclass(frozen=True)
 class Regularizer:
-    """Base: `emit` appends nodes and returns scalar values (1,) to be added to the loss."""
+    """Base: `emit` appends nodes and returns scalar values (1,) to be added to the loss.
+
+    reads_activations: whether it may read values between layers, which must then not be folded away.
+    """
+
+    reads_activations: ClassVar[bool] = True
 
     def emit(self, graph: Graph, output: str) -> list[str]:
         """Append the terms. graph: forward graph with its loss; output: the network's output."""

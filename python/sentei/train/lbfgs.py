@@ -10,29 +10,13 @@ from typing import Any
 import numpy as np
 
 from sentei._core import Tensor
-from sentei.optim import LBFGS, Optimizer, Pairs, Point, Vector, strong_wolfe
+from sentei.optim import LBFGS, Pairs, Point, Vector, strong_wolfe
 from sentei.optim.lbfgs import GRADIENT, SHARE
 from sentei.run.inputs import Feed
 from sentei.train.resident import Gathered
 from sentei.train.step import AT, LOG, Figures, StepGraph, StepRunner
 
-__all__ = ["LbfgsRunner", "make_runner"]
-
-
-def make_runner(
-    step: StepGraph, optimizer: Optimizer, params: Mapping[str, Tensor], batch: int
-) -> StepRunner | LbfgsRunner:
-    """The runner of a trainer's steps, on the model's tensors.
-
-    Raises:
-        ValueError: scores are to be gathered in steps that evaluate the gradient several times.
-    """
-    tensors = {**params, **step.states}
-    if not isinstance(optimizer, LBFGS):
-        return StepRunner(step, tensors, batch)
-    if step.scores is not None:
-        raise ValueError("Trainer: scores must be left out with LBFGS, got some")
-    return LbfgsRunner(step, optimizer, tensors, batch)
+__all__ = ["LbfgsRunner"]
 
 
 class LbfgsRunner:
@@ -44,6 +28,7 @@ class LbfgsRunner:
     """
 
     due = True  # figures are read step by step
+    turn = 0
 
     def __init__(
         self, step: StepGraph, optimizer: LBFGS, tensors: Mapping[str, Tensor], batch: int

@@ -65,30 +65,34 @@ def build_step(
     optimizer: Optimizer,
     products: str = "float32",
     scores: Sequence[str] = (),
+    turn: int = 0,
 ) -> StepGraph:
     """Append loss, regularizers, gradients and updates to a model's graph.
 
     On a device the figures of a step go into a log there. products: see sentei.passes.precision.
     scores: layers whose batch sums of x . g the step adds up; updates stay the same to the bit.
+    turn: which of the optimizer's kinds of steps.
 
     Raises:
         GraphError: the loss does not fit the output, or reaches no parameter; scores names no layer.
     """
     # A regularizer may read the value between batch norm and ReLU, which folding leaves out.
     g = model.graph.copy()
+    optimizer, all_turns = optimizer.of_turn(turn), optimizer
     partial = optimizer.chosen(g) if isinstance(optimizer, SemiSync) else ()
+    reads = any(r.reads_activations for r in regularizers)
     sums = ScoreSums.find(model.graph, g, scores, partial)
-    if not regularizers:
+    if not reads:
         g = training(g, keep=tuple(sums.points.values()))
     values = loss.emit(g, model.output)
     total = values.loss
     for r in regularizers:
         for term in r.emit(g, model.output):
             total = g.add(ADD, (total, term), name="objective")[0]
-    if regularizers:  # they may read what lies between
+    if reads:  # regularizers may read what lies between
         sums = ScoreSums.find(model.graph, g, scores, partial)
     forward = len(g.nodes)
-    params = g.by_role("param")
+    params = all_turns.trained(g, g.by_role("param"), turn)
     g, found = grad(g, total, dict.fromkeys([*params, *sums.points.values()]))
     grads = {k: v for k, v in found.items() if k in params}
     if not grads:
@@ -115,6 +119,7 @@ class StepRunner(Runner):
     everything back to the last `read`, so that the steps before it can be made again.
     """
 
+    turn = 0  # whose step is made (sentei.train.turns)
     stuck: str | None = None  # why further steps would change nothing
 
     def __init__(self, step: StepGraph, tensors: Mapping[str, Tensor], batch: int) -> None:

@@ -138,9 +138,9 @@ class Train(Block):
     checkpoint_every: Count = Field(
         default=1, description="write a checkpoint after so many epochs"
     )
-    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+    precision: Literal["float32", "precise", "fast", "tf32", "bfloat16"] = Field(
         default="float32",
-        description="of products in training; on cuda tf32 and bfloat16 round what is multiplied",
+        description="of products in training; fast is for cpu, tf32 and bfloat16 round operands",
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from sentei import device, io
 from sentei.errors import DataError
 from sentei.model import Model
+from sentei.ops.precision import check_precision
 from sentei.prune.iterative import TargetUnreachableError
 from sentei.prune.preview import Preview, preview
 from sentei.prune.target import Target
@@ -169,10 +170,10 @@ def prune_config(
 
 def _use_machine(config: Config) -> None:
     where = device.require(config.run.device)
-    if where == "cpu" and config.train.precision != "float32":
-        raise DataError(
-            f"train: precision must be float32 on cpu, got {config.train.precision}; it is for cuda"
-        )
+    try:
+        check_precision("train", config.train.precision, where)
+    except ValueError as e:
+        raise DataError(str(e)) from None
     if config.run.threads is not None:
         device.set_threads(config.run.threads)
 
