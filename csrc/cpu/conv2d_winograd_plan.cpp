@@ -57,7 +57,7 @@ void cut(WinogradPlan& p) {
   p.chunks = std::max<int64_t>(1, up(tiles, p.chunk));
   p.groups = p.chunks >= enough ? 1 : std::min(p.panels, up(enough, p.chunks));
   if (p.chunks * p.groups < least) {
-    p.chunk = up(up(tiles, up(least, p.groups)), 6) * 6;
+    p.chunk = std::max<int64_t>(6, up(up(tiles, up(least, p.groups)), 6) * 6);
     p.chunks = std::max<int64_t>(1, up(tiles, p.chunk));
   }
   p.strands = std::min(strands, p.chunks * p.groups);

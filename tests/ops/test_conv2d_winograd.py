@@ -39,7 +39,7 @@ def algorithm(pass_, x, w, padding, precision):
 def make(rng, case, draw):
     n, h, width, c, k, padding = case
     x, w, b = draw(rng, (n, h, width, c)), draw(rng, (k, 3, 3, c)), draw(rng, (k,))
-    dy = draw(rng, ref.forward(x, w, padding=padding).shape)
+    dy = draw(rng, ref.forward(x, w, padding=(padding, padding)).shape)
     return x, w, b, dy
 
 
@@ -55,10 +55,10 @@ def test_cases_go_by_winograd(case):
 def check_exact(rng, case):
     x, w, b, dy = make(rng, case, integers)
     p = case[-1]
-    assert_exact(conv2d_forward(x, w, b, padding=p), ref.forward(x, w, b, padding=p))
-    want = np.maximum(ref.forward(x, w, padding=p), 0)
+    assert_exact(conv2d_forward(x, w, b, padding=p), ref.forward(x, w, b, padding=(p, p)))
+    want = np.maximum(ref.forward(x, w, padding=(p, p)), 0)
     assert_exact(conv2d_forward(x, w, padding=p, relu=True), want)
-    want = ref.backward_input(dy, w, x.shape, padding=p)
+    want = ref.backward_input(dy, w, x.shape, padding=(p, p))
     assert_exact(conv2d_backward_input(dy, w, x, padding=p), want)
 
 
@@ -84,10 +84,10 @@ def check_fast(rng, case):
     p, fast = case[-1], {"padding": case[-1], "precision": "fast"}
     # A few times the rounding of a plain sum: as if 100 times the terms were added.
     terms = 100 * 9 * case[3]
-    assert_close(conv2d_forward(x, w, b, **fast), ref.forward(x, w, b, padding=p), terms)
-    want = np.maximum(ref.forward(x, w, b, padding=p), 0)
+    assert_close(conv2d_forward(x, w, b, **fast), ref.forward(x, w, b, padding=(p, p)), terms)
+    want = np.maximum(ref.forward(x, w, b, padding=(p, p)), 0)
     assert_close(conv2d_forward(x, w, b, **fast, relu=True), want, terms)
-    want = ref.backward_input(dy, w, x.shape, padding=p)
+    want = ref.backward_input(dy, w, x.shape, padding=(p, p))
     assert_close(conv2d_backward_input(dy, w, x, **fast), want, 100 * 9 * case[4])
 
 
@@ -106,7 +106,7 @@ def errors(got, want):
 @pytest.mark.parametrize("channels", [64, 128, 256, 512])
 @pytest.mark.parametrize("back", [False, True], ids=["forward", "backward_input"])
 def test_errors_against_float64(rng, channels, back):
-    """F(2x2) no worse than the plain sum, F(4x4) at most 8 times; positive inputs, as after a ReLU."""
+    """F(2x2) no worse than the plain sum, F(4x4) at most 6 times; positive inputs, as after a ReLU."""
     filters = 128 if channels == 512 else channels
     c, k = (filters, channels) if back else (channels, filters)
     x = np.maximum(normal(rng, (2, 12, 12, channels)), 0)
@@ -114,24 +114,26 @@ def test_errors_against_float64(rng, channels, back):
     seen = {}
     for precision in ("precise", "float32", "fast"):
         if back:
-            want = ref.backward_input(x, w, (2, 12, 12, c), padding=1)
+            want = ref.backward_input(x, w, (2, 12, 12, c), padding=(1, 1))
             like = np.empty((2, 12, 12, c), np.float32)
             got = conv2d_backward_input(x, w, like, padding=1, precision=precision)
         else:
-            want = ref.forward(x, w, padding=1)
+            want = ref.forward(x, w, padding=(1, 1))
             got = conv2d_forward(x, w, padding=1, precision=precision)
         seen[precision] = errors(got, want)
     (rms, largest), (rms2, largest2), (rms4, largest4) = seen.values()
-    assert rms2 <= 1.05 * rms and largest2 <= 1.25 * largest
-    assert rms4 <= 8 * rms and largest4 <= 16 * largest
+    assert rms2 <= 0.95 * rms and largest2 <= largest
+    assert rms4 <= 6 * rms and largest4 <= 12 * largest
     assert rms4 < 6e-6 and largest4 < 2e-5
     assert rms4 > 2 * rms2, "this is not F(4x4)"
 
 
 def both(x, w, b, dy, padding, precision):
+    """Forward pass and input gradient."""
+    x, w, dy = (np.ascontiguousarray(a) for a in (x, w, dy))
     options = {"padding": padding, "precision": precision}
-    like = np.empty((*x.shape[:3], w.shape[3]), np.float32)
     y = conv2d_forward(x, w, b, **options)
+    like = np.empty((*x.shape[:3], w.shape[3]), np.float32)
     return array(y), array(conv2d_backward_input(dy, w, like, **options))
 
 
@@ -163,11 +165,13 @@ def test_masked_equals_pruned(rng, precision):
     x, w, b, dy = make(rng, (3, 9, 9, 64, 80, 1), normal)
     keep_c, keep_k = np.arange(64) % 5 != 2, np.arange(80) % 3 != 1
     y, _ = both(x, w * keep_c, b, dy, 1, precision)
-    small, _ = both(x[..., keep_c], w[keep_k][..., keep_c], b[keep_k], dy[..., keep_k], 1, precision)
+    small, _ = both(
+        x[..., keep_c], w[keep_k][..., keep_c], b[keep_k], dy[..., keep_k], 1, precision
+    )
     assert np.array_equal(y[..., keep_k], small)
     masked = w * keep_k[:, None, None, None]
     _, dx = both(x, masked, b, dy, 1, precision)
-    _, less = both(x, w[keep_k], b[keep_k], np.ascontiguousarray(dy[..., keep_k]), 1, precision)
+    _, less = both(x, w[keep_k], b[keep_k], dy[..., keep_k], 1, precision)
     assert np.array_equal(dx, less)
 
 
