@@ -299,7 +299,7 @@ Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g) {
   }
   // Enough tasks for 16 threads; but a copy of dw costs memory and as much time as about 100
   // pixels.
-  constexpr int64_t wanted = 24, slot_bytes = 6 << 20, slot_pixels = 2048, task_madds = 1 << 20;
+  constexpr int64_t wanted = 24, slot_bytes = 8 << 20, slot_pixels = 2048, task_madds = 1 << 20;
   const int64_t pixels = g.N * g.P * g.Q;
   s.slots = (wanted + s.panels - 1) / s.panels;
   s.slots = std::min(s.slots, slot_bytes / (4 * s.slot_floats));
