@@ -12,6 +12,7 @@ set(sentei_cpu_sources
   csrc/cpu/conv2d.cpp
   csrc/cpu/conv2d_nested_plan.cpp
   csrc/cpu/conv2d_plan.cpp
+  csrc/cpu/conv2d_rows_plan.cpp
   csrc/cpu/conv2d_statistics.cpp
   csrc/cpu/conv2d_weight_winograd_plan.cpp
   csrc/cpu/fill.cpp
@@ -36,6 +37,7 @@ set(sentei_kernel_sources
   csrc/cpu/conv2d_depthwise.cpp
   csrc/cpu/conv2d_nested.cpp
   csrc/cpu/conv2d_nested_weight.cpp
+  csrc/cpu/conv2d_rows.cpp
   csrc/cpu/conv2d_sum.cpp
   csrc/cpu/conv2d_weight.cpp
   csrc/cpu/conv2d_weight_winograd.cpp

@@ -88,6 +88,10 @@ SENTEI_INLINE void sum_windows(const PoolImage& g, const Plain& s, const float* 
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) {
       const std::int64_t at = i * g.C + c + j * kLanes;
+      if (j * kLanes % kLine == 0) {  // a row of windows ahead
+        for (int t = 0; t < 4; ++t) prefetch(tap[t] + j * kLanes, 2 * g.W * g.C);
+        prefetch(dy + at, s.Q * g.C);
+      }
       const vi winner = load_index(index + at, tag);
       vf u = ld(tap[0] + j * kLanes, tag);
       for (int t = 1; t < 4; ++t) u = winner == t ? ld(tap[t] + j * kLanes, tag) : u;

@@ -3,6 +3,7 @@
 #include "cpu/bf16.hpp"
 #include "cpu/conv2d_nested.hpp"
 #include "cpu/conv2d_plan.hpp"
+#include "cpu/conv2d_rows.hpp"
 #include "cpu/conv2d_weight_winograd.hpp"
 #include "cpu/isa.hpp"
 
@@ -14,6 +15,7 @@ SENTEI_PICK_TIER(Conv2dWeightWinogradKernels, conv2d_weight_winograd_kernels)
 SENTEI_PICK_TIER(Conv2dDepthwiseKernels, conv2d_depthwise_kernels)
 SENTEI_PICK_TIER(NestedSumKernels, nested_sum_kernels)
 SENTEI_PICK_TIER(NestedWeightKernels, nested_weight_kernels)
+SENTEI_PICK_TIER(RowsKernels, rows_kernels)
 
 namespace {
 
@@ -43,6 +45,8 @@ std::size_t forward_workspace(const Conv2dGeometry& g, Precision precision) {
   if (in_bf16(g, precision)) return bf16_forward_workspace(g);
   const NestedPlan nested = nested_forward_plan(g, precision);
   if (nested.used) return floats(nested_workspace(nested));
+  const RowsPlan rows = rows_forward_plan(g);
+  if (rows.used) return floats(rows_workspace(rows));
   return sum_workspace(g, g.group_channels(), g.group_filters());
 }
 
@@ -55,6 +59,11 @@ void forward(const Conv2dGeometry& g, Precision precision, const float* x, const
     nested_sum_kernels().run({&nested, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
     return;
   }
+  const RowsPlan rows = rows_forward_plan(g);
+  if (rows.used) {
+    rows_kernels().run({&rows, false, x, w, bias, relu, y, static_cast<float*>(workspace)});
+    return;
+  }
   const auto plan = conv2d_forward_plan(g);
   run_sum({&g, plan.get(), false, x, w, bias, relu, y, static_cast<float*>(workspace)});
 }
@@ -63,6 +72,8 @@ std::size_t backward_input_workspace(const Conv2dGeometry& g, Precision precisio
   if (in_bf16(g, precision)) return bf16_backward_input_workspace(g);
   const NestedPlan nested = nested_backward_input_plan(g, precision);
   if (nested.used) return floats(nested_workspace(nested));
+  const RowsPlan rows = rows_backward_input_plan(g);
+  if (rows.used) return floats(rows_workspace(rows));
   return sum_workspace(g, g.group_filters(), g.group_channels());
 }
 
@@ -74,6 +85,11 @@ void backward_input(const Conv2dGeometry& g, Precision precision, const float* d
   if (nested.used) {
     nested_sum_kernels().run(
         {&nested, true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
+    return;
+  }
+  const RowsPlan rows = rows_backward_input_plan(g);
+  if (rows.used) {
+    rows_kernels().run({&rows, true, dy, w, nullptr, false, dx, static_cast<float*>(workspace)});
     return;
   }
   const auto plan = conv2d_backward_input_plan(g);
@@ -98,8 +114,8 @@ void backward_weight(const Conv2dGeometry& g, Precision precision, const float* 
     return;
   }
   if (const int m = conv2d_weight_winograd_tile(g, precision)) {
-    conv2d_weight_winograd_kernels().run(
-        {&g, conv2d_weight_winograd_split(g, m), x, dy, dw, static_cast<float*>(workspace)});
+    conv2d_weight_winograd_kernels().run({&g, conv2d_weight_winograd_split(g, m), x, dy, dw,
+                                          static_cast<float*>(workspace)});
     return;
   }
   const auto plan = conv2d_backward_weight_plan(g);

@@ -48,6 +48,13 @@ CASES = [
     (2, 6, 6, 8, 16, 3, 3, (1, 1), (1, 1), (1, 1), 8),
     (0, 6, 6, 3, 4, 3, 3, (1, 1), (1, 1), (1, 1), 1),
     (1, 3, 3, 2, 2, 3, 3, (4, 4), (4, 4), (1, 1), 1),
+    # 5x5 with enough tiles for the nested products; odd sizes leave half tiles.
+    (11, 14, 14, 32, 64, 5, 5, (1, 1), (2, 2), (1, 1), 1),
+    (16, 13, 11, 17, 37, 5, 5, (1, 1), (2, 1), (1, 1), 1),
+    (7, 24, 20, 19, 16, 5, 5, (1, 1), (0, 3), (1, 1), 1),
+    # Rows of at most 16 filters, and of at most 16 channels.
+    (3, 9, 33, 5, 16, 3, 3, (1, 1), (1, 1), (1, 1), 1),
+    (2, 12, 10, 13, 40, 2, 3, (1, 1), (0, 2), (1, 1), 1),
 ]
 
 # On a GPU: tiles of each size for thin and thick layers, strides whose phases differ (and some that
