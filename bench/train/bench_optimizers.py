@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -78,7 +79,7 @@ def measure(passes: int) -> dict[str, Any]:
     curves: dict[str, Any] = {}
     for name, make in MAKE.items():
         tried = {lr: losses(make(lr), images, 4)[-1] for lr in STEPS}
-        lr = min((v, k) for k, v in tried.items() if v == v)[1]
+        lr = min((v, k) for k, v in tried.items() if math.isfinite(v))[1]
         curves[name] = {"lr": lr, "loss": losses(make(lr), images, passes)}
         print(f"{name}: lr {lr:g}, loss {curves[name]['loss'][-1]:.3g} after {passes} passes")
     curves["L-BFGS"] = {"points": whole_batch(images, passes)}
@@ -91,7 +92,9 @@ def draw(path: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    lines = [x for f in sorted(RESULTS.glob("*/optimizers.jsonl")) for x in f.read_text().splitlines()]
+    lines = [
+        x for f in sorted(RESULTS.glob("*/optimizers.jsonl")) for x in f.read_text().splitlines()
+    ]
     mpl.rcParams["svg.hashsalt"] = "sentei"
     figure = Figure(figsize=(7.5, 4.0), layout="constrained")
     axes = figure.add_subplot()
