@@ -16,6 +16,7 @@ using std::int64_t;
 // V and M lie as [block of kBlock tiles][segment of kPad channels][e][tile][channel in segment]: in
 // a segment all distances are constants, and few pages are written at a time.
 constexpr int kBlock = static_cast<int>(kWinogradBlock);
+constexpr int64_t kRuns = 96;
 constexpr int64_t kFarFloats = 1 << 18;
 template <int E>
 constexpr int64_t kSegment = E * E * kBlock * kPad;
@@ -207,20 +208,24 @@ struct Pass {
   }
 };
 
-// More tasks than strands: each strand takes the next one, so the scratch of a strand stays in the
-// cache of the thread that runs it.
+// More tasks than strands: each strand takes the next run of them, so the scratch of a strand stays
+// in the cache of the thread that runs it, and threads work on memory far apart.
 template <int M>
 void run_strands(const WinogradArgs& a) {
   const WinogradPlan& p = *a.plan;
   const Pass<M> pass{a, p};
-  const int64_t tasks = p.chunks * p.groups;
+  const int64_t tasks = p.chunks * p.groups, runs = imin(tasks, kRuns);
   float* scratch = a.scratch + padded(p.C);
-  int64_t next = 0;
+  struct alignas(2 * 64) {  // no line shared with what all threads read
+    int64_t next = 0;
+  } shared;
   parallel_for(p.strands, [&](int64_t strand) {
     for (;;) {
-      const int64_t task = __atomic_fetch_add(&next, 1, __ATOMIC_RELAXED);
-      if (task >= tasks) return;
-      pass.task(task / p.groups, task % p.groups, scratch + strand * p.scratch_floats);
+      const int64_t run = __atomic_fetch_add(&shared.next, 1, __ATOMIC_RELAXED);
+      if (run >= runs) return;
+      const Range range = even_part(tasks, runs, run);
+      for (int64_t task = range.begin; task < range.end; ++task)
+        pass.task(task / p.groups, task % p.groups, scratch + strand * p.scratch_floats);
     }
   });
 }
@@ -257,8 +262,8 @@ SENTEI_NOINLINE void pack_forward(const WinogradPlan& p, const float* filter, in
   constexpr int L = V * kLanes;
   for (int64_t c = begin; c < end; c += kLanes) {
     const int columns = static_cast<int>(imin(kLanes, end - c));
+    vf taps[V][kLanes][9];
     for (int v = 0; v < V; ++v) {
-      vf taps[9][kLanes];
       const float* f = filter + (k + v * kLanes) * 9 * p.C + c;
       const int64_t filters = p.K - k - v * kLanes;
       for (int t = 0; t < 9; ++t) {
@@ -268,15 +273,12 @@ SENTEI_NOINLINE void pack_forward(const WinogradPlan& p, const float* filter, in
           r[i] = i < filters ? load_n(f + (i * 9 + t) * p.C, columns) : vf{};
         transpose(r);
 #pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) taps[t][i] = r[i];
-      }
-      for (int i = 0; i < columns; ++i) {
-        vf g[9];
-#pragma GCC unroll 9
-        for (int t = 0; t < 9; ++t) g[t] = taps[t][i];
-        filter_vector<M>(g, packed + (c + i) * L + v * kLanes, (p.C + 1) * L);
+        for (int i = 0; i < kLanes; ++i) taps[v][i][t] = r[i];
       }
     }
+    for (int i = 0; i < columns; ++i)  // whole rows of L: streams, not scattered lines
+      for (int v = 0; v < V; ++v)
+        filter_vector<M>(taps[v][i], packed + (c + i) * L + v * kLanes, (p.C + 1) * L);
   }
 }
 

@@ -22,6 +22,9 @@ int64_t taps(int64_t in, int64_t out, int padding) {
 // them is measured, in the same unit, for each of the (m + 2)^2 places of a vector of a tile.
 constexpr int64_t kInputCost = 10, kOutputCost = 6;
 
+// F(4x4,3x3) quadruples the filter; beyond 24 MB its way through the caches takes what it saves.
+constexpr int64_t kLargestFilter = 6 << 20;
+
 int64_t direct_cost(const WinogradPlan& p) {
   return taps(p.H, p.P, p.padding_h) * taps(p.W, p.Q, p.padding_w) * p.C * up(p.K, kPad);
 }
@@ -35,21 +38,21 @@ int choose(const WinogradPlan& p, Precision precision) {
   int m = 0;
   int64_t least = direct_cost(p) * 9 / 10;
   if (winograd_cost(p, 2) < least) m = 2, least = winograd_cost(p, 2);
-  if (precision == Precision::fast && winograd_cost(p, 4) < least) m = 4;
+  const bool small = 36 * p.C * p.K <= kLargestFilter;
+  if (precision == Precision::fast && small && winograd_cost(p, 4) < least) m = 4;
   return m;
 }
 
 // Chunks that fill the L2 cache, smaller ones for the L1 cache where they fit; for a small problem
 // enough tasks for a few threads: first by panels, which share no filter, then by tiles.
 void cut(WinogradPlan& p) {
-  constexpr int64_t l1_bytes = 32 << 10, l2_bytes = 1 << 20, enough = 16, least = 4, strands = 16;
+  constexpr int64_t l1_bytes = 32 << 10, enough = 16, least = 4, strands = 16;
   const int64_t places = (p.m + 2) * (p.m + 2), tiles = p.N * p.rows * p.columns;
   p.v_block = places * kWinogradBlock * padded(p.C);
   p.m_block = places * kWinogradBlock * std::min(kPanel, padded(p.K));
   const int64_t block_bytes = 4 * (p.v_block + p.m_block);
   p.chunk = 2 * kWinogradBlock;
   if (block_bytes <= l1_bytes) p.chunk = kWinogradBlock;
-  if (block_bytes > l2_bytes / 2) p.chunk = 4 * kWinogradBlock;
   p.chunks = std::max<int64_t>(1, up(tiles, p.chunk));
   p.groups = p.chunks >= enough ? 1 : std::min(p.panels, up(enough, p.chunks));
   if (p.chunks * p.groups < least) {
