@@ -15,21 +15,50 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent
 RESULTS = ROOT / "results"
+SETTLE = 0.02  # seconds
 
 
 def interleaved(
-    arms: Mapping[str, Callable[[], object]], samples: int, warmup: int = 2
+    arms: Mapping[str, Callable[[], object]],
+    samples: int,
+    warmup: int = 2,
+    at_least_ms: float = 0.0,
+    seconds: float | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Milliseconds of every arm: one sample of each in turn, so that other load hits all alike."""
-    for f in arms.values():
-        for _ in range(warmup):
-            f()
-    times: dict[str, list[float]] = {name: [] for name in arms}
-    for _ in range(samples):
-        for name, f in arms.items():
+    """Milliseconds of every arm: one sample of each in turn, so that other load hits all alike.
+
+    Before each sample the threads of the arm before get time to fall asleep (OpenMP's wait busily for some
+    20 ms, on the cores that the next arm needs), and one short call fills the caches, not timed.
+    at_least_ms: calls shorter than this are repeated within a sample.
+    seconds: when they are over no further round of samples begins, but three are always made; arms
+    whose first call takes longer than a second are warmed up by it alone.
+    """
+    counts: dict[str, int] = {}
+    short: dict[str, bool] = {}
+    for name, f in arms.items():
+        spent = 0.0
+        for i in range(warmup):
+            if seconds is not None and i and spent > 1:
+                break
             start = time.perf_counter()
             f()
-            times[name].append((time.perf_counter() - start) * 1e3)
+            spent = time.perf_counter() - start
+        short[name] = spent < 0.2
+        counts[name] = max(1, round(at_least_ms / max(spent * 1e3, 1e-3)))
+    times: dict[str, list[float]] = {name: [] for name in arms}
+    begun = time.perf_counter()
+    for done in range(samples):
+        if seconds is not None and done >= 3 and time.perf_counter() - begun > seconds:
+            break
+        for name, f in arms.items():
+            count = counts[name]
+            time.sleep(SETTLE)
+            if short[name]:
+                f()
+            start = time.perf_counter()
+            for _ in range(count):
+                f()
+            times[name].append((time.perf_counter() - start) * 1e3 / count)
     return {name: summary(t) for name, t in times.items()}
 
 

@@ -37,6 +37,27 @@ foreach(tier IN LISTS SENTEI_TIERS)
   list(APPEND sentei_kernel_objects $<TARGET_OBJECTS:sentei_kernels_${tier}>)
 endforeach()
 
+# Tiles of bfloat16 (csrc/cpu/bf16_units.cpp): two objects beside the v4 tier, where the compiler
+# knows the instructions.
+include(CheckCXXCompilerFlag)
+if(v4 IN_LIST SENTEI_TIERS)
+  check_cxx_compiler_flag("-mavx512bf16 -mamx-tile -mamx-bf16" sentei_has_bf16_flags)
+endif()
+if(v4 IN_LIST SENTEI_TIERS AND sentei_has_bf16_flags)
+  foreach(unit IN ITEMS amx avx512bf16)
+    string(REPLACE avx512bf16 avx512 name ${unit})
+    add_library(sentei_kernels_${unit} OBJECT csrc/cpu/bf16_${name}.cpp)
+    target_include_directories(sentei_kernels_${unit} PRIVATE csrc)
+    target_compile_definitions(sentei_kernels_${unit} PRIVATE SENTEI_ISA=${unit})
+    target_compile_options(sentei_kernels_${unit} PRIVATE
+      ${sentei_optimise} -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi -Wno-maybe-uninitialized
+      ${sentei_flags_v4} -mavx512bf16)
+    list(APPEND sentei_kernel_objects $<TARGET_OBJECTS:sentei_kernels_${unit}>)
+  endforeach()
+  target_compile_options(sentei_kernels_amx PRIVATE -mamx-tile -mamx-bf16)
+  list(APPEND sentei_tier_definitions SENTEI_BF16_TILES)
+endif()
+
 # Only PyInit_* leaves a module.
 function(sentei_export_only_init target)
   file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/exports.map "{ global: PyInit_*; local: *; };\n")

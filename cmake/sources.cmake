@@ -5,10 +5,15 @@ set(sentei_core_sources
   csrc/core/tensor.cpp
 )
 set(sentei_cpu_sources
+  csrc/cpu/bf16.cpp
+  csrc/cpu/bf16_plan.cpp
+  csrc/cpu/bf16_units.cpp
   csrc/cpu/column_sum_plan.cpp
   csrc/cpu/conv2d.cpp
+  csrc/cpu/conv2d_nested_plan.cpp
   csrc/cpu/conv2d_plan.cpp
   csrc/cpu/conv2d_statistics.cpp
+  csrc/cpu/conv2d_weight_winograd_plan.cpp
   csrc/cpu/fill.cpp
   csrc/cpu/gather_batch.cpp
   csrc/cpu/isa.cpp
@@ -23,13 +28,17 @@ set(sentei_kernel_sources
   csrc/cpu/batch_norm.cpp
   csrc/cpu/batch_norm_add.cpp
   csrc/cpu/batch_norm_pool.cpp
+  csrc/cpu/bf16_round.cpp
   csrc/cpu/channel_scale.cpp
   csrc/cpu/column_statistics.cpp
   csrc/cpu/column_sum.cpp
   csrc/cpu/concat.cpp
   csrc/cpu/conv2d_depthwise.cpp
+  csrc/cpu/conv2d_nested.cpp
+  csrc/cpu/conv2d_nested_weight.cpp
   csrc/cpu/conv2d_sum.cpp
   csrc/cpu/conv2d_weight.cpp
+  csrc/cpu/conv2d_weight_winograd.cpp
   csrc/cpu/cross_entropy.cpp
   csrc/cpu/discriminant_penalty.cpp
   csrc/cpu/dropout.cpp

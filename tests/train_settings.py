@@ -11,6 +11,7 @@ OPTIMIZERS = {
     "semi_sync": optim.SemiSync(optim.SGD(0.05, momentum=0.9), permute_seed=2),
     "semi_sync_lazy": optim.SemiSync(optim.SGD(0.05, momentum=0.9), permute_seed=2, lazy=True),
     "adagrad": optim.AdaGrad(0.02),
+    "lbfgs": optim.LBFGS(memory=3, chunk=16, weight_decay=1e-3),
 }
 
 

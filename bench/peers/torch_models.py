@@ -37,14 +37,18 @@ def _vgg(plan: list[int | str], batch_norm: bool) -> list[nn.Module]:
     return layers
 
 
-def vgg13_like(classes: int = 10, batch_norm: bool = True) -> nn.Module:
-    layers = _vgg([64, 64, "pool", 128, 128, "pool", 256, 256, "pool"], batch_norm)
+def vgg13_like(
+    classes: int = 10, batch_norm: bool = True, width: float = 1.0, size: int = 32
+) -> nn.Module:
+    """width: factor of all inner widths; size: height and width of an image, a multiple of 8."""
+    a, b, c, fc = (round(n * width) for n in (64, 128, 256, 1024))
+    layers = _vgg([a, a, "pool", b, b, "pool", c, c, "pool"], batch_norm)
     head = [
         nn.Flatten(),
-        nn.Linear(4096, 1024),
+        nn.Linear(c * (size // 8) ** 2, fc),
         nn.ReLU(),
         nn.Dropout(0.5),
-        nn.Linear(1024, classes),
+        nn.Linear(fc, classes),
     ]
     return nn.Sequential(*layers, *head)
 

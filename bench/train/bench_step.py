@@ -1,110 +1,135 @@
 #!/usr/bin/env python3
-"""Training step and inference of whole networks against PyTorch, interleaved in one run.
+"""Training step and inference of whole networks against every mode of PyTorch, interleaved in one run.
 
-usage: bench_step.py [--network NAME ...] [--samples N] [--modes nchw,channels_last] [--record FOLDER]
-Both sides: float32, the same threads, the same batch, SGD with momentum 0.9. A step is forward, loss,
-backward, update; the gradients' correctness is the tests' business, here both losses must fall alike.
-Layout: sentei NHWC; PyTorch NCHW (its default) and channels_last.
+Both sides: float32 stored, the same threads, the same batch, SGD with momentum 0.9. A step is forward,
+loss, backward, update, and reading the loss. PyTorch: eager and torch.compile, each in NCHW (its default)
+and channels_last; fused SGD; inference_mode, or frozen weights where compiled. Compiling is done before
+the timing; an arm that does not compile is recorded with the reason. sentei: NHWC, one arm for each
+precision (float32: default numerics; those that this build refuses are recorded with the reason).
+The best mode of PyTorch is the one of the least median in this run.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from our_arms import our_arms
+
 from harness import interleaved, record
+from peak import peak
+from peers.torch_arms import LAYOUTS, MODES, torch_arms
 from peers.torch_models import CASES
-from sentei import _core, losses, optim
+from sentei import _core
 from sentei.nn import models
-from sentei.train.step import StepRunner, build_step
 
-Arm = Callable[[], object]
-
-
-def torch_arms(name: str, mode: str, x: np.ndarray, labels: np.ndarray) -> dict[str, Arm]:
-    make, _, _ = CASES[name]
-    torch.manual_seed(0)
-    net = make()
-    tx = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
-    if mode == "channels_last":
-        net = net.to(memory_format=torch.channels_last)
-        tx = tx.contiguous(memory_format=torch.channels_last)
-    t = torch.from_numpy(labels)
-    opt = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9)
-    frozen = make().eval()
-    if mode == "channels_last":
-        frozen = frozen.to(memory_format=torch.channels_last)
-
-    def step() -> float:
-        opt.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(net(tx), t)
-        loss.backward()
-        opt.step()
-        return float(loss)
-
-    def infer() -> object:
-        with torch.no_grad():
-            return frozen(tx)
-
-    return {"train": step, "infer": infer}
+WORKS = ("train", "infer", "infer1")  # the last at batch 1
 
 
-def sentei_arms(name: str, x: np.ndarray, labels: np.ndarray) -> dict[str, Arm]:
-    model = models.build(name, x.shape[1:], classes=10, seed=0)
-    frozen = model.predictor(len(x))
-    frozen.runner(len(x)).set("x", x)
-    step = build_step(model, losses.CrossEntropy(), (), optim.SGD(0.01, momentum=0.9))
-    runner = StepRunner(step, {**model.tensors, **step.states}, len(x))
-    feeds = {"x": x, "labels": labels, "lr": np.array([0.01], np.float32)}
-    if "rng" in runner.inputs:
-        feeds["rng"] = np.zeros(2, np.int64)
-    return {
-        "train": lambda: runner.step(feeds),
-        "infer": frozen.runner(len(x)).run,
+def best_peer(medians: Mapping[str, float]) -> str | None:
+    """The fastest PyTorch arm."""
+    return min(
+        (k for k in medians if k.startswith("torch")), key=lambda k: medians[k], default=None
+    )
+
+
+def compared(got: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Ratios of medians: PyTorch arms against `sentei`, and the best of them against each of our arms."""
+    medians = {k: v["median"] for k, v in got.items()}
+    ours = {k: v for k, v in medians.items() if not k.startswith("torch")}
+    best = best_peer(medians)
+    found: dict[str, Any] = {
+        "ratios": {k: round(v / medians["sentei"], 3) for k, v in medians.items() if k not in ours}
     }
+    if best is not None:
+        found["best"] = best
+        found["best_ratios"] = {k: round(medians[best] / v, 3) for k, v in ours.items()}
+    return found
+
+
+def measure(name: str, work: str, args: argparse.Namespace) -> dict[str, Any]:
+    """One record: arms of one network and work."""
+    make, (c, h, w), batch = CASES[name]
+    batch = 1 if work == "infer1" else args.batch or batch
+    kind = "train" if work == "train" else "infer"
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((batch, h, w, c), dtype=np.float32)
+    labels = rng.integers(0, 10, batch)
+    start = time.perf_counter()
+    model = models.build(name, x.shape[1:], classes=10, seed=0)
+    arms, refused = our_arms(model, args.precision.split(","), kind, x, labels)
+    modes = [m for m in args.modes.split(",") if m]
+    peers, failed, first = torch_arms(make, modes, kind, x, labels)
+    say(f"{name} {work}: ready in {time.perf_counter() - start:.0f} s")
+    if args.prepare:
+        return {}
+    ceiling = peak(args.threads)
+    got = interleaved({**arms, **peers}, args.samples, 2, args.at_least, args.seconds)
+    return {
+        "network": name,
+        "work": kind,
+        "batch": batch,
+        "precision": "float32",
+        "layouts": {**dict.fromkeys(arms, "NHWC"), **{k: LAYOUTS[k] for k in peers}},
+        "torch": torch.__version__,
+        "milliseconds": got,
+        **compared(got),
+        "missing": {**refused, **failed},
+        "first_call_seconds": first,
+        "flops": model.costs().flops * batch * (3 if kind == "train" else 1),
+        **ceiling,
+    }
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("--network", nargs="+", default=["lenet5_prune", "vgg13_like", "resnet18_like"])
-    p.add_argument("--samples", type=int, default=15)
-    p.add_argument("--modes", default="nchw,channels_last")
+    p.add_argument(
+        "--network", nargs="+", choices=list(CASES), help="default: all but vgg16",
+        default=["lenet5_prune", "vgg13_like", "resnet18_like"], metavar="NAME",
+    )  # fmt: skip
+    p.add_argument("--work", nargs="+", choices=WORKS, default=list(WORKS), metavar="WORK",
+                   help="train, infer (both at the network's batch), infer1 (batch 1)")  # fmt: skip
+    p.add_argument("--precision", default="float32,fast,bfloat16", help="of sentei's arms")
+    p.add_argument(
+        "--modes", default=",".join(MODES), help=f"of PyTorch; default {','.join(MODES)}"
+    )
+    p.add_argument("--batch", type=int, help="default: 100, vgg16: 8")
+    p.add_argument("--samples", type=int, default=15, help="of each arm, at most")
+    p.add_argument("--seconds", type=float, default=25,
+                   help="timing of one network and work; three samples are made in any case")  # fmt: skip
+    p.add_argument("--at-least", type=float, default=20, metavar="MS",
+                   help="repeat shorter calls within a sample")  # fmt: skip
     p.add_argument("--threads", type=int, default=_core.threads())
+    p.add_argument("--prepare", action="store_true",
+                   help="only compile (PyTorch keeps what it compiled on disk), time nothing")  # fmt: skip
     p.add_argument("--record", metavar="FOLDER", help="append to bench/results/FOLDER/step.jsonl")
     args = p.parse_args()
     torch.set_num_threads(args.threads)
     _core.set_threads(args.threads)
     for name in args.network:
-        _, (c, h, w), batch = CASES[name]
-        rng = np.random.default_rng(0)
-        x = rng.standard_normal((batch, h, w, c), dtype=np.float32)
-        labels = rng.integers(0, 10, batch)
-        arms = {"sentei": sentei_arms(name, x, labels)}
-        for mode in args.modes.split(","):
-            arms[f"torch_{mode}"] = torch_arms(name, mode, x, labels)
-        for work in ("train", "infer"):
-            got = interleaved({k: a[work] for k, a in arms.items()}, args.samples)
-            ours = got["sentei"]["median"]
-            ratios = {k: round(v["median"] / ours, 3) for k, v in got.items() if k != "sentei"}
-            text = "  ".join(f"{k} {v['median']:8.2f} ms" for k, v in got.items())
-            print(f"{name:14s} {work:5s} b{batch}  {text}  times as fast: {ratios}", flush=True)
+        for work in args.work:
+            found = measure(name, work, args)
+            if not found:
+                continue
+            text = "  ".join(f"{k} {v['median']:.2f}" for k, v in found["milliseconds"].items())
+            print(f"{name:14s} {found['work']:5s} b{found['batch']:<3d} ms: {text}")
+            print(f"    best PyTorch {found.get('best')}: {found.get('best_ratios')}", flush=True)
+            for arm, why in found["missing"].items():
+                say(f"    no {arm}: {why}")
             if args.record:
-                data = {"network": name, "work": work, "batch": batch, "precision": "float32"}
-                layouts = {"sentei": "NHWC", "torch_nchw": "NCHW", "torch_channels_last": "NHWC"}
-                more = {
-                    "layouts": layouts,
-                    "torch": torch.__version__,
-                    "milliseconds": got,
-                    "ratios": ratios,
-                }
-                record(args.record, "step", {**data, **more})
+                record(args.record, "step", found)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 #include "core/parallel.hpp"
 #include "core/precision.hpp"
 #include "core/rng.hpp"
+#include "cpu/bf16.hpp"
 #include "cpu/isa.hpp"
 
 namespace sentei::bindings {
@@ -28,6 +29,19 @@ py::dict isa_info() {
   for (cpu::Isa isa : {cpu::Isa::plain, cpu::Isa::v2, cpu::Isa::v3, cpu::Isa::v4}) {
     if (cpu::isa_built(isa)) built.append(cpu::isa_name(isa));
     if (cpu::isa_supported(isa)) supported.append(cpu::isa_name(isa));
+  }
+  d["built"] = built;
+  d["supported"] = supported;
+  return d;
+}
+
+py::dict bfloat16_info() {
+  py::dict d;
+  d["active"] = cpu::bf16_unit_name(cpu::bf16_unit());
+  py::list built, supported;
+  for (cpu::Bf16Unit unit : {cpu::Bf16Unit::portable, cpu::Bf16Unit::avx512, cpu::Bf16Unit::amx}) {
+    if (cpu::bf16_unit_built(unit)) built.append(cpu::bf16_unit_name(unit));
+    if (cpu::bf16_unit_supported(unit)) supported.append(cpu::bf16_unit_name(unit));
   }
   d["built"] = built;
   d["supported"] = supported;
@@ -60,6 +74,11 @@ void bind_runtime(py::module_& m) {
   m.def("build_info", &build_info, "What was compiled, and why a part is missing.");
   m.def("isa_info", &isa_info, "Instruction-set tiers: active, built, supported by this CPU.");
   m.def("precisions", &precisions, py::arg("device"), "How products can be computed there.");
+  m.def("bfloat16_info", &bfloat16_info,
+        "Units that multiply bfloat16 on the CPU: active, built, supported here.");
+  m.def(
+      "set_bfloat16_unit", [](const std::string& name) { cpu::set_bf16_unit(name.c_str()); },
+      py::arg("name"), "Multiply bfloat16 on another unit; for tests.");
   m.def("threads", &thread_count, "Threads that kernels use.");
   m.def(
       "threads_source", [] { return std::string(thread_count_source()); },

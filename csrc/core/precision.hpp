@@ -11,7 +11,7 @@ namespace sentei {
 
 // float32: as exact as one sum of float32 products, in whatever way is fastest at no more error.
 // precise: that sum itself, tap by tap. fast: float32 products, a few times the rounding error.
-// tf32: operands rounded to 10 bits of mantissa on tensor cores. bfloat16: to 7 bits.
+// tf32: operands rounded to 10 bits of mantissa. bfloat16: to 7 bits. On tensor cores or AMX tiles.
 enum class Precision : std::uint8_t { float32, precise, fast, tf32, bfloat16 };
 
 struct PrecisionFacts {
@@ -24,7 +24,7 @@ inline constexpr std::array<PrecisionFacts, 5> kPrecisions = {{
     {Precision::precise, "precise", true, true},
     {Precision::fast, "fast", true, false},
     {Precision::tf32, "tf32", false, true},
-    {Precision::bfloat16, "bfloat16", false, true},
+    {Precision::bfloat16, "bfloat16", true, true},
 }};
 
 inline const PrecisionFacts& facts_of(Precision p) {

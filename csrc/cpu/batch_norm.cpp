@@ -17,7 +17,7 @@ namespace {
 template <bool Relu>
 void apply(const View& v, const float* x, float* y, const float* mean, const float* a,
            const float* beta) {
-  map_rows(v, [=](std::int64_t i, std::int64_t c, auto tag) {
+  map_rows(v, y, [=](std::int64_t i, std::int64_t c, auto tag) {
     const vf u = affine(ld(x + i, tag), ld(mean + c, tag), ld(a + c, tag), ld(beta + c, tag));
     st(y + i, Relu ? relu_of(u) : u, tag);
   });
@@ -93,7 +93,7 @@ void backward_as(std::int64_t rows, std::int64_t C, const float* dy, const float
   gradient_coefficients(v, w, rstd, rows, dgamma, dbeta);
   const float *B = w.wide[3], *D = w.wide[4];
   const float *m = w.wide[0], *a = w.wide[1], *b = w.wide[2];
-  map_rows(v, [=](std::int64_t i, std::int64_t c, auto tag) {
+  map_rows(v, dx, [=](std::int64_t i, std::int64_t c, auto tag) {
     const vf u = ld(x + i, tag), centre = ld(m + c, tag), scale = ld(a + c, tag);
     vf g = ld(dy + i, tag);
     if (Relu) g = where_positive(affine(u, centre, scale, ld(b + c, tag)), g);
@@ -138,13 +138,13 @@ void inference_backward_input(std::int64_t rows, std::int64_t C, const float* dy
   set_affine(v, w, relu ? mean : nullptr, gamma, w.wide[4], relu ? beta : nullptr);
   const float *m = w.wide[0], *a = w.wide[1], *b = w.wide[2];
   if (relu)
-    map_rows(v, [=](std::int64_t i, std::int64_t c, auto tag) {
+    map_rows(v, dx, [=](std::int64_t i, std::int64_t c, auto tag) {
       const vf scale = ld(a + c, tag);
       const vf u = affine(ld(x + i, tag), ld(m + c, tag), scale, ld(b + c, tag));
       st(dx + i, where_positive(u, ld(dy + i, tag)) * scale, tag);
     });
   else
-    map_rows(v, [=](std::int64_t i, std::int64_t c, auto tag) {
+    map_rows(v, dx, [=](std::int64_t i, std::int64_t c, auto tag) {
       st(dx + i, ld(dy + i, tag) * ld(a + c, tag), tag);
     });
 }

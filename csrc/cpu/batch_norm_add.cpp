@@ -19,7 +19,7 @@ void forward(std::int64_t rows, std::int64_t C, const float* x, const float* oth
   batch_statistics(v, w, x, gamma, beta, running_mean, running_var, mean, rstd, eps, momentum, rows,
                    given_mean, given_var);
   const float *m = w.wide[0], *a = w.wide[1], *b = w.wide[2];
-  map_rows(v, [=](std::int64_t i, std::int64_t c, auto tag) {
+  map_rows(v, y, [=](std::int64_t i, std::int64_t c, auto tag) {
     const vf u = affine(ld(x + i, tag), ld(m + c, tag), ld(a + c, tag), ld(b + c, tag));
     st(y + i, relu_of(u + ld(other + i, tag)), tag);
   });
@@ -61,7 +61,7 @@ void backward(std::int64_t rows, std::int64_t C, const float* dy, const float* y
   reduce_rows(v, w.slots, MaskedGradient{dy, y, x, dother, w.wide[0]});
   gradient_coefficients(v, w, rstd, rows, dgamma, dbeta);
   const float *m = w.wide[0], *a = w.wide[1], *B = w.wide[3], *D = w.wide[4];
-  map_rows(v, [=](std::int64_t i, std::int64_t c, auto tag) {
+  map_rows(v, dx, [=](std::int64_t i, std::int64_t c, auto tag) {
     const vf u = ld(x + i, tag) - ld(m + c, tag);
     st(dx + i, fma(ld(dother + i, tag), ld(a + c, tag), fma(u, ld(B + c, tag), ld(D + c, tag))),
        tag);

@@ -107,6 +107,51 @@ SENTEI_INLINE void sum_windows(const PoolImage& g, const Plain& s, const float* 
   }
 }
 
+struct Affine {  // wide
+  const float *mean, *a, *beta, *slope, *offset;
+};
+
+// dx = a g + slope (x - mean) + offset.
+template <bool Relu, class Whole>
+void spread(const PoolImage& g, const Plain& s, const float* dy, const std::uint8_t* index,
+            const float* x, const Affine& k, float* dx) {
+  const float *m = k.mean, *a = k.a, *b = k.beta, *B = k.slope, *D = k.offset;
+  const std::int64_t pairs = ceil_div(g.H, 2);
+  over_rows(g.N * pairs, 2 * g.W * g.C, [=](std::int64_t pair) {
+    const std::int64_t n = pair / pairs, p = pair % pairs;
+    const std::int64_t base = (n * g.H + 2 * p) * g.W * g.C, below = g.W * g.C;
+    const bool whole = p < s.P;
+    if (whole)
+      for (std::int64_t q = 0; q < s.Q; ++q) {
+        const std::int64_t at = base + 2 * q * g.C, in = ((n * s.P + p) * s.Q + q) * g.C;
+        over_channels<Whole>(g.C, [&](std::int64_t c, auto tag) {
+          const vf centre = ld(m + c, tag), scale = ld(a + c, tag);
+          const vf slope = ld(B + c, tag), offset = ld(D + c, tag);
+          const vf d = ld(dy + in + c, tag);
+          const vi winner = load_index(index + in + c, tag);
+          const auto put = [&](std::int64_t place, int t) {
+            const vf u = ld(x + place + c, tag);
+            vf e = winner == t ? d : vf{};
+            if (Relu) e = where_positive(affine(u, centre, scale, ld(b + c, tag)), e);
+            st(dx + place + c, fma(e, scale, fma(u - centre, slope, offset)), tag);
+          };
+          put(at, 0);
+          put(at + g.C, 1);
+          put(at + below, 2);
+          put(at + below + g.C, 3);
+        });
+      }
+    for (std::int64_t h = 2 * p; h < imin(2 * p + 2, g.H); ++h)
+      for (std::int64_t col = whole ? 2 * s.Q : 0; col < g.W; ++col) {
+        const std::int64_t at = ((n * g.H + h) * g.W + col) * g.C;
+        over_channels<Whole>(g.C, [&](std::int64_t c, auto tag) {
+          st(dx + at + c, fma(ld(x + at + c, tag) - ld(m + c, tag), ld(B + c, tag), ld(D + c, tag)),
+             tag);
+        });
+      }
+  });
+}
+
 template <bool Relu>
 void backward_as(const PoolImage& g, const float* dy, const std::uint8_t* index, const float* x,
                  const float* gamma, const float* mean, const float* rstd, const float* beta,
@@ -136,40 +181,11 @@ void backward_as(const PoolImage& g, const float* dy, const std::uint8_t* index,
     for (std::int64_t j = 0; j < 2 * wide; ++j) w.slots[j] += w.slots[slot * 2 * wide + j];
   gradient_coefficients(s.view, w, rstd, g.N * g.H * g.W, dgamma, dbeta);
   const float *B = w.wide[3], *D = w.wide[4];
-  const std::int64_t pairs = ceil_div(g.H, 2);
-  over_rows(g.N * pairs, 2 * g.W * g.C, [=](std::int64_t pair) {
-    const std::int64_t n = pair / pairs, p = pair % pairs;
-    const std::int64_t base = (n * g.H + 2 * p) * g.W * g.C, below = g.W * g.C;
-    const bool whole = p < s.P;
-    if (whole)
-      for (std::int64_t q = 0; q < s.Q; ++q) {
-        const std::int64_t at = base + 2 * q * g.C, in = ((n * s.P + p) * s.Q + q) * g.C;
-        over_channels(g.C, [&](std::int64_t c, auto tag) {
-          const vf centre = ld(m + c, tag), scale = ld(a + c, tag);
-          const vf slope = ld(B + c, tag), offset = ld(D + c, tag);
-          const vf d = ld(dy + in + c, tag);
-          const vi winner = load_index(index + in + c, tag);
-          const auto put = [&](std::int64_t place, int t) {
-            const vf u = ld(x + place + c, tag);
-            vf e = winner == t ? d : vf{};
-            if (Relu) e = where_positive(affine(u, centre, scale, ld(b + c, tag)), e);
-            st(dx + place + c, fma(e, scale, fma(u - centre, slope, offset)), tag);
-          };
-          put(at, 0);
-          put(at + g.C, 1);
-          put(at + below, 2);
-          put(at + below + g.C, 3);
-        });
-      }
-    for (std::int64_t h = 2 * p; h < imin(2 * p + 2, g.H); ++h)
-      for (std::int64_t col = whole ? 2 * s.Q : 0; col < g.W; ++col) {
-        const std::int64_t at = ((n * g.H + h) * g.W + col) * g.C;
-        over_channels(g.C, [&](std::int64_t c, auto tag) {
-          st(dx + at + c, fma(ld(x + at + c, tag) - ld(m + c, tag), ld(B + c, tag), ld(D + c, tag)),
-             tag);
-        });
-      }
-  });
+  const Affine k = {m, a, b, B, D};
+  if (stores_past(dx, g.C, g.N * g.H * g.W * g.C))
+    spread<Relu, Past>(g, s, dy, index, x, k, dx);
+  else
+    spread<Relu, Full>(g, s, dy, index, x, k, dx);
 }
 
 void backward(const PoolImage& g, const float* dy, const std::uint8_t* index, const float* x,

@@ -24,7 +24,7 @@ void forward(std::int64_t rows, std::int64_t C, const float* x, const float* m, 
   const View v = view_of(rows, C);
   float* wide = wide_of(v, workspace);
   expand(v, m, wide);
-  map_rows(v, [=](std::int64_t i, std::int64_t c, auto tag) {
+  map_rows(v, y, [=](std::int64_t i, std::int64_t c, auto tag) {
     st(y + i, ld(x + i, tag) * ld(wide + c, tag), tag);
   });
 }

@@ -17,10 +17,20 @@ struct Full {
 struct Part {
   int n;
 };
+struct Past : Full {};  // a whole vector, stored past the caches
 SENTEI_INLINE vf ld(const float* p, Full) { return load(p); }
 SENTEI_INLINE vf ld(const float* p, Part t) { return load_n(p, t.n); }
 SENTEI_INLINE void st(float* p, vf v, Full) { store(p, v); }
 SENTEI_INLINE void st(float* p, vf v, Part t) { store_n(p, v, t.n); }
+
+SENTEI_INLINE void st(float* p, vf v, Past) { store_stream(p, v); }
+
+// Whether rows of `width` floats from p on, `elements` in all, are better stored past the caches:
+// the caches hold no more than the end of them, and every vector is aligned.
+SENTEI_INLINE bool stores_past(const float* p, std::int64_t width, std::int64_t elements) {
+  return elements >= (std::int64_t{1} << 20) && width % kLanes == 0 &&
+         reinterpret_cast<std::uintptr_t>(p) % sizeof(vf) == 0;
+}
 
 struct View {
   std::int64_t rows, width;  // full rows
@@ -44,20 +54,18 @@ SENTEI_INLINE void expand(const View& v, const float* channels, float* wide) {
     for (std::int64_t c = 0; c < C; ++c) wide[k * C + c] = channels[c];
 }
 
-template <class F>
+template <class Whole = Full, class F>
 SENTEI_INLINE void columns(std::int64_t width, const F& f) {
   std::int64_t c = 0;
 #pragma GCC unroll 4
-  for (; c + kLanes <= width; c += kLanes) f(c, Full{});
+  for (; c + kLanes <= width; c += kLanes) f(c, Whole{});
   if (c < width) f(c, Part{static_cast<int>(width - c)});
 }
 
 constexpr std::int64_t kMapBlock = 32768;  // elements of a task
 
-// f(i, c, tag) for every vector: element i of the array, column c. Last rows first: a reduction
-// just before has left them in the cache.
-template <class F>
-SENTEI_INLINE void map_rows(const View& v, const F& f) {
+template <class Whole, class F>
+SENTEI_INLINE void map_rows_as(const View& v, const F& f) {
   const std::int64_t per = imax(1, kMapBlock / v.width);
   const std::int64_t full = ceil_div(v.rows, per), tasks = full + (v.rest > 0);
   parallel_for(tasks, [&](std::int64_t reversed) {
@@ -70,9 +78,20 @@ SENTEI_INLINE void map_rows(const View& v, const F& f) {
     const std::int64_t end = imin(v.rows, (task + 1) * per);
     for (std::int64_t r = task * per; r < end; ++r) {
       const std::int64_t base = r * v.width;
-      columns(v.width, [&](std::int64_t c, auto tag) { f(base + c, c, tag); });
+      columns<Whole>(v.width, [&](std::int64_t c, auto tag) { f(base + c, c, tag); });
     }
+    stream_fence();
   });
+}
+
+// f(i, c, tag) for every vector: element i of the array `out`, column c. Last rows first: a
+// reduction just before has left them in the cache.
+template <class F>
+SENTEI_INLINE void map_rows(const View& v, const float* out, const F& f) {
+  if (stores_past(out, v.width, v.rows * v.width))
+    map_rows_as<Past>(v, f);
+  else
+    map_rows_as<Full>(v, f);
 }
 
 constexpr std::int64_t kBlockRows = 128;  // rows summed in float

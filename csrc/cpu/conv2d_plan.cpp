@@ -190,7 +190,7 @@ std::shared_ptr<const Conv2dWeightPlan> build_weight(const Conv2dGeometry& g) {
                 : Offset{static_cast<std::int32_t>(x), static_cast<std::int32_t>(dy)};
   };
   store->plan = {chunks.count, chunks.bands, chunks.images, 0, nullptr};
-  if (split.mode == WeightMode::patches) return {store, &store->plan};
+  if (split.mode == WeightMode::windows) return {store, &store->plan};
   // Columns q by the taps s0 .. s1 they see; one tap at a time where taps are not neighbours in x.
   std::map<std::pair<int64_t, int64_t>, std::vector<int64_t>> seen;
   const bool packed = split.mode == WeightMode::filters_in_lanes;
@@ -273,12 +273,13 @@ Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g) {
     s.panels = (g.C + kPanel - 1) / kPanel;
     s.slot_floats = g.R * g.S * padded(g.C);
   } else if (g.G == 1 && g.S * Cg <= 16 && rows <= 512) {
-    s.mode = WeightMode::patches;
+    s.mode = WeightMode::windows;
     s.panels = (g.K + kPanel - 1) / kPanel;
     s.slot_floats = rows * padded(g.K);
-    s.patch_stride = padded(rows) + kPad;
-    s.patch_pixels = std::max<int64_t>(32, 6144 / s.patch_stride);
-    s.scratch_floats = s.patch_stride * s.patch_pixels;
+    s.window_floats = padded((g.W + 2 * g.padding_w) * g.C);
+    s.window_rows = std::max<int64_t>(1, std::min(g.P, 4096 / (g.Q * std::min(g.K, kPanel))));
+    s.scratch_floats =
+        ((s.window_rows - 1) * g.stride_h + (g.R - 1) * g.dilation_h + 1) * s.window_floats;
   } else if (Kg <= 32 && run >= 16) {
     s.mode = WeightMode::channels_in_lanes;
     s.panels = g.G;
@@ -302,7 +303,7 @@ Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g) {
   s.slots = std::min(s.slots, slot_bytes / (4 * s.slot_floats));
   s.slots = std::min(s.slots, pixels / slot_pixels);
   s.slots = std::min(s.slots, pixels * g.K * rows / (s.panels * task_madds));
-  if (s.mode != WeightMode::patches) s.slots = std::min(s.slots, weight_chunks(g).count);
+  if (s.mode != WeightMode::windows) s.slots = std::min(s.slots, weight_chunks(g).count);
   s.slots = std::max<int64_t>(s.slots, 1);
   if (s.slots * s.panels < wanted / 2 &&
       (s.mode == WeightMode::filters_in_lanes || s.mode == WeightMode::channels_in_lanes))

@@ -50,7 +50,7 @@ struct Conv2dWeightPlan {
 enum class WeightMode {
   filters_in_lanes,   // vectors along k, x is broadcast
   channels_in_lanes,  // few filters: vectors along (s, c), dy is broadcast
-  patches,            // few channels: windows copied to rows of R S C floats, a few at a time
+  windows,            // few channels: vectors along k, a row of the window is broadcast from x
   depthwise,
 };
 
@@ -65,9 +65,14 @@ struct Conv2dWeightSplit {
   std::int64_t panels;     // groups x panels of filters (channels, when depthwise)
   std::int64_t row_parts;  // 1, or R: one task per row of the filter
   std::int64_t slot_floats;
-  std::int64_t scratch_floats;              // per task
-  std::int64_t patch_pixels, patch_stride;  // patches
+  std::int64_t scratch_floats;              // of a task that runs
+  std::int64_t window_rows, window_floats;  // windows: output rows at a time; floats of a row of x
   std::int64_t x_floats;                    // filters_in_lanes: packed x comes first, then dy
+  std::int64_t scratch_blocks() const {
+    const std::int64_t tasks = slots * panels * row_parts;
+    return tasks < 24 ? tasks : 24;
+  }
+  std::int64_t floats() const { return slots * slot_floats + scratch_blocks() * scratch_floats; }
 };
 Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g);
 

@@ -12,6 +12,8 @@ namespace {
 
 using std::int64_t;
 
+constexpr int64_t kBandPixels = 12;  // a multiple of every kTileRows
+
 struct Problem {
   const Conv2dSumArgs* args;
   const Conv2dSumPlan* plan;
@@ -56,21 +58,33 @@ SENTEI_NOINLINE void pack(const Problem& p, int64_t group, int64_t panel, int64_
   });
 }
 
-// One block of V vectors of k for the images [n0, n1): part `band` of every class.
+// Rounded up to whole tiles of any block.
+SENTEI_INLINE int64_t tiles_up(int64_t pixels) {
+  return pixels > 0 ? ceil_div(pixels, kBandPixels) * kBandPixels : 0;
+}
+
+// One block of V vectors of k for the images [n0, n1): of the pixels, class by class, those from
+// part `band` on, in whole tiles.
 template <int V>
 SENTEI_NOINLINE void block(const Problem& p, int64_t n0, int64_t n1, int64_t bands, int64_t band,
                            const float* w, const float* init, const float* in, float* out,
                            int last) {
   constexpr int P = kTileRows<V>;
   const Conv2dSumPlan& plan = *p.plan;
+  const Range part = even_part((n1 - n0) * (p.out_image / p.out_channels), bands, band);
   for (int64_t s = 0; s < plan.segments; ++s) {
     const bool final = s == plan.segments - 1;
     const float low = final && p.args->relu ? 0.0f : -__builtin_inff();
+    int64_t first = 0;  // pixels of the classes before
     for (int64_t c = 0; c < plan.class_count; ++c) {
       const Conv2dClass& cls = plan.classes[c];
+      const int64_t count = (n1 - n0) * cls.count;
+      const Range range = {imin(tiles_up(part.begin - first), count),
+                           imin(tiles_up(part.end - first), count)};
+      first += count;
+      if (range.begin == range.end) continue;
       const Tap* taps = cls.taps + cls.segment[s];
       const int64_t tap_count = cls.segment[s + 1] - cls.segment[s];
-      const Range range = even_part((n1 - n0) * cls.count, bands, band);
       int64_t n = n0 + range.begin / cls.count, i = range.begin % cls.count;
       const float* image = in + n * p.in_image;
       float* result = out + n * p.out_image;
@@ -98,7 +112,7 @@ void run(const Conv2dSumArgs& args) {
   const Conv2dGeometry& g = *args.g;
   const Problem p(args);
   if (g.N == 0) return;
-  const int64_t rows = p.plan->rows, row_parts = ceil_div(rows, 256);
+  const int64_t rows = p.plan->rows, row_parts = ceil_div(rows, 128);
   parallel_for(g.G * p.panels * row_parts, [&](int64_t task) {
     const Range part = even_part(rows, row_parts, task % row_parts);
     pack(p, task / row_parts / p.panels, task / row_parts % p.panels, part.begin, part.end);
@@ -110,7 +124,8 @@ void run(const Conv2dSumArgs& args) {
 
   // Chunks of images small enough for the caches; for few images the pixels are cut into bands.
   const int64_t pixels = p.out_image / p.out_channels;
-  constexpr int64_t chunk_pixels = 768, wanted = 24, band_pixels = 48, band_madds = 1 << 19;
+  constexpr int64_t chunk_pixels = 768, wanted = 24, band_pixels = 2 * kBandPixels;
+  constexpr int64_t band_madds = 1 << 18;
   const int64_t chunks = imax(1, imin(g.N, g.N * pixels / chunk_pixels));
   const int64_t chunk = ceil_div(g.N, chunks) * pixels;
   const int64_t madds = chunk * rows * imin(p.out_group, kPanel);

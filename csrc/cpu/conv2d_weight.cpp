@@ -5,7 +5,10 @@
 #include "core/parallel.hpp"
 #include "cpu/conv2d_chunk.hpp"
 #include "cpu/conv2d_plan.hpp"
+#include "cpu/conv2d_weight_slots.hpp"
+#include "cpu/conv2d_windows.hpp"
 #include "cpu/gemm.hpp"
+#include "cpu/scratch_blocks.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
 namespace {
@@ -18,7 +21,7 @@ struct Place {
   int64_t group, panel;  // panel of filters within the group
   Range r;               // rows of the filter
   float* out;            // first element of the group in the slot
-  float* scratch;        // of this task
+  float* scratch;        // lent to this task
 };
 
 // Few filters: dy is broadcast, the taps of one row are vectors in x as it lies.
@@ -110,77 +113,14 @@ void add_chunk(const Conv2dWeightArgs& a, const Conv2dChunk& chunk, const Place&
   }
 }
 
-// Few channels: the windows of `count` pixels, as rows of R S C floats, zero where they leave x. A
-// vector may overrun its part of a row: the next r, or the padding behind the row, is written later
-// or not read.
-SENTEI_NOINLINE void copy_patches(const Conv2dGeometry& g, const float* x, int64_t pixel,
-                                  int64_t count, float* patch, int64_t stride) {
-  const int64_t run = g.S * g.C, step = g.stride_w * g.C;
-  int64_t q = pixel % g.Q, p = pixel / g.Q % g.P, n = pixel / g.Q / g.P;
-  // Columns whose window lies inside x.
-  const int64_t inner0 = ceil_div(g.padding_w, g.stride_w);
-  const int64_t room = g.W + g.padding_w - g.S;
-  const int64_t inner1 = g.dilation_w == 1 && room >= 0 ? imin(g.Q, room / g.stride_w + 1) : 0;
-  while (count > 0) {
-    const int64_t end = imin(g.Q, q + count);
-    const int64_t a = imin(imax(q, inner0), end), b = imax(a, imin(inner1, end));
-    for (int64_t r = 0; r < g.R; ++r) {
-      const int64_t h = p * g.stride_h - g.padding_h + r * g.dilation_h;
-      const bool inside = h >= 0 && h < g.H;
-      const float* row = x + (n * g.H + (inside ? h : 0)) * g.W * g.C;
-      float* dst = patch + r * run;
-      if (!inside) {
-        for (int64_t i = q; i < end; ++i)
-          for (int64_t j = 0; j < run; j += kLanes) store(dst + (i - q) * stride + j, vf{});
-        continue;
-      }
-      for (int64_t j = 0; j < run; j += kLanes) {
-        const int lanes = static_cast<int>(imin(kLanes, run - j));
-        const float* src = row + a * step - g.padding_w * g.C + j;
-        float* d = dst + (a - q) * stride + j;
-        for (int64_t i = a; i < b; ++i, src += step, d += stride) store(d, load_n(src, lanes));
-      }
-      for (int64_t i = q; i < end; ++i) {
-        if (i == a) i = b;
-        if (i >= end) break;
-        for (int64_t s = 0; s < g.S; ++s) {
-          const int64_t w = i * g.stride_w - g.padding_w + s * g.dilation_w;
-          for (int64_t c = 0; c < g.C; ++c)
-            dst[(i - q) * stride + s * g.C + c] = w >= 0 && w < g.W ? row[w * g.C + c] : 0.0f;
-        }
-      }
-    }
-    patch += (end - q) * stride;
-    count -= end - q;
-    q = 0;
-    if (++p == g.P) p = 0, ++n;
-  }
-}
-
-void add_patches(const Conv2dWeightArgs& a, const Range& pixels, const Place& at) {
-  const Conv2dGeometry& g = *a.g;
-  const int64_t rows = g.R * g.S * g.C, ldo = padded(g.K), stride = a.split.patch_stride;
-  for (int64_t i = pixels.begin; i < pixels.end; i += a.split.patch_pixels) {
-    const int64_t n = imin(a.split.patch_pixels, pixels.end - i);
-    copy_patches(g, a.x, i, n, at.scratch, stride);
-    const float* dy = a.dy + i * g.K;
-    for_blocks(at.panel * kPanel, imin(g.K, (at.panel + 1) * kPanel),
-               [&](int64_t k, auto v, int last) {
-                 outer_rows<decltype(v)::value>(rows, at.scratch, dy + k, ByStride{stride, g.K}, n,
-                                                at.out + k, ldo, last, true);
-               });
-  }
-}
-
 void clear(float* p, int64_t n) {
   for (int64_t i = 0; i < n; i += kLanes)
     store_n(p + i, vf{}, static_cast<int>(imin(kLanes, n - i)));
 }
 
-// dw = sum of the slots, in order. Slots with k in the lanes are transposed on the way.
+// dw = sum of the slots, in order.
 void reduce(const Conv2dWeightArgs& a) {
   const Conv2dGeometry& g = *a.g;
-  const int64_t Kg = g.group_filters(), rows = g.R * g.S * g.group_channels();
   const int64_t slots = a.split.slots, size = a.split.slot_floats;
   if (a.split.mode == WeightMode::channels_in_lanes) {
     const int64_t parts = imax(1, size / 4096);
@@ -195,30 +135,7 @@ void reduce(const Conv2dWeightArgs& a) {
     });
     return;
   }
-  const int64_t ldo = padded(Kg), parts = ceil_div(rows, 64);
-  parallel_for(g.G * parts, [&](int64_t task) {
-    const int64_t group = task / parts;
-    const int64_t begin = task % parts * 64, end = imin(rows, begin + 64);
-    const float* in = a.workspace + group * rows * ldo;
-    float* out = a.dw + group * Kg * rows;
-    for (int64_t j = begin; j < end; j += kLanes)
-      for (int64_t k = 0; k < Kg; k += kLanes) {
-        const int n = static_cast<int>(imin(kLanes, end - j));
-        vf t[kLanes];
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i) t[i] = vf{};
-        for (int64_t s = 0; s < slots; ++s) {
-          const float* src = in + s * size + j * ldo + k;
-#pragma GCC unroll 16
-          for (int i = 0; i < kLanes; ++i)
-            if (i < n) t[i] += load(src + i * ldo);
-        }
-        transpose(t);
-#pragma GCC unroll 16
-        for (int i = 0; i < kLanes; ++i)
-          if (k + i < Kg) store_n(out + (k + i) * rows + j, t[i], n);
-      }
-  });
+  add_slots(g, a.workspace, slots, size, a.dw);
 }
 
 void run(const Conv2dWeightArgs& a) {
@@ -227,12 +144,13 @@ void run(const Conv2dWeightArgs& a) {
   const int64_t Kg = g.group_filters(), rows = g.R * g.S * g.group_channels();
   const bool swap = split.mode == WeightMode::channels_in_lanes;
   const int64_t group_panels = split.panels / g.G;
-  float* scratch = a.workspace + split.slots * split.slot_floats;
+  ScratchBlocks scratch(a.workspace + split.slots * split.slot_floats, split.scratch_floats,
+                        split.scratch_blocks());
   parallel_for(split.slots * split.panels * split.row_parts, [&](int64_t task) {
     const int64_t part = task % split.row_parts, panel = task / split.row_parts % split.panels;
     const int64_t slot = task / (split.row_parts * split.panels);
     Place at{panel / group_panels, panel % group_panels, even_part(g.R, split.row_parts, part),
-             a.workspace + slot * split.slot_floats, scratch + task * split.scratch_floats};
+             a.workspace + slot * split.slot_floats, nullptr};
     at.out += at.group * rows * (swap ? Kg : padded(Kg));
     const int64_t row0 = at.r.begin * g.S * g.group_channels();
     const int64_t row1 = at.r.end * g.S * g.group_channels();
@@ -242,13 +160,17 @@ void run(const Conv2dWeightArgs& a) {
       const int64_t k = at.panel * kPanel, width = imin(kPanel, padded(Kg) - k);
       for (int64_t j = row0; j < row1; ++j) clear(at.out + j * padded(Kg) + k, width);
     }
-    if (split.mode == WeightMode::patches) {
-      add_patches(a, even_part(g.N * g.P * g.Q, split.slots, slot), at);
-      return;
+    const int block = scratch.take();
+    at.scratch = scratch.at(block);
+    if (split.mode == WeightMode::windows) {
+      const Range out_rows = even_part(g.N * g.P, split.slots, slot);
+      add_windows(a, out_rows.begin, out_rows.end, panel, at.out, at.scratch);
+    } else {
+      const Range chunks = even_part(a.plan->chunks, split.slots, slot);
+      for (int64_t i = chunks.begin; i < chunks.end; ++i)
+        add_chunk(a, conv2d_chunk(g, *a.plan, i), at);
     }
-    const Range chunks = even_part(a.plan->chunks, split.slots, slot);
-    for (int64_t i = chunks.begin; i < chunks.end; ++i)
-      add_chunk(a, conv2d_chunk(g, *a.plan, i), at);
+    scratch.give(block);
   });
   reduce(a);
 }

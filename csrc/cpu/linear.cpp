@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/parallel.hpp"
+#include "cpu/bf16.hpp"
 #include "cpu/gemm_types.hpp"
 #include "cpu/isa.hpp"
 #include "kernels/linear.hpp"
@@ -42,34 +44,45 @@ std::size_t bytes(const LinearSplit& s, int64_t more) {
   return static_cast<std::size_t>(s.slots * s.scratch_floats + more) * sizeof(float);
 }
 
-std::size_t forward_workspace(const LinearSizes& s, Precision) {
+// Images of one pixel, for bfloat16.
+Conv2dGeometry pixels(const LinearSizes& s) {
+  return {s.N, 1, 1, s.I, s.O, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1};
+}
+
+std::size_t forward_workspace(const LinearSizes& s, Precision precision) {
+  if (precision == Precision::bfloat16) return bf16_forward_workspace(pixels(s));
   return s.N <= kFewRows ? 0 : bytes(product_split(s.N, s.I, s.O), padded(s.O));
 }
 
-void forward(const LinearSizes& s, Precision, const float* x, const float* w, const float* bias,
-             bool relu, float* y, void* workspace) {
+void forward(const LinearSizes& s, Precision precision, const float* x, const float* w,
+             const float* bias, bool relu, float* y, void* workspace) {
+  if (precision == Precision::bfloat16)
+    return bf16_forward(pixels(s), x, w, bias, relu, y, workspace);
   if (s.N <= kFewRows) return linear_tier_kernels().forward_few(s.N, s.I, s.O, x, w, bias, relu, y);
   linear_tier_kernels().forward(s.N, s.I, s.O, x, w, bias, relu, y, product_split(s.N, s.I, s.O),
                                 static_cast<float*>(workspace));
 }
 
-std::size_t backward_input_workspace(const LinearSizes& s, Precision) {
+std::size_t backward_input_workspace(const LinearSizes& s, Precision precision) {
+  if (precision == Precision::bfloat16) return bf16_backward_input_workspace(pixels(s));
   return bytes(product_split(s.N, s.O, s.I), padded(s.I));
 }
 
-void backward_input(const LinearSizes& s, Precision, const float* dy, const float* w, float* dx,
-                    void* workspace) {
+void backward_input(const LinearSizes& s, Precision precision, const float* dy, const float* w,
+                    float* dx, void* workspace) {
+  if (precision == Precision::bfloat16) return bf16_backward_input(pixels(s), dy, w, dx, workspace);
   linear_tier_kernels().backward_input(s.N, s.I, s.O, dy, w, dx, product_split(s.N, s.O, s.I),
                                        static_cast<float*>(workspace));
 }
 
-std::size_t backward_weight_workspace(const LinearSizes& s, Precision) {
+std::size_t backward_weight_workspace(const LinearSizes& s, Precision precision) {
+  if (precision == Precision::bfloat16) return bf16_backward_weight_workspace(pixels(s));
   // dy is packed in blocks of at most 12. Fewer rows than s.O may mean fewer slots, never more.
   return bytes(weight_split(s.N, s.I, s.O), s.N * padded(s.O + kPad));
 }
 
-void backward_weight(const LinearSizes& s, Precision, const float* x, const float* dy, float* dw,
-                     const ActiveRows* active, void* workspace) {
+void backward_weight(const LinearSizes& s, Precision precision, const float* x, const float* dy,
+                     float* dw, const ActiveRows* active, void* workspace) {
   const std::int32_t* rows = nullptr;
   int64_t count = s.O;
   if (active) {
@@ -78,6 +91,8 @@ void backward_weight(const LinearSizes& s, Precision, const float* x, const floa
     count = from[1] - from[0];
   }
   if (count == 0) return;
+  if (precision == Precision::bfloat16)
+    return bf16_backward_weight(pixels(s), x, dy, dw, rows, count, workspace);
   linear_tier_kernels().backward_weight(s.N, s.I, s.O, x, dy, dw, rows, count,
                                         weight_split(s.N, s.I, count),
                                         static_cast<float*>(workspace));
@@ -92,29 +107,49 @@ float* spread(const LinearSizes& s, const LazyWeight& weight, void* workspace) {
   return c;
 }
 
+// For bfloat16 the weight itself is written down first: it is rounded as a whole.
+std::size_t weight_bytes(const LinearSizes& s, Precision p) {
+  return p == Precision::bfloat16 ? static_cast<std::size_t>(padded(s.O * s.I)) * sizeof(float) : 0;
+}
+
+const float* added_up(const LinearSizes& s, const LazyWeight& weight, const float* c, float* to) {
+  parallel_for(s.O, [&](int64_t o) {
+    const float *w = weight.w + o * s.I, *v = weight.v + o * s.I;
+    for (int64_t i = 0; i < s.I; ++i) to[o * s.I + i] = w[i] + c[o] * v[i];
+  });
+  return to;
+}
+
 std::size_t forward_lazy_workspace(const LinearSizes& s, Precision p) {
-  return row_bytes(s.O) + forward_workspace(s, p);
+  return row_bytes(s.O) + weight_bytes(s, p) + forward_workspace(s, p);
 }
 
 std::size_t backward_input_lazy_workspace(const LinearSizes& s, Precision p) {
-  return row_bytes(s.O) + backward_input_workspace(s, p);
+  return row_bytes(s.O) + weight_bytes(s, p) + backward_input_workspace(s, p);
 }
 
-void forward_lazy(const LinearSizes& s, Precision, const float* x, const LazyWeight& weight,
-                  const float* bias, bool relu, float* y, void* workspace) {
+void forward_lazy(const LinearSizes& s, Precision precision, const float* x,
+                  const LazyWeight& weight, const float* bias, bool relu, float* y,
+                  void* workspace) {
   const LinearTierKernels& k = linear_tier_kernels();
-  float* const c = spread(s, weight, workspace);
+  float *const c = spread(s, weight, workspace), *const rest = c + padded(s.O);
+  if (precision == Precision::bfloat16)
+    return forward(s, precision, x, added_up(s, weight, c, rest), bias, relu, y,
+                   rest + padded(s.O * s.I));
   if (s.N <= kFewRows)
     return k.forward_few_lazy(s.N, s.I, s.O, x, weight.w, weight.v, c, bias, relu, y);
   k.forward_lazy(s.N, s.I, s.O, x, weight.w, weight.v, c, bias, relu, y,
-                 product_split(s.N, s.I, s.O), c + padded(s.O));
+                 product_split(s.N, s.I, s.O), rest);
 }
 
-void backward_input_lazy(const LinearSizes& s, Precision, const float* dy, const LazyWeight& weight,
-                         float* dx, void* workspace) {
-  float* const c = spread(s, weight, workspace);
+void backward_input_lazy(const LinearSizes& s, Precision precision, const float* dy,
+                         const LazyWeight& weight, float* dx, void* workspace) {
+  float *const c = spread(s, weight, workspace), *const rest = c + padded(s.O);
+  if (precision == Precision::bfloat16)
+    return backward_input(s, precision, dy, added_up(s, weight, c, rest), dx,
+                          rest + padded(s.O * s.I));
   linear_tier_kernels().backward_input_lazy(s.N, s.I, s.O, dy, weight.w, weight.v, c, dx,
-                                            product_split(s.N, s.O, s.I), c + padded(s.O));
+                                            product_split(s.N, s.O, s.I), rest);
 }
 
 }  // namespace

@@ -36,11 +36,11 @@ SENTEI_INLINE void advance(Cover& c, std::int64_t i, std::int64_t stride, std::i
 
 // Vectors over C channels; the last one overlaps the one before rather than be masked, so f must
 // write what it writes from its inputs alone.
-template <class F>
+template <class Whole = Full, class F>
 SENTEI_INLINE void over_channels(std::int64_t C, const F& f) {
   std::int64_t c = 0;
 #pragma GCC unroll 2
-  for (; c + kLanes <= C; c += kLanes) f(c, Full{});
+  for (; c + kLanes <= C; c += kLanes) f(c, Whole{});
   if (c == C) return;
   if (C > kLanes)
     f(C - kLanes, Full{});
@@ -54,6 +54,7 @@ SENTEI_INLINE void over_rows(std::int64_t rows, std::int64_t elements, const F& 
   const std::int64_t per = imax(1, kMapBlock / imax(1, elements));
   parallel_for(ceil_div(rows, per), [&](std::int64_t task) {
     for (std::int64_t r = task * per; r < imin(rows, (task + 1) * per); ++r) f(r);
+    stream_fence();
   });
 }
 

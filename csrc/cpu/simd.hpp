@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512F__) || defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -87,6 +87,25 @@ SENTEI_INLINE void store_n(float* p, vf v, int n) {
 SENTEI_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }  // b where either is NaN, as maxps
 SENTEI_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
 #endif
+
+// Stores past the caches: a plain store first reads the line that it is about to overwrite, a third
+// of the traffic of a copy. p is aligned to a vector; `stream_fence` before others may read.
+SENTEI_INLINE void store_stream(float* p, vf v) {
+#if defined(__AVX512F__)
+  _mm512_stream_ps(p, (__m512)v);
+#elif defined(__AVX2__)
+  _mm256_stream_ps(p, (__m256)v);
+#elif defined(__SSE2__)
+  _mm_stream_ps(p, (__m128)v);
+#else
+  store(p, v);
+#endif
+}
+SENTEI_INLINE void stream_fence() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
 
 // Sum of the lanes, always in the same (pairwise) order.
 SENTEI_INLINE float lane_sum(vf v) {

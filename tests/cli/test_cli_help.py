@@ -12,9 +12,10 @@ from command import sentei
 from sentei.workflow.config import Config
 
 COMMANDS = ["demo", "train", "prune", "eval", "profile", "bench", "resume", "doctor"]
+NESTED = [["data", "download"], *(["check", c] for c in ("gradients", "overfit", "units"))]
 
 
-@pytest.mark.parametrize("words", [*([c] for c in COMMANDS), ["data", "download"]])
+@pytest.mark.parametrize("words", [*([c] for c in COMMANDS), *NESTED])
 def test_every_command_has_help_with_an_example(words):
     result = sentei(*words, "--help")
     assert result.code == 0
@@ -25,7 +26,7 @@ def test_every_command_has_help_with_an_example(words):
 def test_the_front_page_names_every_command():
     result = sentei("--help")
     assert result.code == 0
-    for command in [*COMMANDS, "data"]:
+    for command in [*COMMANDS, "data", "check"]:
         assert re.search(rf"\b{command}\b", result.out)
 
 

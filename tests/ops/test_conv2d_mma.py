@@ -7,56 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import array, assert_exact, integers, normal
+from helpers import array, normal
 from reference import conv2d as ref
 from sentei.ops import conv2d_backward_input, conv2d_backward_weight, conv2d_forward
 from tensor_cores import (
+    CASES,
     PRECISIONS,
     assert_rounded_product,
+    check_exact,
     each_precision,
+    make,
     on_tensor_cores,
 )
-
-#        N  H  W   C   K  R  S  stride   padding dilation
-CASES = [
-    (2, 8, 8, 1, 3, 3, 3, (1, 1), (0, 0), (1, 1)),
-    (3, 9, 7, 3, 13, 3, 3, (1, 1), (1, 1), (1, 1)),
-    (2, 6, 5, 37, 51, 3, 3, (1, 1), (1, 1), (1, 1)),
-    (2, 8, 8, 64, 64, 3, 3, (1, 1), (1, 1), (1, 1)),  # slots in every pass
-    (1, 12, 12, 3, 8, 7, 7, (2, 2), (3, 3), (1, 1)),
-    (2, 7, 7, 13, 37, 1, 1, (1, 1), (0, 0), (1, 1)),
-    (2, 8, 7, 16, 32, 1, 1, (2, 2), (0, 0), (1, 1)),  # parities that no tap sees
-    (2, 10, 9, 16, 32, 3, 3, (2, 2), (1, 1), (1, 1)),
-    (3, 14, 14, 1, 32, 5, 5, (1, 1), (2, 2), (1, 1)),
-    (2, 1, 1, 5, 4, 3, 3, (1, 1), (1, 1), (1, 1)),
-    (2, 5, 5, 16, 16, 3, 3, (1, 1), (2, 2), (1, 1)),
-    (2, 9, 9, 4, 6, 3, 3, (1, 1), (2, 2), (2, 2)),
-    (2, 11, 8, 5, 7, 3, 2, (3, 2), (1, 0), (2, 1)),  # six parity classes: two launches
-    (2, 9, 10, 8, 12, 3, 4, (2, 4), (2, 1), (2, 2)),  # stride and dilation with a common factor
-    (2, 6, 8, 4, 5, 1, 3, (1, 1), (0, 1), (1, 1)),
-    (0, 6, 6, 3, 4, 3, 3, (1, 1), (1, 1), (1, 1)),
-    (1, 3, 3, 2, 2, 3, 3, (4, 4), (4, 4), (1, 1)),
-]
-
-
-def make(rng, case, draw):
-    n, h, w, c, k, r, s, stride, padding, dilation = case
-    window = {"stride": stride, "padding": padding, "dilation": dilation}
-    x, f, b = draw(rng, (n, h, w, c)), draw(rng, (k, r, s, c)), draw(rng, (k,))
-    dy = draw(rng, ref.forward(x, f, **window).shape)
-    return x, f, b, dy, window
-
-
-def check_exact(rng, case, precision):
-    x, w, b, dy, window = make(rng, case, integers)
-    modes = {**window, "precision": precision}
-    assert_exact(conv2d_forward(x, w, b, **modes), ref.forward(x, w, b, **window))
-    want = np.maximum(ref.forward(x, w, **window), 0)
-    assert_exact(conv2d_forward(x, w, **modes, relu=True), want)
-    want = ref.backward_input(dy, w, x.shape, **window)
-    assert_exact(conv2d_backward_input(dy, w, x, **modes), want)
-    want = ref.backward_weight(x, dy, w.shape, **window)
-    assert_exact(conv2d_backward_weight(x, dy, w, **modes), want)
 
 
 @on_tensor_cores

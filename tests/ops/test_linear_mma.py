@@ -13,22 +13,7 @@ from sentei.ops import (
     linear_backward_weight_rows,
     linear_forward,
 )
-from tensor_cores import assert_rounded_product, each_precision, on_tensor_cores
-
-SIZES = [  # N, I, O
-    (1, 1, 1),
-    (3, 5, 7),
-    (32, 64, 10),
-    (50, 401, 37),
-    (65, 130, 129),
-    (300, 70, 66),
-    (7, 1100, 90),  # slots in the forward pass
-    (1100, 9, 40),  # slots in the gradient of w
-    (5, 12, 1030),  # slots in the gradient of x
-    (0, 4, 6),
-    (4, 0, 6),
-    (4, 6, 0),
-]
+from tensor_cores import SIZES, assert_rounded_product, each_precision, on_tensor_cores
 
 
 @on_tensor_cores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from networks import networks, random_images, tensors_equal
@@ -13,6 +13,9 @@ from sentei.data import load
 from sentei.errors import DataError
 from sentei.nn import models
 from sentei.prune import IterativePruner, Target, TargetUnreachableError, preview
+from sentei.prune.iterative import PARTS
+from sentei.prune.surgery import remove
+from sentei.prune.units import pruning_map
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +121,7 @@ def test_retraining_loop():
     assert result.target.reached(result.final, result.original)
     assert all(s.max_abs_diff < 1e-4 for s in result.steps)
     assert result.steps[-1].accuracy_after_retrain is not None
-    assert result.seconds_retraining > 0 and result.trainer.model is result.model
+    assert result.parts["retraining"] > 0 and result.trainer.model is result.model
     assert result.trainer.evaluate(load("mnist-mini")[1])["accuracy"] > 0.3
     assert model.costs().macs == result.original.macs, "the given model keeps its size"
 
@@ -188,3 +191,42 @@ def test_pruning_again_keeps_its_own_history():
     ).run()
     assert seen == list(range(1, len(again.steps) + 1)), "no step of the first pruning"
     assert len(again.model.meta["history"]) == len(again.steps)
+
+
+def test_time_is_told_apart():
+    _, result = small_run(per_round=2)
+    parts = result.parts
+    assert set(parts) == set(PARTS) and all(v > 0 for v in parts.values())
+    assert sum(parts.values()) <= result.seconds
+    for name, whole in parts.items():  # what follows the last removal is a look at the map
+        assert sum(s.parts[name] for s in result.steps) == pytest.approx(whole, rel=0.2, abs=1e-3)
+    assert all(s.seconds == pytest.approx(sum(s.parts.values())) for s in result.steps)
+
+
+@pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adam, optim.RMSprop, optim.AdaGrad])
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(model=networks(), data=st.data())
+def test_step_of_a_pruned_network_is_as_if_built_anew(optimizer, model, data):
+    trainer = train.Trainer(model, optimizer(0.01), batch=4)
+    pruning = pruning_map(model.graph)
+    units = [u for u in pruning.units if pruning.removable(u, pruning.widths())]
+    assume(units)
+    smaller, keep = remove(model, pruning, [data.draw(st.sampled_from(units))])
+    cut = trainer.replaced(smaller, keep)
+    anew = train.Trainer(smaller, optimizer(0.01), batch=4)
+    assert cut._step.graph.to_json() == anew._step.graph.to_json()
+    assert {k: t.shape for k, t in cut.state_tensors.items()} == {
+        k: t.shape for k, t in anew.state_tensors.items()
+    }
+    for name, t in cut.state_tensors.items():
+        assert not any(t.overlaps(old) for old in trainer.state_tensors.values()), name
+
+
+@pytest.mark.parametrize("name", ["lenet5_prune", "vgg13_like", "resnet18_like"])
+def test_step_of_a_pruned_model_is_as_if_built_anew(name):
+    model = models.build(name, seed=0)
+    trainer = train.Trainer(model, optim.SGD(0.01, momentum=0.9), batch=2)
+    pruning = pruning_map(model.graph)
+    smaller, keep = remove(model, pruning, [pruning.units[0], pruning.units[-1]])
+    anew = train.Trainer(smaller, optim.SGD(0.01, momentum=0.9), batch=2)
+    assert trainer.replaced(smaller, keep)._step.graph.to_json() == anew._step.graph.to_json()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -154,3 +155,57 @@ def test_notes_that_do_not_fit_are_refused(kept):
     pruning = pruning_map(model.graph)
     with pytest.raises(DataError, match=r"meta\['kept'\] must give every channel"):
         remove(model, pruning, pruning.units[:1])
+
+
+def same_map(a, b):
+    """Two pruning maps say the same, whatever numbers the labels have."""
+    assert [u.members for u in a.units] == [u.members for u in b.units]
+    assert a.layers == b.layers and a.widths() == b.widths()
+    assert set(a.groups.labels) == set(b.groups.labels)
+    for u, v in zip(a.units, b.units, strict=True):
+        for axis, left in a.groups.removal([u.label]).items():
+            assert np.array_equal(left, b.groups.removal([v.label])[axis])
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(networks(), st.data())
+def test_map_without_units_is_that_of_the_pruned_graph(model, data):
+    pruning = pruning_map(model.graph, include=("conv2d", "linear"))
+    for _ in range(3):
+        widths = pruning.widths()
+        units = [u for u in pruning.units if pruning.removable(u, widths)]
+        assume(units)
+        chosen = [data.draw(st.sampled_from(units))]
+        model, _ = remove(model, pruning, chosen)
+        fresh = pruning_map(model.graph, include=("conv2d", "linear"))
+        made = pruning.without(chosen)
+        if made is not None:
+            same_map(made, fresh)
+        pruning = made or fresh
+
+
+@pytest.mark.parametrize("name", ["lenet5_prune", "vgg13_like"])
+def test_map_of_a_plain_stack_is_never_read_again(name):
+    model = models.build(name, seed=0)
+    pruning = pruning_map(model.graph)
+    chosen = [pruning.units[3], pruning.units[-1]]
+    smaller, _ = remove(model, pruning, chosen)
+    made = pruning.without(chosen)
+    assert made is not None
+    same_map(made, pruning_map(smaller.graph))
+
+
+def test_shared_tensors_are_those_that_lose_nothing():
+    model = models.build("lenet5_prune", seed=0)
+    pruning = pruning_map(model.graph)
+    smaller, keep = remove(model, pruning, [pruning.units[-1]], share=True)
+    apart, _ = remove(model, pruning, [pruning.units[-1]])
+    touched = {name for name, _ in keep}
+    for name, t in model.tensors.items():
+        assert (smaller.tensors[name] is t) == (name not in touched)
+        assert not apart.tensors[name].overlaps(t)
+        assert np.array_equal(smaller.tensors[name].numpy(), apart.tensors[name].numpy())
+        want = t.numpy()
+        for axis in range(want.ndim):
+            want = np.take(want, keep.get((name, axis), range(want.shape[axis])), axis)
+        assert np.array_equal(smaller.tensors[name].numpy(), want)

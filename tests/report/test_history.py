@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sentei.errors import DataError
-from sentei.report import read_events, render_html, summarise_events
+from sentei.report import read_events, render_html, summarise_events, summary_text
 
 EPOCH = {"event": "epoch", "epoch": 1, "loss": 0.5, "accuracy": 0.9, "seconds": 2.0}
 
@@ -100,4 +100,24 @@ def test_summary_feeds_a_report(tmp_path):
     assert [s["layer"] for s in summary["steps"]] == ["conv1"]
     assert summary["skipped"] == [{"layer": "fc2", "reason": "the head"}]
     assert summary["seconds"] == {"train": 4.0, "prune": 1.5}
+    assert "pruning_loop" not in summary, "the step does not say what its time went into"
     assert "2 epochs in 4.0" in render_html({**summary, "accuracy": {"before": 0.9}})
+
+
+def test_cost_of_a_removed_channel():
+    parts = (
+        {"scoring": 0.1, "surgery": 0.02, "retraining": 0.3},
+        {"scoring": 0.3, "retraining": 0.5},
+    )
+    events = [
+        {"event": "prune_step", "step": i, "seconds": sum(p.values()), "parts": p}
+        for i, p in enumerate(parts, 1)
+    ]
+    summary = summarise_events(events)
+    loop = summary["pruning_loop"]
+    assert loop["channels"] == 2 and loop["seconds_per_channel"] == pytest.approx(0.61)
+    assert loop["parts"] == pytest.approx({"scoring": 0.2, "surgery": 0.01, "retraining": 0.4})
+    said = "0.61 s per removed channel: scoring 32.8 %, surgery 1.6 %, retraining 65.6 %"
+    shown = {**summary, "accuracy": {"before": 0.9, "after": 0.8}}
+    assert said in summary_text(shown)
+    assert said.replace(" s ", "\u00a0s ").replace(" %", "\u00a0%") in render_html(shown)

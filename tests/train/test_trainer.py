@@ -137,7 +137,7 @@ def test_recalibration():
 # -- pruning ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", [n for n in OPTIMIZERS if n != "lbfgs"])  # which begins anew
 def test_replaced(name):
     data = toy_data()
     t = Trainer(toy_net(), OPTIMIZERS[name], batch=20, seed=2)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sentei.cli import bench, data, demo, doctor, evaluate, profile, prune, resume, train
+from sentei.cli import bench, check, data, demo, doctor, evaluate, profile, prune, resume, train
 from sentei.cli.guard import guarded
 
 __all__ = ["app"]
@@ -37,6 +37,16 @@ _data = typer.Typer(
 )
 _data.command("download")(guarded(data.download))
 app.add_typer(_data, name="data")
+
+_check = typer.Typer(
+    help="Check a network: its gradients, whether it can learn, what its units see.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+_check.command("gradients")(guarded(check.gradients))
+_check.command("overfit")(guarded(check.overfit))
+_check.command("units")(guarded(check.units))
+app.add_typer(_check, name="check")
 
 
 def _version(asked: bool) -> None:

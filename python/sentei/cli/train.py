@@ -17,7 +17,7 @@ def train(
     batch: Annotated[int | None, typer.Option(help="Images a step.", show_default="100")] = None,
     lr: Annotated[float | None, typer.Option(help="Step size.", show_default="0.02")] = None,
     optimizer: Annotated[
-        str | None, typer.Option(help="sgd, adagrad, rmsprop or adam.", show_default="sgd")
+        str | None, typer.Option(help="sgd, adagrad, rmsprop, adam or lbfgs.", show_default="sgd")
     ] = None,
     momentum: Annotated[
         float | None, typer.Option(help="Momentum of sgd.", show_default="0.9")

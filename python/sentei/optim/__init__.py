@@ -3,16 +3,20 @@
 from sentei.optim.adaptive import AdaGrad, Adam, RMSprop
 from sentei.optim.base import Optimizer
 from sentei.optim.in_turns import InTurns
+from sentei.optim.lbfgs import LBFGS, Pairs
+from sentei.optim.line_search import Point, strong_wolfe
 from sentei.optim.perceptron import perceptron
 from sentei.optim.schedules import Bengio, Constant, Cosine, Inverse, Schedule, Step
 from sentei.optim.semi_sync import SemiSync, groups
 from sentei.optim.sgd import SGD
+from sentei.optim.vectors import Vector
 
 KINDS: tuple[type, ...] = (
     SGD,
     AdaGrad,
     RMSprop,
     Adam,
+    LBFGS,
     SemiSync,
     InTurns,
     Constant,
@@ -23,6 +27,7 @@ KINDS: tuple[type, ...] = (
 
 __all__ = [
     "KINDS",
+    "LBFGS",
     "SGD",
     "AdaGrad",
     "Adam",
@@ -32,10 +37,14 @@ __all__ = [
     "InTurns",
     "Inverse",
     "Optimizer",
+    "Pairs",
+    "Point",
     "RMSprop",
     "Schedule",
     "SemiSync",
     "Step",
+    "Vector",
     "groups",
     "perceptron",
+    "strong_wolfe",
 ]

@@ -11,6 +11,7 @@ from sentei.errors import GraphError
 from sentei.graph import Graph
 from sentei.ops import GATE_CLIP_UPDATE
 from sentei.optim.base import Grads, Optimizer, States, check_range
+from sentei.optim.lbfgs import LBFGS
 from sentei.optim.sgd import SGD
 
 __all__ = ["InTurns"]
@@ -58,7 +59,7 @@ class InTurns(Optimizer):
     turns: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        if not isinstance(self.weights, Optimizer) or isinstance(self.weights, InTurns):
+        if not isinstance(self.weights, Optimizer) or isinstance(self.weights, InTurns | LBFGS):
             raise TypeError(f"InTurns: weights must be an optimizer, got {self.weights!r}")
         if type(self.gates) is not SGD:
             raise TypeError(f"InTurns: gates must be SGD, got {self.gates!r}")

@@ -33,21 +33,23 @@ class ChannelGroups:
 
     def removal(self, units: Iterable[int]) -> dict[Axis, NDArray[np.int64]]:
         """For every axis that shrinks: the indices that stay."""
-        gone = np.asarray(sorted(set(units)), dtype=np.int64)
-        keep = {}
-        for axis, lab in self.labels.items():
-            stays = ~np.isin(lab, gone)
-            if not stays.all():
-                keep[axis] = np.flatnonzero(stays)
-        return keep
+        stays = ~self.marked(units)
+        kept = ((axis, stays[lab]) for axis, lab in self.labels.items())
+        return {axis: np.flatnonzero(s) for axis, s in kept if not s.all()}
 
     def elements(self, units: Iterable[int], axes: Iterable[Axis]) -> dict[Axis, NDArray[np.int64]]:
         """Indices, on the given axes, that belong to the units."""
-        wanted = np.asarray(sorted(set(units)), dtype=np.int64)
-        found = {
-            a: np.flatnonzero(np.isin(self.labels[a], wanted)) for a in axes if a in self.labels
-        }
+        wanted = self.marked(units)
+        found = {a: np.flatnonzero(wanted[self.labels[a]]) for a in axes if a in self.labels}
         return {a: i for a, i in found.items() if i.size}
+
+    def marked(self, units: Iterable[int]) -> NDArray[np.bool_]:
+        """True at the labels of these units, for all labels there are."""
+        last = max((int(lab.max()) for lab in self.labels.values() if lab.size), default=-1)
+        table = np.zeros(last + 1, np.bool_)
+        chosen = [u for u in set(units) if u <= last]
+        table[chosen] = True
+        return table
 
 
 def _node_ties(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from sentei.graph import Graph, Node
+from sentei.graph import Graph, Node, Spec
 from sentei.ops import BATCH_NORM_ADD, BATCH_NORM_POOL
 from sentei.ops.pool2d import window_of
+from sentei.passes.shapes import infer_specs
 
 __all__ = ["fold_relu", "training"]
 
@@ -21,12 +22,17 @@ def training(graph: Graph, keep: Collection[str] = ()) -> Graph:
 
     - batch norm, addition of another branch, ReLU
     - batch norm, convolution or linear layer, and ReLU
-    - batch norm (with its ReLU) and 2 x 2 max pooling
+    - batch norm (with its ReLU) and 2 x 2 max pooling (ceil_mode: where H and W are even)
 
     The numbers stay the same, one map less is written and read in each direction. The last value of a
     chain keeps its name; the inner ones go. keep: values that must stay.
     """
-    for ends, fold in (("relu", _add_relu), ("relu", _relu), ("max_pool2d", _pool)):
+    sizes = infer_specs(graph)
+
+    def pool(node: Node, own: Producers) -> tuple[Node, tuple[str, ...]] | None:
+        return _pool(node, own, sizes)
+
+    for ends, fold in (("relu", _add_relu), ("relu", _relu), ("max_pool2d", pool)):
         graph = _rewrite(graph, ends, fold, keep)
     return graph
 
@@ -82,11 +88,19 @@ def _relu(relu: Node, own: Producers) -> tuple[Node, tuple[str, ...]] | None:
     return Node(before.name, before.op, before.inputs, outputs, attrs), (before.name,)
 
 
-def _pool(pool: Node, own: Producers) -> tuple[Node, tuple[str, ...]] | None:
+def _pool(
+    pool: Node, own: Producers, sizes: Mapping[str, Spec]
+) -> tuple[Node, tuple[str, ...]] | None:
     norm = own.get(pool.inputs[0])
     if norm is None or norm.op.name != "batch_norm":
         return None
-    if window_of("max_pool2d", pool.attrs) != ((2, 2), (2, 2), (0, 0), False):
+    window = window_of("max_pool2d", pool.attrs)
+    if window[:3] != ((2, 2), (2, 2), (0, 0)):
+        return None
+    rows, columns = sizes[norm.outputs[0]].shape[1:3]
+    if window.ceil_mode and (rows % 2 or columns % 2):  # a window hangs over the edge
+        return None
+    if min(rows, columns) < 2:
         return None
     outputs = (*pool.outputs, *norm.outputs[1:])
     return Node(norm.name, BATCH_NORM_POOL, norm.inputs, outputs, norm.attrs), (norm.name,)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentei.errors import DataError, GraphError, SenteiError
+from sentei.graph import Graph
 from sentei.model import Model
 from sentei.passes import Costs, costs
 from sentei.prune import importance
@@ -21,7 +23,19 @@ from sentei.prune.target import Target
 from sentei.prune.units import PruningMap, Unit, pruning_map
 from sentei.prune.verify import Verification, verify
 
-__all__ = ["IterativePruner", "PruneResult", "PruneStep", "TargetUnreachableError", "Trains"]
+__all__ = [
+    "PARTS",
+    "IterativePruner",
+    "PruneResult",
+    "PruneStep",
+    "TargetUnreachableError",
+    "Trains",
+]
+
+
+# scoring; surgery: finding what can go, cutting, planning anew; verification: masked against pruned;
+# retraining; evaluation: the accuracy in the record.
+PARTS = ("scoring", "surgery", "verification", "retraining", "evaluation")
 
 
 class TargetUnreachableError(SenteiError, ValueError):
@@ -54,7 +68,8 @@ class Trains(Protocol):
 class PruneStep:
     """One removal. layer and channel: of the first member, numbered as in the original network.
 
-    max_abs_diff, tolerance: masked against pruned network, and the bound it kept.
+    max_abs_diff, tolerance: masked against pruned network, and the bound it kept. seconds: of its round,
+    shared evenly among the round's channels; parts: the same by what they went into (PARTS).
     """
 
     step: int
@@ -68,6 +83,7 @@ class PruneStep:
     tolerance: float
     accuracy_after_retrain: float | None
     seconds: float
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         d = asdict(self)
@@ -88,9 +104,7 @@ class PruneResult:
     max_abs_diff: float  # largest masked-versus-pruned difference of all removals
     verified: bool  # every removal was compared; False: there was none
     seconds: float
-    seconds_scoring: float
-    seconds_surgery: float
-    seconds_retraining: float
+    parts: Mapping[str, float]  # seconds of this call by what they went into (PARTS)
     trainer: Any = field(repr=False, default=None)
 
 
@@ -182,15 +196,22 @@ class IterativePruner:
         state.worst = max((s.max_abs_diff for s in steps), default=0.0)
         state.history = [s.to_json() for s in steps]
         scores: tuple[LayerScores, ...] = ()
-        while not self.target.reached(now := costs(state.model.graph), original):
-            pruning = pruning_map(
-                state.model.graph, include=self.include, ignore=self.ignore, floor=self.floor
-            )
-            t = time.perf_counter()
-            scores = self._score(state, pruning)
-            state.scoring += time.perf_counter() - t
-            chosen = self._choose(pruning, scores, state.model, original)
-            steps.extend(self._remove(state, pruning, scores, chosen))
+        now = costs(state.model.graph)
+        pruning: PruningMap | None = None
+        while not self.target.reached(now, original):
+            before = dict(state.parts)
+            with state.timed("surgery"):
+                pruning = pruning or pruning_map(
+                    state.model.graph, include=self.include, ignore=self.ignore, floor=self.floor
+                )
+            with state.timed("scoring"):
+                scores = self._score(state, pruning)
+            with state.timed("surgery"):
+                chosen = self._choose(pruning, scores, state.model, original)
+            removed, now = self._remove(state, pruning, scores, chosen, before)
+            steps.extend(removed)
+            with state.timed("surgery"):
+                pruning = pruning.without([u for u, _ in chosen])
         if state.trainer is not None and state.trainer is self.trainer:  # nothing to remove
             state.trainer = state.trainer.replaced(state.model, {})
             state.model = state.trainer.model
@@ -205,9 +226,7 @@ class IterativePruner:
             state.worst,
             bool(steps),
             time.perf_counter() - start,
-            state.scoring,
-            state.surgery,
-            state.retraining,
+            dict(state.parts),
             state.trainer,
         )
 
@@ -279,39 +298,42 @@ class IterativePruner:
         pruning: PruningMap,
         scores: Sequence[LayerScores],
         chosen: list[tuple[Unit, float]],
-    ) -> list[PruneStep]:
-        t0 = time.perf_counter()
+        spent: Mapping[str, float],
+    ) -> tuple[list[PruneStep], Costs]:
+        """Remove, retrain, write down. spent: `state.parts` when the round began."""
         before, done = state.model, len(state.history)
         units = [u for u, _ in chosen]
-        model, keep = remove(before, pruning, units)
-        proof = self._prove(before, model, pruning, units)
+        with state.timed("surgery"):
+            # Nothing trains `before` any more: what the cut leaves alone need not be copied.
+            model, keep = remove(before, pruning, units, share=True)
+        with state.timed("verification"):
+            proof = self._prove(before, model, pruning, units)
         state.worst = max(state.worst, proof.max_abs_diff)
-        kept = original_channels(before)
-        state.model = model
-        if state.trainer is not None:
-            state.trainer = state.trainer.replaced(model, keep)
-            state.model = state.trainer.model
-        state.surgery += time.perf_counter() - t0
+        with state.timed("surgery"):
+            kept = original_channels(before)
+            state.model = model
+            if state.trainer is not None:
+                state.trainer = state.trainer.replaced(model, keep)
+                state.model = state.trainer.model
+            whole = self._costs_on_the_way(before.graph, model.graph, pruning, units)
         accuracy = None
         if state.trainer is not None and self.retrain_steps:
-            t = time.perf_counter()
-            state.trainer.steps(self.train, self.retrain_steps)
-            state.retraining += time.perf_counter() - t
+            with state.timed("retraining"):
+                state.trainer.steps(self.train, self.retrain_steps)
         if (
             state.trainer is not None
             and self.val is not None
             and (done + 1) % self.evaluate_every == 0
         ):
-            accuracy = state.trainer.evaluate(self.val).get("accuracy")
-        seconds = (time.perf_counter() - t0) / len(chosen)
+            with state.timed("evaluation"):
+                accuracy = state.trainer.evaluate(self.val).get("accuracy")
+        parts = {k: (v - spent[k]) / len(chosen) for k, v in state.parts.items()}
         steps = []
         for k, (unit, value) in enumerate(chosen):
             members = tuple(
                 (layer, int(kept.get(layer, range(1 << 30))[i])) for layer, i in unit.members
             )
             last = k == len(chosen) - 1
-            labels = [u.label for u in units[: k + 1]]
-            now = costs(shrunk_graph(before.graph, pruning.groups, labels)[0])
             steps.append(
                 PruneStep(
                     done + k + 1,
@@ -319,12 +341,13 @@ class IterativePruner:
                     members[0][1],
                     members,
                     value,
-                    now.macs,
-                    now.params,
+                    whole[k].macs,
+                    whole[k].params,
                     proof.max_abs_diff,
                     proof.tolerance,
                     accuracy if last else None,
-                    seconds,
+                    sum(parts.values()),
+                    parts,
                 )
             )
         state.history = [*state.history, *(s.to_json() for s in steps)]
@@ -335,7 +358,17 @@ class IterativePruner:
         if self.on_step is not None:
             for s in steps:
                 self.on_step(s, state.model, state.trainer)
-        return steps
+        return steps, whole[-1]
+
+    @staticmethod
+    def _costs_on_the_way(
+        before: Graph, after: Graph, pruning: PruningMap, units: Sequence[Unit]
+    ) -> list[Costs]:
+        """Costs after each unit of a round."""
+        labels = [u.label for u in units]
+        cuts = (labels[:k] for k in range(1, len(labels)))
+        found = [costs(shrunk_graph(before, pruning.groups, some)[0]) for some in cuts]
+        return [*found, costs(after)]
 
     def _prove(
         self, before: Model, after: Model, pruning: PruningMap, units: Sequence[Unit]
@@ -351,6 +384,13 @@ class _State:
     trainer: Trains | None
     history: list[dict[str, Any]] = field(default_factory=list)
     worst: float = 0.0
-    scoring: float = 0.0
-    surgery: float = 0.0
-    retraining: float = 0.0
+    parts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add what passes to a part."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.parts[part] += time.perf_counter() - start

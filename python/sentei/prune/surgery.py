@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import DataError, GraphError
 from sentei.graph import Graph, Spec
@@ -14,8 +18,9 @@ from sentei.model import Model
 from sentei.passes import ChannelGroups, infer_specs
 from sentei.prune.units import PruningMap, Unit
 
-__all__ = ["Keep", "keep_first", "original_channels", "remove", "shrunk_graph"]
+__all__ = ["Keep", "cut", "keep_first", "original_channels", "remove", "shrunk_graph"]
 
+_LARGE = 1 << 20  # elements from which threads pay
 Keep = dict[tuple[str, int], NDArray[np.int64]]  # (value, axis) -> indices that stay
 
 
@@ -41,15 +46,40 @@ def shrunk_graph(graph: Graph, groups: ChannelGroups, labels: Iterable[int]) -> 
     return smaller, keep
 
 
-def slice_array(
-    name: str, array: NDArray[np.float32], keep: Mapping[tuple[str, int], NDArray[np.int64]]
-) -> NDArray[np.float32]:
-    """Take what stays of one array along each of its axes."""
-    for axis in range(array.ndim):
-        indices = keep.get((name, axis))
-        if indices is not None:
-            array = np.take(array, indices, axis)
-    return np.ascontiguousarray(array)
+def cut(name: str, t: Tensor, keep: Mapping[tuple[str, int], NDArray[np.int64]]) -> Tensor:
+    """A new tensor of what stays of `t` along each axis that `keep` has under this name."""
+    cuts = [(a, keep[name, a]) for a in range(t.ndim) if (name, a) in keep]
+    array = np.asarray(t) if t.device == "cpu" else t.numpy()
+    for axis, indices in cuts[:-1]:
+        array = np.take(array, indices, axis)
+    if t.device != "cpu" or not cuts:
+        array = np.take(array, cuts[-1][1], cuts[-1][0]) if cuts else array
+        return Tensor.from_numpy(array).to(t.device)
+    axis, indices = cuts[-1]
+    shape = (*array.shape[:axis], len(indices), *array.shape[axis + 1 :])
+    smaller = Tensor.empty(shape, t.dtype)
+    _take(array, indices, axis, np.asarray(smaller))  # no copy in between
+    return smaller
+
+
+def _take(array: NDArray[Any], indices: NDArray[np.int64], axis: int, out: NDArray[Any]) -> None:
+    """np.take into `out`; rows of a large array are shared by threads."""
+    count = min(_core.threads(), len(array)) if axis and array.size >= _LARGE else 1
+    ends = [len(array) * i // count for i in range(count + 1)]
+    parts = [slice(a, b) for a, b in itertools.pairwise(ends)]
+
+    def take(rows: slice) -> None:
+        np.take(array[rows], indices, axis, out=out[rows], mode="clip")
+
+    others = [threading.Thread(target=take, args=(p,)) for p in parts[1:]]
+    for t in others:
+        t.start()
+    if axis:
+        take(parts[0])
+    else:
+        np.take(array, indices, 0, out=out, mode="clip")
+    for t in others:
+        t.join()
 
 
 def original_channels(model: Model) -> dict[str, list[int]]:
@@ -75,8 +105,13 @@ def original_channels(model: Model) -> dict[str, list[int]]:
     return {k: list(v) for k, v in kept.items()}
 
 
-def remove(model: Model, pruning: PruningMap, units: Iterable[Unit]) -> tuple[Model, Keep]:
+def remove(
+    model: Model, pruning: PruningMap, units: Iterable[Unit], *, share: bool = False
+) -> tuple[Model, Keep]:
     """A new, smaller model without these units; the given model stays as it is.
+
+    share: tensors that lose nothing are those of the given model, not copies: to train one is then to
+    change the other.
 
     Returns:
         The model, and for every sliced (value, axis) the indices that stay (for optimizer state).
@@ -90,10 +125,7 @@ def remove(model: Model, pruning: PruningMap, units: Iterable[Unit]) -> tuple[Mo
     touched = {name for name, _ in keep}
     tensors = {}
     for name, t in model.tensors.items():
-        array = t.numpy()
-        tensors[name] = Tensor.from_numpy(
-            slice_array(name, array, keep) if name in touched else array
-        ).to(t.device)
+        tensors[name] = t if share and name not in touched else cut(name, t, keep)
     smaller = Model(graph, tensors, model.meta)
     kept = original_channels(model)
     for node in graph.nodes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -50,6 +51,8 @@ class PruningMap:
     layers: tuple[LayerUnits, ...]
     floor: int = 1
     _widths: dict[str, int] = field(default_factory=dict)
+    _weights: dict[str, str] = field(default_factory=dict)  # of every layer
+    _grouped: bool = False  # a grouped convolution may become depthwise as it shrinks
 
     def widths(self) -> dict[str, int]:
         return dict(self._widths)
@@ -60,6 +63,41 @@ class PruningMap:
         for layer, _ in unit.members:
             lost[layer] = lost.get(layer, 0) + 1
         return all(widths[layer] - n >= self.floor for layer, n in lost.items())
+
+    def without(self, units: Iterable[Unit]) -> PruningMap | None:
+        """The map of the graph that is left when these units are removed; labels keep their numbers.
+
+        None: it must be read off the graph (pruning_map), since more than indices changed.
+        """
+        gone = {u.label for u in units}
+        left = tuple(u for u in self.units if u.label not in gone)
+        single = all(len(u.members) == 1 for u in self.units)
+        if self._grouped or not single:
+            return None
+        stays = ~self.groups.marked(gone)
+        place = {}
+        for layer, weight in self._weights.items():
+            kept = stays[self.groups.labels[(weight, 0)]]
+            if not kept.all():
+                place[layer] = np.cumsum(kept) - 1
+        moved = []
+        for u in left:
+            layer, i = u.first
+            now = place.get(layer)
+            moved.append(u if now is None else Unit(u.label, ((layer, int(now[i])),)))
+        lost = Counter(u.first[0] for u in self.units if u.label in gone)
+        table = tuple(
+            replace(x, width=x.width - lost[x.name], prunable=x.prunable - lost[x.name])
+            if x.name in lost
+            else x
+            for x in self.layers
+        )
+        if any(x.name in lost and x.prunable == 0 for x in table):
+            return None  # it needs a reason
+        labels = {axis: lab[stays[lab]] for axis, lab in self.groups.labels.items()}
+        widths = {k: n - lost[k] for k, n in self._widths.items()}
+        groups = replace(self.groups, labels=labels)
+        return replace(self, groups=groups, units=tuple(moved), layers=table, _widths=widths)
 
 
 def weight_of(node: Node) -> str:
@@ -147,4 +185,10 @@ def pruning_map(
                 node.name, node.op.name, widths[node.name], n, reason if n == 0 else None, tied
             )
         )
-    return PruningMap(groups, units, tuple(table), floor, widths)
+    weights = {n.name: weight_of(n) for n in layers}
+    grouped = any(
+        n.op.name == "conv2d"
+        and specs[weights[n.name]].shape[3] != specs[str(n.input("x"))].shape[3]
+        for n in layers
+    )
+    return PruningMap(groups, units, tuple(table), floor, widths, weights, grouped)

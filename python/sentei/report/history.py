@@ -2,13 +2,13 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from sentei.errors import DataError
 
-from .schema import Report, clean, number
+from .schema import Report, clean, number, table
 
 __all__ = ["read_events", "summarise_events"]
 
@@ -91,8 +91,9 @@ def summarise_events(events: Iterable[Mapping[str, Any]]) -> Report:
         events: as `read_events` returns them.
 
     Returns:
-        `training`, `steps`, `skipped` and the `seconds` spent in both; an epoch or step written
-        twice (after a resume) counts once, the later one.
+        `training`, `steps`, `skipped`, the `seconds` spent in both, and `pruning_loop` where the steps
+        say what their time went into; an epoch or step written twice (after a resume) counts once,
+        the later one.
     """
     seen = list(events)
     epochs = [e for e in seen if e.get("event") == "epoch" and e.get("phase", "train") == "train"]
@@ -106,4 +107,16 @@ def summarise_events(events: Iterable[Mapping[str, Any]]) -> Report:
         "skipped": [{"layer": k, "reason": str(e.get("reason", ""))} for k, e in skipped.items()],
         "seconds": {"train": spent[0], "prune": spent[1]},
     }
+    if loop := _loop(steps):
+        summary["pruning_loop"] = loop
     return cast("Report", summary)
+
+
+def _loop(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Seconds per removed channel and their parts; empty where no step knows its parts."""
+    known = [s for s in steps if table(s, "parts")]
+    if not known:
+        return {}
+    names = dict.fromkeys(k for s in known for k in table(s, "parts"))
+    parts = {k: sum(number(s, "parts", k) or 0.0 for s in known) / len(known) for k in names}
+    return {"channels": len(known), "seconds_per_channel": sum(parts.values()), "parts": parts}

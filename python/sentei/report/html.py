@@ -175,7 +175,9 @@ def _time(report: Mapping[str, object]) -> str:
         tag("i", style=f"flex:{value / max(v for _, v in spent):.4f}") for _, value in spent
     )
     words = ", ".join(f"{key} {f.duration(value)}" for key, value in spent)
-    said = tag("p", escape(f"{f.duration(total)} in all: {words}."), class_="more")
+    cost = f.loop(report)
+    cost = f" {cost}." if cost else ""
+    said = tag("p", escape(f"{f.duration(total)} in all: {words}.{cost}"), class_="more")
     return tag("div", bar, class_="parts", aria_hidden="true") + said
 
 

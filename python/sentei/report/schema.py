@@ -13,6 +13,7 @@ __all__ = [
     "LatencyChange",
     "Layer",
     "LayerScores",
+    "Loop",
     "Machine",
     "Report",
     "Seconds",
@@ -108,8 +109,17 @@ class Layer(TypedDict, total=False):
     macs_after: int | None
 
 
+class Loop(TypedDict, total=False):
+    """What a removed channel cost: seconds in all, and by part (scoring, surgery, verification,
+    retraining, evaluation); surgery is finding what can go, cutting and planning anew."""
+
+    channels: int
+    seconds_per_channel: float
+    parts: dict[str, float]
+
+
 class Step(TypedDict, total=False):
-    """One round of pruning; `macs` is what the network has left after it."""
+    """One removal; `macs` is what the network has left after it, `parts` its seconds as in `Loop`."""
 
     step: int
     layer: str
@@ -119,6 +129,7 @@ class Step(TypedDict, total=False):
     accuracy_before_retrain: float | None
     accuracy_after_retrain: float | None
     seconds: float
+    parts: dict[str, float]
 
 
 class LayerScores(TypedDict, total=False):
@@ -176,6 +187,7 @@ class Report(TypedDict, total=False):
     criterion: Criterion | None
     layers: list[Layer]
     steps: list[Step]
+    pruning_loop: Loop
     scores: list[LayerScores]
     training: list[TrainingEpoch]
     skipped: list[Skipped]

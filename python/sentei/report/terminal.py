@@ -42,6 +42,8 @@ def _content(report: Mapping[str, object]) -> tuple[dict[str, Any], list[Figure]
     pruned = any(figure.after is not None for figure in shown)
     skipped = [text(s, "layer") for s in entries(data, "skipped")]
     notes = [f"not pruned: {', '.join(skipped)}"] if skipped else []
+    if cost := f.loop(data):
+        notes.append(cost)
     total = table(data, "seconds").get("total")
     if isinstance(total, int | float):
         notes.append(f"{f.duration(total)} in all")

@@ -50,7 +50,7 @@ class _Arrays:
 
     def batches(self, epoch: int) -> list[NDArray[np.int64]]:
         order = np.arange(len(self.x), dtype=np.int64)
-        if self.seed is not None:
+        if self.seed is not None and self.batch_size < len(order):
             bits = np.random.Philox(key=np.array([self.seed, epoch], np.uint64))
             order = np.argsort(np.asarray(bits.random_raw(len(order))), kind="stable")
         return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
@@ -62,9 +62,8 @@ class _Arrays:
 
 def _loader(data: Data, batch: int, seed: int | None) -> Batches:
     if isinstance(data, Dataset):
-        return cast(
-            Batches, Loader(data, min(batch, len(data)), shuffle=seed is not None, seed=seed or 0)
-        )
+        shuffle = seed is not None and batch < len(data)  # one batch is the same in any order
+        return cast(Batches, Loader(data, min(batch, len(data)), shuffle=shuffle, seed=seed or 0))
     if isinstance(data, tuple) and len(data) == 2:
         return _Arrays(np.asarray(data[0]), np.asarray(data[1]), batch, seed)
     if isinstance(data, Batches):

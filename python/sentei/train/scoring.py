@@ -21,7 +21,7 @@ PREFIX = "scores."
 class Scoring:
     """What a trainer with scored layers offers; the steps themselves read nothing back."""
 
-    _step: StepGraph
+    _steps: list[StepGraph]
     state_tensors: dict[str, Tensor]
     step: int
     scored_from: int  # step from which the sums count
@@ -34,7 +34,7 @@ class Scoring:
     @property
     def scored_steps(self) -> int:
         """Steps in the sums; 0 when no layer is scored."""
-        return 0 if self._step.scores is None else self.step - self.scored_from
+        return 0 if self._steps[0].scores is None else self.step - self.scored_from
 
     def scores(
         self, name: str = "oracle", *, normalize: float | None = 1.0
@@ -54,10 +54,10 @@ class Scoring:
             raise ValueError(f"scores: name must be first or oracle, got {name!r}")
         self._collect()
         steps = self.scored_steps
-        if self._step.scores is None or steps < 1:
+        if self._steps[0].scores is None or steps < 1:
             raise DataError("scores: a trainer with `scores` must have made a step, got none")
         found = []
-        for layer, (total, squares) in self._step.scores.read(self.state_tensors).items():
+        for layer, (total, squares) in self._steps[0].scores.read(self.state_tensors).items():
             stats = np.zeros((6, len(total)))
             stats[1], stats[2] = total, squares
             raw = getattr(importance, name)(stats, steps)

@@ -1,4 +1,4 @@
-"""The model of a trainer whose optimizer may keep steps back (SemiSync with lazy)."""
+"""The model and the runner of a trainer whose optimizer may keep steps back (SemiSync with lazy)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from sentei._core import Tensor
 from sentei.errors import DataError
 from sentei.model import Model
 from sentei.optim import Optimizer
+from sentei.train.runners import Runs, runner_of
+from sentei.train.step import StepGraph
 
 __all__ = ["Settling"]
 
@@ -15,7 +17,10 @@ class Settling:
 
     optimizer: Optimizer
     state_tensors: dict[str, Tensor]
+    batch: int
     _model: Model
+    _steps: list[StepGraph]
+    _made: Runs | None = None
     _ahead = False  # steps were made that the model's tensors have not been given
 
     @property
@@ -23,6 +28,23 @@ class Settling:
         """The model; to ask for it brings its tensors up to date (see `settle`)."""
         self.settle()
         return self._model
+
+    @property
+    def _step(self) -> StepGraph:
+        """The first kind of step: of the weights."""
+        return self._steps[0]
+
+    @property
+    def _runner(self) -> Runs:
+        """Runs steps on the model's tensors and `state_tensors`; made when first asked for."""
+        if self._made is None:
+            tensors = {**self._model.tensors, **self.state_tensors}
+            self._made = runner_of(self._steps, self.optimizer, tensors, self.batch)
+        return self._made
+
+    def plan(self) -> None:
+        """Lay out the memory of a step now, not at the first one."""
+        _ = self._runner
 
     def settle(self) -> None:
         """Write to the model what the optimizer has kept back.

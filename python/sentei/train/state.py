@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from sentei import losses, optim, regularizers
 from sentei._core import Tensor
 from sentei.describe import described, from_description
 from sentei.errors import DataError
+from sentei.graph import Spec
 from sentei.ops.precision import PRECISIONS
+from sentei.prune.surgery import cut
 from sentei.train.callbacks import as_arrays
 from sentei.train.logs import plain
+from sentei.train.scoring import PREFIX
+from sentei.train.step import StepGraph
+from sentei.train.turns import build_steps, states_of
 
 if TYPE_CHECKING:
+    from sentei.model import Model
     from sentei.train.trainer import Trainer
 
-__all__ = ["pack", "restore", "settings"]
+__all__ = ["pack", "pruned_steps", "restore", "settings", "sliced"]
 
 KINDS: tuple[type, ...] = (*optim.KINDS, *losses.KINDS, *regularizers.KINDS)
 _PLACE = ("step", "epoch", "cursor")
@@ -160,18 +165,50 @@ def _restore_callbacks(
             raise DataError(f"resume: the state of {note['kind']} must be whole, got {e!r}") from e
 
 
+def pruned_steps(
+    old: Trainer, model: Model, keep: Mapping[tuple[str, int], Any]
+) -> list[StepGraph]:
+    """The steps of a pruned model, with the states that `old` has gathered.
+
+    Where nothing in a step's nodes follows from shapes (plain optimizers, no regularizer, no
+    scores, one kind of step) it is the graph of `old` with smaller shapes; else it is built anew.
+    """
+    cut_states = sliced(old.state_tensors, keep, model.tensors)
+    same = type(old.optimizer) in (optim.SGD, optim.AdaGrad, optim.RMSprop, optim.Adam)
+    if same and not old.regularizers and old._step.scores is None:
+        states = {k: t if _own(k, t, old, model) else cut(k, t, {}) for k, t in cut_states.items()}
+        now = {**model.tensors, **states}
+        specs = {k: Spec(t.shape, t.dtype) for k, t in now.items() if k in old._step.graph.values}
+        return [replace(old._step, graph=old._step.graph.with_specs(specs), states=states)]
+    steps = build_steps(
+        model, old.loss, old.regularizers, old.optimizer, old.precision, old.scored_layers
+    )
+    states = states_of(steps)
+    old.optimizer.start(model.tensors, states)
+    for name, fresh in states.items():
+        if name in cut_states and not name.startswith(PREFIX):  # scores begin anew
+            fresh.copy_from(old.optimizer.carried(name, cut_states[name], states))
+    return steps
+
+
+def _own(name: str, state: Tensor, old: Trainer, model: Model) -> bool:
+    """Whether the trainer of a pruned model may take a state as it is: it was cut for it, or belongs to a
+    parameter that the old trainer has handed over too."""
+    if old.state_tensors.get(name) is not state:
+        return True
+    param = name.rpartition(".")[0]
+    return param in model.tensors and model.tensors[param] is old.model.tensors[param]
+
+
 def sliced(
     states: Mapping[str, Tensor], keep: Mapping[tuple[str, int], Any], params: Iterable[str]
 ) -> dict[str, Tensor]:
     """States "<parameter>.<slot>" of the parameter's shape, cut as the parameter was."""
     known = set(params)
+    touched = {name for name, _ in keep}
     out = dict(states)
     for name, t in states.items():
         param = name.rpartition(".")[0]
-        cuts = {a: keep[(param, a)] for a in range(len(t.shape)) if (param, a) in keep}
-        if param in known and t.dtype == "float32" and cuts:
-            array = t.numpy()
-            for axis, kept in cuts.items():
-                array = np.take(array, kept, axis)
-            out[name] = Tensor.from_numpy(np.ascontiguousarray(array)).to(t.device)
+        if param in known and t.dtype == "float32" and param in touched:
+            out[name] = cut(param, t, keep)
     return out

@@ -120,6 +120,7 @@ class StepRunner(Runner):
     """
 
     turn = 0  # whose step is made (sentei.train.turns)
+    stuck: str | None = None  # why further steps would change nothing
 
     def __init__(self, step: StepGraph, tensors: Mapping[str, Tensor], batch: int) -> None:
         device = next(iter(tensors.values())).device

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,10 @@ from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
 from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
-from sentei.train.scoring import PREFIX, Scoring
+from sentei.train.scoring import Scoring
 from sentei.train.settling import Settling
 from sentei.train.step import finite
-from sentei.train.turns import build_steps, runner_of
+from sentei.train.turns import build_steps, states_of
 
 __all__ = ["Trainer"]
 
@@ -45,7 +46,7 @@ class Trainer(Settling, Scoring):
 
     Args:
         model: its tensors change in place; where they are, the training is (Model.to).
-        optimizer: SGD, AdaGrad, RMSprop, Adam, SemiSync or InTurns.
+        optimizer: SGD, AdaGrad, RMSprop, Adam, LBFGS, SemiSync or InTurns.
         loss: CrossEntropy() if None. schedule: of the step size; None: constant.
         batch: samples per step; an odd last mini-batch is left out in training.
         seed: of the order of the data and of dropout, in [0, 2**63).
@@ -98,13 +99,11 @@ class Trainer(Settling, Scoring):
         self.stopped: str | None = None
         self.last_checkpoint: Path | None = None
         self.events: EventLog | None = None
-        steps = build_steps(
+        self._steps = build_steps(
             model, self.loss, self.regularizers, optimizer, precision, self.scored_layers
         )
-        self._step = steps[0]
-        self.state_tensors: dict[str, Tensor] = {k: t for s in steps for k, t in s.states.items()}
+        self.state_tensors: dict[str, Tensor] = states_of(self._steps)
         optimizer.start(model.tensors, self.state_tensors)
-        self._runner = runner_of(steps, {**model.tensors, **self.state_tensors}, batch)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
         self._feed: tuple[Any, Feed] | None = None
         self._places: list[tuple[int, int, int]] = []  # steps whose figures are not read yet
@@ -233,8 +232,8 @@ class Trainer(Settling, Scoring):
             self._not_finite(self._runner.figures().total)
         self._ahead = True
         self._places.append((self.epoch, self.cursor, self.step))
-        self.step += 1
-        self.cursor += 1
+        self.step, self.cursor = self.step + 1, self.cursor + 1
+        self.stopped = self.stopped or self._runner.stuck
         if self._runner.due:
             self._collect()
 
@@ -370,21 +369,16 @@ class Trainer(Settling, Scoring):
         """
         self._collect()
         self.optimizer.materialise(self.state_tensors)
-        new = Trainer(
-            model, self.optimizer, self.loss, batch=self.batch, seed=self.seed,
-            schedule=self.schedule, regularizers=self.regularizers, callbacks=self.callbacks,
-            run_dir=self.run_dir, precision=self.precision, scores=self.scored_layers,
-        )  # fmt: skip
-        cut = state_of.sliced(self.state_tensors, keep, model.tensors)
-        for name, fresh in new.state_tensors.items():
-            if name in cut and not name.startswith(PREFIX):  # scores begin anew
-                fresh.copy_from(self.optimizer.carried(name, cut[name], new.state_tensors))
-        new.step, new.epoch, new.cursor = self.step, self.epoch, self.cursor
-        new.scored_from = self.step
-        new.sums, new.history, new._feed = dict(self.sums), list(self.history), self._feed
-        new.last_checkpoint, new.events = self.last_checkpoint, self.events
+        new = copy(self)
+        new._model, new._made, new._steps = model, None, state_of.pruned_steps(self, model, keep)
+        new.state_tensors, new.scored_from = states_of(new._steps), self.step
+        new._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
+        new.sums, new.history, new.stopped = dict(self.sums), list(self.history), None
+        new.callbacks, new._places, new._window = list(self.callbacks), [], None
+        new._ahead = False
         for c in new.callbacks:
             c.reset()
+        new.plan()
         return new
 
     # -- inside --------------------------------------------------------------------------------

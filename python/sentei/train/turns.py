@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sentei._core import Tensor
 from sentei.losses import Loss
@@ -12,7 +12,7 @@ from sentei.regularizers import Regularizer
 from sentei.run.inputs import Feed
 from sentei.train.step import Figures, StepGraph, StepRunner, build_step
 
-__all__ = ["Steps", "build_steps", "runner_of"]
+__all__ = ["Steps", "build_steps", "states_of"]
 
 
 def build_steps(
@@ -33,10 +33,16 @@ def build_steps(
     ]
 
 
+def states_of(steps: Iterable[StepGraph]) -> dict[str, Tensor]:
+    """The states of all kinds of steps by name."""
+    return {k: t for s in steps for k, t in s.states.items()}
+
+
 class Steps:
     """StepRunners that share parameters and states; `turn` says whose step is fed and made."""
 
     turn = 0
+    stuck: str | None = None
 
     def __init__(self, runners: Sequence[StepRunner]) -> None:
         self._runners = tuple(runners)
@@ -82,14 +88,3 @@ class Steps:
     def first_not_finite(self) -> str | None:
         """Where a value that is not finite comes from."""
         return self._runners[self.turn].first_not_finite()
-
-
-def runner_of(
-    steps: Sequence[StepGraph], tensors: Mapping[str, Tensor], batch: int
-) -> Steps | StepRunner:
-    """What runs these steps in turn."""
-    runners = [
-        StepRunner(s, {k: t for k, t in tensors.items() if k in s.graph.values}, batch)
-        for s in steps
-    ]
-    return runners[0] if len(runners) == 1 else Steps(runners)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Config", "Data", "Model", "Prune", "Regularizers", "Run", "Schedule", "Train"]
+__all__ = ["Config", "Data", "Lbfgs", "Model", "Prune", "Regularizers", "Run", "Schedule", "Train"]
 
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -91,15 +91,33 @@ class Regularizers(Block):
     )
 
 
+class Lbfgs(Block):
+    """[train.lbfgs] The optimizer lbfgs; train.lr and train.momentum are not its own."""
+
+    step: Positive = Field(default=1.0, description="first length of a step that is tried")
+    memory: Count = Field(default=10, description="changes of the gradient that are kept")
+    evaluations: Annotated[int, Field(ge=2)] = Field(
+        default=25, description="of the loss in one step, at most"
+    )
+    tolerance: AtLeast0 = Field(
+        default=1e-6, description="at the minimum when |g| is below it times max(1, |w|)"
+    )
+    chunk: Count = Field(default=100, description="images in memory at a time")
+
+
 class Train(Block):
     """[train] How it is trained."""
 
     epochs: NotNegative = 5
     batch: Count = 100
     loss: Literal["softmax", "sigmoid"] = "softmax"
-    optimizer: Literal["sgd", "adagrad", "rmsprop", "adam"] = "sgd"
+    optimizer: Literal["sgd", "adagrad", "rmsprop", "adam", "lbfgs"] = "sgd"
     lr: Positive = 0.02
     momentum: Share = 0.9
+    eps_inside: bool = Field(
+        default=False, description="adam: the root of vhat + eps, not that of vhat, plus eps"
+    )
+    lbfgs: Lbfgs = Lbfgs()
     weight_decay: AtLeast0 = 0.0
     l2: AtLeast0 = Field(default=0.0, description="lambda of lambda |W|^2")
     schedule: Schedule = Schedule()

@@ -56,7 +56,7 @@ class Images:
         return Loader(
             self.train,
             batch,
-            shuffle=True,
+            shuffle=batch < len(self.train),  # the whole set is the same in any order
             seed=seed,
             drop_last=True,
             standardize=self.standardize,

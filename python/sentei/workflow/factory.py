@@ -92,7 +92,13 @@ def make_optimizer(settings: c.Train, lr: float | None = None) -> optim.Optimize
     if settings.optimizer == "sgd":
         sgd = optim.SGD(**common, momentum=settings.momentum)
         return optim.SemiSync(sgd, settings.semi_sync_layers) if settings.semi_sync else sgd
-    kinds = {"adagrad": optim.AdaGrad, "rmsprop": optim.RMSprop, "adam": optim.Adam}
+    if settings.optimizer == "adam":
+        return optim.Adam(**common, eps_inside=settings.eps_inside)
+    if settings.optimizer == "lbfgs":
+        own = settings.lbfgs
+        # the step size of the other optimizers is not a length along -H g
+        return optim.LBFGS(**{**own.model_dump(exclude={"step"}), **common, "lr": own.step})
+    kinds = {"adagrad": optim.AdaGrad, "rmsprop": optim.RMSprop}
     made: optim.Optimizer = kinds[settings.optimizer](**common)
     return made
 

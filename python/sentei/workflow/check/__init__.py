@@ -1,0 +1,21 @@
+"""Checks of a network: its gradients, whether it can learn at all, what its units look for."""
+
+from sentei.workflow.check.gradients import GradientCheck, GradientRow, check_gradients
+from sentei.workflow.check.overfit import Overfit, check_overfit, handful
+from sentei.workflow.check.picture import write_units
+from sentei.workflow.check.units import Box, Found, Units, check_units, field_of
+
+__all__ = [
+    "Box",
+    "Found",
+    "GradientCheck",
+    "GradientRow",
+    "Overfit",
+    "Units",
+    "check_gradients",
+    "check_overfit",
+    "check_units",
+    "field_of",
+    "handful",
+    "write_units",
+]
