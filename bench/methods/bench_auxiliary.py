@@ -42,14 +42,14 @@ from sentei.train import Trainer
 ARMS = ("step", "sigmoid", "block", "step, frozen", "sigmoid, frozen", "block, fresh", "robust")
 WEIGHTS = optim.SGD(0.02, momentum=0.9)
 FINE = optim.SGD(0.005, momentum=0.9)
-LAM = {"step": 1.0, "sigmoid": 1.0, "block": 0.5}
-GATES = {"step": optim.SGD(0.05), "sigmoid": optim.SGD(0.05), "block": optim.SGD(0.05)}
+LAM = {"step": 0.4, "sigmoid": 0.8, "block": 0.8}
+GATES = {"step": optim.SGD(0.05), "sigmoid": optim.SGD(0.1), "block": optim.SGD(0.1)}
 EPOCHS_BEFORE = 4
 
 
 def network(seed: int) -> Model:
     layers: list[nn.Layer] = []
-    for k, pool in ((16, nn.MaxPool2d(2)), (32, nn.MaxPool2d(2)), (32, nn.AvgPool2d(7))):
+    for k, pool in ((16, nn.MaxPool2d(2)), (32, nn.MaxPool2d(2)), (32, nn.AvgPool2d(2))):
         layers += [nn.Conv2d(k, 3, padding=1, bias=False), nn.BatchNorm(), nn.ReLU(), pool]
     return nn.build([*layers, nn.Flatten(), nn.Linear(10)], (28, 28, 1), seed=seed)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from helpers import array, assert_vector, cases, vectors
 from networks import networks, random_images
 from sentei import nn, optim
+from sentei.graph import Graph
 from sentei.model import Model
 from sentei.passes import infer_specs
 from sentei.prune import (
@@ -115,6 +116,8 @@ def test_folding_changes_no_output(model, width, every, seed):
     want = closed.model.predictor(4, fused=False)(images)
     got = small.predictor(4, fused=False)(images)
     assert np.abs(got - want).max() <= 1e-5 * max(1.0, np.abs(want).max())
+    again = Graph.from_json(small.graph.to_json())  # as a file holds it
+    assert again.to_json() == small.graph.to_json()
     # shapes alone give the same graph as numbers do
     alone, none = folded(closed.model.graph)
     assert none == {} and alone.to_json() == small.graph.to_json()

@@ -7,8 +7,10 @@ from typing import Any, Literal, TypedDict, cast
 from sentei.errors import DataError
 
 __all__ = [
+    "BlockMap",
     "Change",
     "Criterion",
+    "Gates",
     "Latency",
     "LatencyChange",
     "Layer",
@@ -157,6 +159,30 @@ class Skipped(TypedDict, total=False):
     reason: str
 
 
+class Gates(TypedDict, total=False):
+    """What auxiliary variables came to: filters closed by training, taken for the target, kept open."""
+
+    method: str
+    epochs: int
+    filters: int
+    shut: int
+    forced: int
+    opened: int
+
+
+class BlockMap(TypedDict, total=False):
+    """Test images in the plane of a map's principal axes; shares of the variance are in [0, 1]."""
+
+    layer: str
+    name: str  # "input", "code", "activation" or "output"
+    channels: int
+    share_1: float
+    share_2: float
+    x: list[float]
+    y: list[float]
+    labels: list[int]
+
+
 class Report(TypedDict, total=False):
     """Everything report.json holds.
 
@@ -191,6 +217,8 @@ class Report(TypedDict, total=False):
     scores: list[LayerScores]
     training: list[TrainingEpoch]
     skipped: list[Skipped]
+    gates: Gates | None
+    block_maps: list[BlockMap]
     config: dict[str, Any] | str
 
 
