@@ -151,7 +151,7 @@ class Train(Block):
     )
     precision: Literal["float32", "precise", "fast", "tf32", "bfloat16"] = Field(
         default="float32",
-        description="of products in training; fast is for cpu, tf32 for cuda; tf32 and bfloat16 round operands",
+        description="of products in training; fast is for cpu, tf32 for cuda; bfloat16 rounds operands",
     )
 
 
