@@ -49,12 +49,11 @@ struct Sum {
                                    static_cast<std::size_t>(slot) * p.copy_bytes);
   }
 
-  // m results from x on, for the block kb of channels; rows of `in` as listed in `map`.
+  // Two tiles of results from x and x + second on, filters w; rows of `in` as listed in `map`.
   template <bool A2, bool B2>
   __attribute__((always_inline)) void block(const bf16* x, int64_t second, const std::int32_t* map,
-                                            int64_t h0, int64_t line, int64_t plane, int64_t kb,
+                                            int64_t h0, int64_t line, int64_t plane, const bf16* w,
                                             float* sums) const {
-    const bf16* const w = filter + kb * filter_block;
     const int64_t tap = 2 * kBf16Tile;
     Unit::zero(sums);
     if (c.R * c.S == 1) {
@@ -120,12 +119,13 @@ struct Sum {
                              : imax(1, kBandPixels / imax(1, length));
     for (int64_t o = k.o0; o < k.o1; o += band)
       for (int64_t kb = kb0; kb < kb1; ++kb)
-        for (int64_t i = o; i < imin(k.o1, o + band); ++i) compute_row(k, copied, kb, i);
+        for (int64_t i = o; i < imin(k.o1, o + band); ++i)
+          compute_row(k, copied, kb, filter + kb * filter_block, i);
   }
 
   // Row o of the result for every image of the chunk, two tiles of 16 columns at a time. With one
   // copy for all columns of the filter the second tile may belong to the next image.
-  void compute_row(const Chunk& k, const bf16* copied, int64_t kb, int64_t o) const {
+  void compute_row(const Chunk& k, const bf16* copied, int64_t kb, const bf16* w, int64_t o) const {
     alignas(64) float sums[kBf16Block * kBf16Block];
     const int64_t images = k.n1 - k.n0, line = images * c.width * kBf16Block;
     const int64_t plane = (k.h1 - k.h0) * line, Q = c.columns.out;
@@ -138,11 +138,11 @@ struct Sum {
       const bf16* const x = copied + (a.segment * c.width + a.column) * kBf16Block;
       const int64_t second = ((b.segment - a.segment) * c.width + b.column - a.column) * kBf16Block;
       if (i + 1 < tiles) {
-        wide ? block<true, true>(x, second, map, k.h0, line, plane, kb, sums)
-             : block<true, false>(x, second, map, k.h0, line, plane, kb, sums);
+        wide ? block<true, true>(x, second, map, k.h0, line, plane, w, sums)
+             : block<true, false>(x, second, map, k.h0, line, plane, w, sums);
       } else {
-        wide ? block<false, true>(x, second, map, k.h0, line, plane, kb, sums)
-             : block<false, false>(x, second, map, k.h0, line, plane, kb, sums);
+        wide ? block<false, true>(x, second, map, k.h0, line, plane, w, sums)
+             : block<false, false>(x, second, map, k.h0, line, plane, w, sums);
       }
       store_block(sums, a, o, k.n0, kb);
       if (i + 1 < tiles) store_block(sums + kBf16Half * kBf16Block, b, o, k.n0, kb);
@@ -151,9 +151,9 @@ struct Sum {
 
   void run() const {
     write_tables(c, a.workspace);
-    parallel_for(p.out_blocks * c.blocks, [&](int64_t i) {
-      pack_filter(p, a.filter, i / c.blocks, i % c.blocks, filter + i * c.R * c.S * 2 * kBf16Tile);
-    });
+    if (!p.once)
+      parallel_for(p.out_blocks * c.blocks,
+                   [&](int64_t i) { pack(i / c.blocks, i % c.blocks, i / c.blocks); });
     if (p.shared)
       parallel_for(c.chunks, [&](int64_t i) {
         copy_chunk(c, chunk_at(c, row_map, i), columns, a.in, copy(i));
@@ -164,8 +164,19 @@ struct Sum {
                      const Chunk k = chunk_at(c, row_map, i);
                      const Range blocks = even_part(p.out_blocks, p.parts, task % p.parts);
                      if (!p.shared) copy_chunk(c, k, columns, a.in, copy(slot));
-                     compute(k, copy(p.shared ? i : slot), blocks.begin, blocks.end);
+                     const bf16* const copied = copy(p.shared ? i : slot);
+                     if (!p.once) return compute(k, copied, blocks.begin, blocks.end);
+                     for (int64_t kb = blocks.begin; kb < blocks.end; ++kb) {
+                       for (int64_t cb = 0; cb < c.blocks; ++cb) pack(kb, cb, slot);
+                       for (int64_t o = k.o0; o < k.o1; ++o)
+                         compute_row(k, copied, kb, filter + slot * filter_block, o);
+                     }
                    });
+  }
+
+  // The filters of block kb for 32 channels, to the place of block `at`.
+  void pack(int64_t kb, int64_t cb, int64_t at) const {
+    pack_filter(p, a.filter, kb, cb, filter + at * filter_block + cb * c.R * c.S * 2 * kBf16Tile);
   }
 };
 

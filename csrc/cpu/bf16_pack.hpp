@@ -143,6 +143,8 @@ SENTEI_NOINLINE void pack_filter(const Bf16SumPlan& p, const float* w, int64_t k
       const std::uint32_t m = mask_of(C - k);
       for (int64_t i = in0; i < in0 + kBf16Block; i += 2, dst += kBf16Block) {
         const float* a = w + i * ld + t * C + k;
+        __builtin_prefetch(a + 16 * ld);  // rows far apart: no stream for the hardware to see
+        __builtin_prefetch(a + 17 * ld);
         store_row(dst, rounded_pairs(load_masked(a, i < c.channels ? m : 0),
                                      load_masked(a + ld, i + 1 < c.channels ? m : 0)));
       }

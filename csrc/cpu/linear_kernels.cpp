@@ -26,24 +26,23 @@ SENTEI_INLINE void tile_rows(int m, const float** xp, const Tap* tap, const floa
 }
 
 // out (N, columns) = in (N, depth) w, where pack(k, v, i, n, last, dst) of `weights` writes rows
-// [i, i + n) of w for the V vectors of columns at k. `init` holds a padded row to start from. All
-// panels of one part of the depth before the next part: that part of `in` stays in the L2 cache.
+// [i, i + n) of w for the V vectors of columns at k. `init` holds a padded row to start from.
 template <class Weights>
 void product(int64_t N, int64_t depth, int64_t columns, const float* in, const Weights& weights,
              const float* init, bool relu, float* out, const LinearSplit& split, float* scratch) {
   const int64_t tasks = split.panels * split.bands;
   const int64_t parts = imax(1, ceil_div(depth, kLinearDepth));
-  for (int64_t part = 0; part < parts; ++part) {
-    const Range range = even_part(depth, parts, part);
-    const Tap tap = {0, 0, range.end - range.begin};
-    const float low = relu && part == parts - 1 ? 0.0f : -__builtin_inff();
-    parallel_for(split.slots, [&](int64_t slot) {
-      const Range mine = even_part(tasks, split.slots, slot);
-      float* panel_scratch = scratch + slot * split.scratch_floats;
-      float spare[kTileRows<1> * kMaxVectors * kLanes] = {};
-      for (int64_t task = mine.begin; task < mine.end; ++task) {
-        const int64_t panel = task / split.bands;
-        const Range rows = even_part(N, split.bands, task % split.bands);
+  parallel_for(split.slots, [&](int64_t slot) {
+    const Range mine = even_part(tasks, split.slots, slot);
+    float* panel_scratch = scratch + slot * split.scratch_floats;
+    float spare[kTileRows<1> * kMaxVectors * kLanes] = {};
+    for (int64_t task = mine.begin; task < mine.end; ++task) {
+      const int64_t panel = task / split.bands;
+      const Range rows = even_part(N, split.bands, task % split.bands);
+      for (int64_t part = 0; part < parts; ++part) {
+        const Range range = even_part(depth, parts, part);
+        const Tap tap = {0, 0, range.end - range.begin};
+        const float low = relu && part == parts - 1 ? 0.0f : -__builtin_inff();
         for_blocks(panel * kPanel, imin(columns, (panel + 1) * kPanel),
                    [&](int64_t k, auto v, int last) {
                      constexpr int V = decltype(v)::value, P = kTileRows<V>;
@@ -61,8 +60,8 @@ void product(int64_t N, int64_t depth, int64_t columns, const float* in, const W
                      }
                    });
       }
-    });
-  }
+    }
+  });
 }
 
 // Rows of w, each as it lies or, lazily kept, w[o] + c[o] v[o], added up where it is read.

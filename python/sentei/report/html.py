@@ -127,6 +127,20 @@ def _learning(report: Mapping[str, object]) -> str:
     return section("Learning curves", "", tag("div", drawn, class_="columns"))
 
 
+def _gates(report: Mapping[str, object]) -> str:
+    """What auxiliary variables came to, in words."""
+    gates = table(report, "gates")
+    shut, filters = text(gates, "shut"), text(gates, "filters")
+    if not shut or not filters:
+        return ""
+    words = f"{text(gates, 'method')}: training closed {shut} of {filters} filters"
+    if number(gates, "forced"):
+        words += f", {text(gates, 'forced')} more went for the target"
+    if number(gates, "opened"):
+        words += f", {text(gates, 'opened')} closed ones stayed as a layer's floor"
+    return words
+
+
 def facts(report: Mapping[str, object]) -> list[tuple[str, str]]:
     """List how a run was made: (name, value) in the order shown, unknown ones left out."""
     target, criterion = table(report, "target"), table(report, "criterion")
@@ -156,6 +170,7 @@ def facts(report: Mapping[str, object]) -> list[tuple[str, str]]:
         ("Data", text(report, "dataset")),
         ("Seed", text(report, "seed")),
         ("Criterion", score),
+        ("Gates", _gates(report)),
         ("Target", asked),
         ("Check", check),
         ("Machine", computer),

@@ -7,10 +7,12 @@ from typing import Any, Literal, TypedDict, cast
 from sentei.errors import DataError
 
 __all__ = [
+    "BlockMap",
     "Change",
     "Confusion",
     "Criterion",
     "Fit",
+    "Gates",
     "Latency",
     "LatencyChange",
     "Layer",
@@ -185,6 +187,30 @@ class Regression(TypedDict, total=False):
     after: Fit | None
 
 
+class Gates(TypedDict, total=False):
+    """What auxiliary variables came to: filters closed by training, taken for the target, kept open."""
+
+    method: str
+    epochs: int
+    filters: int
+    shut: int
+    forced: int
+    opened: int
+
+
+class BlockMap(TypedDict, total=False):
+    """Test images in the plane of a map's principal axes; shares of the variance are in [0, 1]."""
+
+    layer: str
+    name: str  # "input", "code", "activation" or "output"
+    channels: int
+    share_1: float
+    share_2: float
+    x: list[float]
+    y: list[float]
+    labels: list[int]
+
+
 class Report(TypedDict, total=False):
     """Everything report.json holds.
 
@@ -221,6 +247,8 @@ class Report(TypedDict, total=False):
     scores: list[LayerScores]
     training: list[TrainingEpoch]
     skipped: list[Skipped]
+    gates: Gates | None
+    block_maps: list[BlockMap]
     config: dict[str, Any] | str
 
 

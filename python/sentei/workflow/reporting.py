@@ -149,20 +149,23 @@ def _layers(
 def _pruning(session: Session, model: Model, pruned: Model, original: Costs) -> dict[str, Any]:
     p = session.config.prune
     target = make_target(p)
-    reached = target.reached(costs(pruned.graph), original)
     steps = pruned.meta.get("history", [])
     # the removal that came nearest to its bound; each has its own
     pairs = [(float(s["max_abs_diff"]), float(s["tolerance"])) for s in steps]
     worst, allowed = max(pairs, key=lambda p: p[0] / max(p[1], 1e-300), default=(None, None))
-    look = preview(model, target, include=p.include, ignore=p.ignore, floor=p.floor)
+    by_score = p.method == "score"
+    include = p.include if by_score else ["conv2d", "linear"]
+    look = preview(model, None, include=include, ignore=p.ignore, floor=p.floor)
+    parts = {} if by_score else _gates(session, pruned)
     return {
+        **parts,
         # every removal was compared with its masked network; a difference raises
         "verified": _same_from_file(session, pruned) if steps else None,
         "verify": {"max_abs_diff": worst, "tolerance": allowed},
-        "target": _target(target, original, reached),
+        "target": None if target is None else _target(target, original, pruned),
         "criterion": {
-            "name": p.criterion,
-            "normalize": f"L{p.normalize:g}" if p.normalize else None,
+            "name": p.criterion if by_score else p.method,
+            "normalize": f"L{p.normalize:g}" if p.normalize and by_score else None,
         },
         "scores": pruned.meta.get("scores", []),
         "skipped": [{"layer": x.name, "reason": x.reason} for x in look.layers if x.reason],
@@ -177,7 +180,14 @@ def _same_from_file(session: Session, pruned: Model) -> bool:
     return bool(np.array_equal(again.predict(some), pruned.predict(some)))
 
 
-def _target(target: Target, original: Costs, reached: bool) -> dict[str, Any]:
+def _gates(session: Session, pruned: Model) -> dict[str, Any]:
+    """What came of the gates, and the maps of a Pruning Block."""
+    maps = [e for e in session.run.read() if e.get("event") == "block_maps"]
+    return {"gates": pruned.meta.get("gates"), "block_maps": maps[-1]["maps"] if maps else []}
+
+
+def _target(target: Target, original: Costs, pruned: Model) -> dict[str, Any]:
+    reached = target.reached(costs(pruned.graph), original)
     whole = max(target.measure(original), 1)
     return {
         "text": target.describe(original),
@@ -190,8 +200,13 @@ def _target(target: Target, original: Costs, reached: bool) -> dict[str, Any]:
 def failures(report: Mapping[str, Any]) -> list[str]:
     """Why a run is no success: a missed target, a failed or missing proof. Empty: all is well."""
     found = []
+    if report.get("gates") and report["verified"] is None:
+        found.append(
+            "nothing was removed: no gate closed; more epochs, a larger prune.auxiliary.lam or a "
+            "target take filters out"
+        )
     if report.get("target"):
-        if report["verified"] is None:
+        if report["verified"] is None and not report.get("gates"):
             found.append(
                 f"nothing was removed: the target is met already: {report['target']['text']}"
             )
