@@ -3,6 +3,7 @@
 // through dot_tile; dw is a sum of outer products over n, in chunks of 512. With few rows w is read
 // as it lies.
 #include "core/parallel.hpp"
+#include "cpu/bf16_nearest.hpp"
 #include "cpu/gemm.hpp"
 #include "cpu/linear.hpp"
 
@@ -75,6 +76,11 @@ struct LazyRows {
     return fma(splat(c[r]), load_n(v + r * I + i, n), load_n(w + r * I + i, n));
   }
   LazyRows from(int64_t o, int64_t I) const { return {w + o * I, v + o * I, c + o}; }
+};
+struct RoundedRows {  // to bfloat16
+  const float* w;
+  vf at(int64_t r, int64_t I, int64_t i, int n) const { return nearest(load_n(w + r * I + i, n)); }
+  RoundedRows from(int64_t o, int64_t I) const { return {w + o * I}; }
 };
 
 // Columns of the product are rows of w (O, I): packed transposed, as pack_transposed.
@@ -208,6 +214,11 @@ void forward_few(int64_t N, int64_t I, int64_t O, const float* x, const float* w
   few(N, I, O, x, PlainRows{w}, bias, relu, y);
 }
 
+void forward_few_rounded(int64_t N, int64_t I, int64_t O, const float* x, const float* w,
+                         const float* bias, bool relu, float* y) {
+  few(N, I, O, x, RoundedRows{w}, bias, relu, y);
+}
+
 void forward_few_lazy(int64_t N, int64_t I, int64_t O, const float* x, const float* w,
                       const float* v, const float* c, const float* bias, bool relu, float* y) {
   few(N, I, O, x, LazyRows{w, v, c}, bias, relu, y);
@@ -257,7 +268,7 @@ void backward_weight(int64_t N, int64_t I, int64_t O, const float* x, const floa
 
 extern const LinearTierKernels linear_tier_kernels;
 const LinearTierKernels linear_tier_kernels = {
-    forward,      forward_few,      backward_input,     backward_weight,
-    forward_lazy, forward_few_lazy, backward_input_lazy};
+    forward,         forward_few,  forward_few_rounded, backward_input,
+    backward_weight, forward_lazy, forward_few_lazy,    backward_input_lazy};
 
 }  // namespace sentei::cpu::SENTEI_ISA
