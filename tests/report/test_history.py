@@ -105,7 +105,10 @@ def test_summary_feeds_a_report(tmp_path):
 
 
 def test_cost_of_a_removed_channel():
-    parts = ({"scoring": 0.1, "surgery": 0.02, "retraining": 0.3}, {"scoring": 0.3, "retraining": 0.5})
+    parts = (
+        {"scoring": 0.1, "surgery": 0.02, "retraining": 0.3},
+        {"scoring": 0.3, "retraining": 0.5},
+    )
     events = [
         {"event": "prune_step", "step": i, "seconds": sum(p.values()), "parts": p}
         for i, p in enumerate(parts, 1)

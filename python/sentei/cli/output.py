@@ -57,7 +57,12 @@ def show_plan(plan: Plan) -> None:
         print(f"training: {t.epochs} epochs of batches of {t.batch}, {t.optimizer}, lr {t.lr:g}")
     if plan.preview is not None:
         p = plan.config.prune
-        print(f"pruning: {p.criterion}, {p.retrain_steps} training steps after each round")
+        if p.method == "score":
+            print(f"pruning: {p.criterion}, {p.retrain_steps} training steps after each round")
+        else:
+            a = p.auxiliary
+            words = f"{a.epochs} epochs with gates, lambda {a.lam:g}, threshold {a.threshold:g}"
+            print(f"pruning: {p.method}, {words} of {a.threshold_on}")
         print(plan.preview)
     print("nothing was written")
 

@@ -22,10 +22,17 @@ def prune(
     params: Annotated[
         str | None, typer.Option(help="Target in parameters instead.", show_default=False)
     ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="score: least score first. autoprune, sigmoid, block: gates that learn.",
+            show_default="score",
+        ),
+    ] = None,
     criterion: Annotated[
         str | None,
         typer.Option(
-            help="l1_std, norm, first, first_second, fisher, oracle, robust or trace.",
+            help="Of score: l1_std, norm, first, first_second, fisher, oracle, robust or trace.",
             show_default="robust",
         ),
     ] = None,
@@ -41,6 +48,34 @@ def prune(
     ] = None,
     finetune_epochs: Annotated[
         int | None, typer.Option(help="Epochs of training at the end.", show_default="1")
+    ] = None,
+    gate_epochs: Annotated[
+        int | None, typer.Option(help="Of gates: epochs in which they learn.", show_default="5")
+    ] = None,
+    lam: Annotated[
+        float | None,
+        typer.Option("--lambda", help="Of gates: price of an open one.", show_default="0.5"),
+    ] = None,
+    gates_lr: Annotated[
+        float | None, typer.Option(help="Of gates: their step size.", show_default="0.05")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Of gates: closed where h(m) is at most this.", show_default="0.001"),
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of gates: layers that have them (patterns); repeatable.",
+            show_default="all convolutions",
+        ),
+    ] = None,
+    freeze_statistics: Annotated[
+        bool, typer.Option("--freeze-statistics", help="Of gates: batch norm keeps its statistics.")
+    ] = False,
+    network: Annotated[
+        str | None,
+        typer.Option(help="Of gates: an untrained network in place of MODEL.", show_default=False),
     ] = None,
     floor: Annotated[
         int | None, typer.Option(help="Channels that every layer keeps.", show_default="1")
@@ -64,11 +99,18 @@ def prune(
 ) -> int:
     """Prune a trained network to a budget.
 
-    Removes the channel of least score, retrains, and again, until the target is met; every removal is
-    compared with the masked network. Data and training settings are those that the file keeps, unless
-    given. The file itself stays as it is.
+    By score: removes the channel of least score, retrains, and again, until the target is met.
 
-    Example: `sentei prune runs/first/model.safetensors --flops 30%`
+    By gates: a variable on every filter learns, in turns with the weights, whether the filter is worth
+    its price (--lambda). Closed filters go; with a target, training ends when they suffice, and at its
+    end more go if need be. autoprune: 0 or 1; sigmoid: smooth; block: in an encoder and decoder that
+    are folded into the layers around them. All else by --set prune.auxiliary.KEY=VALUE.
+
+    Every removal is compared with the masked network. Data and training settings are those that the
+    file keeps, unless given. The file itself stays as it is.
+
+    Examples: `sentei prune runs/first/model.safetensors --flops 30%`,
+    `sentei prune runs/first/model.safetensors --method block --gate-epochs 8 --flops 30%`
     """
     from sentei.cli.output import carry_out, command_line
     from sentei.workflow.runs import plan, prune_config
@@ -77,7 +119,15 @@ def prune(
     flags = {
         "model.file": model,
         **targets,
+        "model.network": network,
+        "prune.method": method,
         "prune.criterion": criterion,
+        "prune.auxiliary.epochs": gate_epochs,
+        "prune.auxiliary.lam": lam,
+        "prune.auxiliary.gates_lr": gates_lr,
+        "prune.auxiliary.threshold": threshold,
+        "prune.auxiliary.layers": layers,
+        "prune.auxiliary.freeze_statistics": True if freeze_statistics else None,
         "prune.normalize": normalize,
         "prune.per_round": per_round,
         "prune.retrain_steps": retrain_steps,

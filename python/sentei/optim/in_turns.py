@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sentei._core import Tensor
+from sentei.errors import GraphError
 from sentei.graph import Graph
 from sentei.ops import GATE_CLIP_UPDATE
 from sentei.optim.base import Grads, Optimizer, States, check_range
@@ -74,6 +75,10 @@ class InTurns(Optimizer):
     def trained(self, graph: Graph, params: Iterable[str], turn: int) -> list[str]:
         """The parameters that move in a turn."""
         gates = {n.inputs[0] for n in graph.nodes if n.op.name == "gate"}
+        if not gates:
+            raise GraphError(
+                "InTurns: the network must have gates, got none; see prune.attach_gates"
+            )
         return [p for p in params if (p in gates) == (turn == 1)]
 
     def start(self, params: Mapping[str, Tensor], states: Mapping[str, Tensor]) -> None:

@@ -6,6 +6,7 @@ from sentei.prune.closing import Closed, Closing, Outlook, close_gates, outlook,
 from sentei.prune.gates import Gate, attach_gates, gates_of
 from sentei.prune.importance import CRITERIA, Criterion, criterion
 from sentei.prune.iterative import IterativePruner, PruneResult, PruneStep, TargetUnreachableError
+from sentei.prune.maps import BlockMap, block_maps
 from sentei.prune.preview import Preview, preview
 from sentei.prune.scores import LayerScores, score_layers
 from sentei.prune.surgery import remove
@@ -15,6 +16,7 @@ from sentei.prune.verify import Verification, VerificationError, verify
 
 __all__ = [
     "CRITERIA",
+    "BlockMap",
     "Closed",
     "Closing",
     "Criterion",
@@ -35,6 +37,7 @@ __all__ = [
     "VerificationError",
     "attach_blocks",
     "attach_gates",
+    "block_maps",
     "blocks_of",
     "close_gates",
     "criterion",

@@ -192,9 +192,15 @@ def _fold_encoder(graph: Graph, arrays: Arrays | None, layer: str) -> Graph:
         arrays[w] = np.tensordot(E, arrays[w].astype(np.float64), 1).astype(np.float32)
         if bias is not None:
             arrays[bias] = np.asarray(shift, np.float32)
-    merged = Node(layer, CONV2D, (x, w, bias), enc.outputs, conv.attrs)
-    gone = {conv.name, *([norm.name] if norm is not None else [])}
-    return g.rebuild(merged if n is enc else n for n in g.nodes if n.name not in gone)
+    gone = {enc.name, *([norm.name] if norm is not None else [])}
+    nodes = []
+    for n in g.nodes:
+        ins = tuple(layer if v == enc.outputs[0] else v for v in n.inputs)
+        if n is conv:
+            nodes.append(Node(layer, CONV2D, (x, w, bias), (layer,), conv.attrs))
+        elif n.name not in gone:
+            nodes.append(Node(n.name, n.op, ins, n.outputs, n.attrs))
+    return g.rebuild(nodes, [layer if o == enc.outputs[0] else o for o in g.outputs])
 
 
 def _readers(graph: Graph, value: str, c: int) -> list[Node] | None:

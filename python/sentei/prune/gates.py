@@ -177,9 +177,9 @@ class Builder:
     def gate(self, layer: str, width: int, kind: str, alpha: float, start: float) -> str:
         """Auxiliary variables of a layer; the value h."""
         m = self.param(f"{layer}.m", np.full(width, start, np.float32))
-        attrs = {"kind": kind, "alpha": float(alpha)}
-        self.nodes.append(Node(f"{layer}.gate", GATE, (m,), (f"{layer}.h",), attrs))
-        return f"{layer}.h"
+        attrs, name = {"kind": kind, "alpha": float(alpha)}, f"{layer}.gate"
+        self.nodes.append(Node(name, GATE, (m,), (name,), attrs))
+        return name
 
     def gated(self, param: str, h: str) -> str:
         """A parameter times h."""

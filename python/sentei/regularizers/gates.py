@@ -20,7 +20,7 @@ class OpenGates(Regularizer):
     Args:
         lam: weight of the term.
     Raises (emit):
-        GraphError: the network has no gates (prune.attach gives it some).
+        GraphError: the network has no gates (prune.attach_gates gives it some).
     Source:
         the thesis on feature maps, eq. 4.28.
     """
@@ -36,7 +36,9 @@ class OpenGates(Regularizer):
         """Append one gate_penalty per gated layer."""
         gates = [n for n in graph.nodes if n.op.name == "gate"]
         if not gates:
-            raise GraphError("OpenGates: the network must have gates, got none; see prune.attach")
+            raise GraphError(
+                "OpenGates: the network must have gates, got none; see prune.attach_gates"
+            )
         return [
             graph.add(GATE_PENALTY, n.outputs, {"lam": self.lam}, f"penalty.{n.name}")[0]
             for n in gates

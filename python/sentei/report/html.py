@@ -7,6 +7,7 @@ from typing import Any
 
 from . import formats as f
 from .charts import accuracy_chart, learning_charts, score_chart
+from .quality import confusion_section, observed_section
 from .schema import clean, entries, number, table, text
 from .style import CSS
 from .svg import escape, tag
@@ -126,6 +127,20 @@ def _learning(report: Mapping[str, object]) -> str:
     return section("Learning curves", "", tag("div", drawn, class_="columns"))
 
 
+def _gates(report: Mapping[str, object]) -> str:
+    """What auxiliary variables came to, in words."""
+    gates = table(report, "gates")
+    shut, filters = text(gates, "shut"), text(gates, "filters")
+    if not shut or not filters:
+        return ""
+    words = f"{text(gates, 'method')}: training closed {shut} of {filters} filters"
+    if number(gates, "forced"):
+        words += f", {text(gates, 'forced')} more went for the target"
+    if number(gates, "opened"):
+        words += f", {text(gates, 'opened')} closed ones stayed as a layer's floor"
+    return words
+
+
 def facts(report: Mapping[str, object]) -> list[tuple[str, str]]:
     """List how a run was made: (name, value) in the order shown, unknown ones left out."""
     target, criterion = table(report, "target"), table(report, "criterion")
@@ -155,6 +170,7 @@ def facts(report: Mapping[str, object]) -> list[tuple[str, str]]:
         ("Data", text(report, "dataset")),
         ("Seed", text(report, "seed")),
         ("Criterion", score),
+        ("Gates", _gates(report)),
         ("Target", asked),
         ("Check", check),
         ("Machine", computer),
@@ -217,6 +233,8 @@ def render_html(report: Mapping[str, object]) -> str:
         _cards(data),
         layers_section(data),
         _pruning(data),
+        confusion_section(data),
+        observed_section(data),
         _learning(data),
         skipped_section(data) if was_pruned(data) else "",
         _made(data),

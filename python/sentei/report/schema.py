@@ -7,14 +7,19 @@ from typing import Any, Literal, TypedDict, cast
 from sentei.errors import DataError
 
 __all__ = [
+    "BlockMap",
     "Change",
+    "Confusion",
     "Criterion",
+    "Fit",
+    "Gates",
     "Latency",
     "LatencyChange",
     "Layer",
     "LayerScores",
     "Loop",
     "Machine",
+    "Regression",
     "Report",
     "Seconds",
     "Skipped",
@@ -157,6 +162,55 @@ class Skipped(TypedDict, total=False):
     reason: str
 
 
+class Confusion(TypedDict, total=False):
+    """Counts on the test images, rows actual, columns predicted, in the order of `classes`."""
+
+    classes: list[str]
+    before: list[list[int]] | None
+    after: list[list[int]] | None
+
+
+class Fit(TypedDict, total=False):
+    """Figures of a regression on the test samples; some (observed, predicted) points of it."""
+
+    mse: float
+    rmse: float
+    mae: float
+    r2: float
+    points: list[list[float]]
+
+
+class Regression(TypedDict, total=False):
+    """A regression before and after pruning."""
+
+    before: Fit | None
+    after: Fit | None
+
+
+class Gates(TypedDict, total=False):
+    """What auxiliary variables came to: filters closed by training, taken for the target, kept open."""
+
+    method: str
+    epochs: int
+    filters: int
+    shut: int
+    forced: int
+    opened: int
+
+
+class BlockMap(TypedDict, total=False):
+    """Test images in the plane of a map's principal axes; shares of the variance are in [0, 1]."""
+
+    layer: str
+    name: str  # "input", "code", "activation" or "output"
+    channels: int
+    share_1: float
+    share_2: float
+    x: list[float]
+    y: list[float]
+    labels: list[int]
+
+
 class Report(TypedDict, total=False):
     """Everything report.json holds.
 
@@ -176,6 +230,8 @@ class Report(TypedDict, total=False):
     seconds: Seconds
     accuracy: Change
     loss: Change
+    confusion: Confusion | None
+    regression: Regression | None
     macs: Change
     flops: Change
     params: Change
@@ -191,6 +247,8 @@ class Report(TypedDict, total=False):
     scores: list[LayerScores]
     training: list[TrainingEpoch]
     skipped: list[Skipped]
+    gates: Gates | None
+    block_maps: list[BlockMap]
     config: dict[str, Any] | str
 
 

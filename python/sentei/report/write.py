@@ -8,6 +8,7 @@ from typing import Any
 
 from sentei.errors import DataError
 
+from .blocks import write_block_maps
 from .files import atomic_path
 from .html import render_html
 from .plots import write_learning_curves
@@ -26,7 +27,7 @@ def write_report(run_dir: str | os.PathLike[str], report: Mapping[str, object]) 
 
     Returns:
         The files written: "json", "html" and, when matplotlib is installed and the report holds
-        epochs of training, "learning_curves".
+        epochs of training or maps of a Pruning Block, "learning_curves" and "block_maps".
 
     Raises:
         DataError: something in the report has no JSON form; no file is written then.
@@ -49,4 +50,7 @@ def write_report(run_dir: str | os.PathLike[str], report: Mapping[str, object]) 
     curves = write_learning_curves(folder / "plots" / "learning_curves.png", data)
     if curves is not None:
         written["learning_curves"] = curves
+    maps = write_block_maps(folder / "plots" / "block_maps.png", data)
+    if maps is not None:
+        written["block_maps"] = maps
     return written

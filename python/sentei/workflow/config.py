@@ -6,7 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Config", "Data", "Lbfgs", "Model", "Prune", "Regularizers", "Run", "Schedule", "Train"]
+__all__ = [
+    "Auxiliary",
+    "Config",
+    "Data",
+    "Lbfgs",
+    "Model",
+    "Prune",
+    "Regularizers",
+    "Run",
+    "Schedule",
+    "Train",
+]
 
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
@@ -110,7 +121,12 @@ class Train(Block):
 
     epochs: NotNegative = 5
     batch: Count = 100
-    loss: Literal["softmax", "sigmoid"] = "softmax"
+    loss: Literal["softmax", "sigmoid", "squared", "huber", "quantile", "eps_insensitive"] = Field(
+        default="softmax", description="the last four are for targets, a regression"
+    )
+    loss_parameter: AtLeast0 | None = Field(
+        default=None, description="delta of huber (1), tau of quantile (0.5), eps (0.1)"
+    )
     optimizer: Literal["sgd", "adagrad", "rmsprop", "adam", "lbfgs"] = "sgd"
     lr: Positive = 0.02
     momentum: Share = 0.9
@@ -139,12 +155,46 @@ class Train(Block):
     )
 
 
+class Auxiliary(Block):
+    """[prune.auxiliary] Gates h(m) on filters, for the methods autoprune, sigmoid and block."""
+
+    epochs: Count = Field(default=5, description="epochs in which weights and gates learn in turns")
+    lam: AtLeast0 = Field(
+        default=0.5, description="price of an open gate; more closes more filters"
+    )
+    gates_lr: Positive = Field(default=0.05, description="step size of the gates")
+    gates_momentum: Share = 0.0
+    threshold: Annotated[float, Field(ge=-1, lt=1)] = Field(
+        default=1e-3, description="a filter goes where h(m) is at most this"
+    )
+    threshold_on: Literal["h", "m"] = Field(
+        default="h", description="m: the threshold is one of m itself"
+    )
+    layers: list[str] | None = Field(
+        default=None,
+        description="layers with gates (patterns); all convolutions that can be pruned",
+    )
+    alpha: Positive = Field(default=50.0, description="steepness of the sigmoid")
+    start: Annotated[float, Field(ge=-1, le=1)] = Field(default=0.1, description="first m")
+    place: Literal["output", "norm_input"] = Field(
+        default="output", description="norm_input: ahead of the batch norm, which cancels the gate"
+    )
+    freeze_statistics: bool = Field(
+        default=False, description="statistics of batch norm stand still while gates learn"
+    )
+    width: Positive = Field(default=1.0, description="block: channels inside over channels outside")
+
+
 class Prune(Block):
     """[prune] How small, by which score, how carefully. A percentage is what REMAINS."""
 
     flops: Amount | None = Field(default=None, description='target, e.g. "30%" of the FLOPs remain')
     macs: Amount | None = Field(default=None, description="target in multiply-adds")
     params: Amount | None = Field(default=None, description="target in parameters")
+    method: Literal["score", "autoprune", "sigmoid", "block"] = Field(
+        default="score", description="score: by a criterion; others: by gates that learn"
+    )
+    auxiliary: Auxiliary = Auxiliary()
     criterion: str = "robust"
     normalize: AtLeast0 = Field(
         default=1.0, description="p of the Lp norm over a layer; 0: raw scores"
@@ -171,7 +221,7 @@ class Prune(Block):
 
     @property
     def targets(self) -> dict[str, Amount]:
-        """The targets that are given; a run needs exactly one."""
+        """The targets that are given: exactly one; none is allowed to methods with gates."""
         found = {"flops": self.flops, "macs": self.macs, "params": self.params}
         return {k: v for k, v in found.items() if v is not None}
 

@@ -19,8 +19,9 @@ from sentei.report import Report, summarise_events
 from sentei.report.schema import Latency
 from sentei.workflow.config import Config
 from sentei.workflow.doctor import cpu_model, versions
-from sentei.workflow.factory import network_name
+from sentei.workflow.factory import make_loss, network_name
 from sentei.workflow.latency import measure
+from sentei.workflow.quality import judged, quality
 from sentei.workflow.session import Session
 from sentei.workflow.stages import make_target
 
@@ -63,7 +64,8 @@ def build_report(session: Session, model: Model, pruned: Model | None) -> Report
     events = run.read()
     plan = run.read_plan()
     loader = images.plain(images.test)
-    judged = [_judge(m, loader, config) for m in (model, pruned) if m is not None]
+    loss = make_loss(config.train)
+    results = [judged(m, loader, loss, loader.batch_size) for m in (model, pruned) if m is not None]
     session.heed()
     start = time.perf_counter()
     timed = latencies(config, [m for m in (model, pruned) if m is not None])
@@ -80,8 +82,9 @@ def build_report(session: Session, model: Model, pruned: Model | None) -> Report
         "verified": None,
     }
     before, after = costs(model.graph), None if pruned is None else costs(pruned.graph)
-    report["accuracy"] = _change(judged, "accuracy")
-    report["loss"] = _change(judged, "loss")
+    report["accuracy"] = _pair([r[0].get("accuracy") for r in results])
+    report["loss"] = _pair([r[0].get("loss") for r in results])
+    report.update(quality(images.test, results))
     for kind in ("macs", "flops", "params"):
         values = [getattr(c, kind) for c in (before, after) if c is not None]
         report[kind] = _pair(values)
@@ -111,19 +114,8 @@ def _earlier(events: Sequence[Mapping[str, Any]]) -> float:
     return total
 
 
-def _judge(model: Model, loader: Any, config: Config) -> dict[str, float]:
-    from sentei.train import evaluate
-    from sentei.workflow.factory import make_loss
-
-    return evaluate(model, loader, make_loss(config.train), loader.batch_size)
-
-
 def _pair(values: Sequence[Any]) -> dict[str, Any]:
     return {"before": values[0], "after": values[1] if len(values) > 1 else None}
-
-
-def _change(judged: Sequence[Mapping[str, float]], key: str) -> dict[str, Any]:
-    return _pair([j.get(key) for j in judged])
 
 
 def _width(model: Model, node: str) -> int:
@@ -157,20 +149,23 @@ def _layers(
 def _pruning(session: Session, model: Model, pruned: Model, original: Costs) -> dict[str, Any]:
     p = session.config.prune
     target = make_target(p)
-    reached = target.reached(costs(pruned.graph), original)
     steps = pruned.meta.get("history", [])
     # the removal that came nearest to its bound; each has its own
     pairs = [(float(s["max_abs_diff"]), float(s["tolerance"])) for s in steps]
     worst, allowed = max(pairs, key=lambda p: p[0] / max(p[1], 1e-300), default=(None, None))
-    look = preview(model, target, include=p.include, ignore=p.ignore, floor=p.floor)
+    by_score = p.method == "score"
+    include = p.include if by_score else ["conv2d", "linear"]
+    look = preview(model, None, include=include, ignore=p.ignore, floor=p.floor)
+    parts = {} if by_score else _gates(session, pruned)
     return {
+        **parts,
         # every removal was compared with its masked network; a difference raises
         "verified": _same_from_file(session, pruned) if steps else None,
         "verify": {"max_abs_diff": worst, "tolerance": allowed},
-        "target": _target(target, original, reached),
+        "target": None if target is None else _target(target, original, pruned),
         "criterion": {
-            "name": p.criterion,
-            "normalize": f"L{p.normalize:g}" if p.normalize else None,
+            "name": p.criterion if by_score else p.method,
+            "normalize": f"L{p.normalize:g}" if p.normalize and by_score else None,
         },
         "scores": pruned.meta.get("scores", []),
         "skipped": [{"layer": x.name, "reason": x.reason} for x in look.layers if x.reason],
@@ -185,7 +180,14 @@ def _same_from_file(session: Session, pruned: Model) -> bool:
     return bool(np.array_equal(again.predict(some), pruned.predict(some)))
 
 
-def _target(target: Target, original: Costs, reached: bool) -> dict[str, Any]:
+def _gates(session: Session, pruned: Model) -> dict[str, Any]:
+    """What came of the gates, and the maps of a Pruning Block."""
+    maps = [e for e in session.run.read() if e.get("event") == "block_maps"]
+    return {"gates": pruned.meta.get("gates"), "block_maps": maps[-1]["maps"] if maps else []}
+
+
+def _target(target: Target, original: Costs, pruned: Model) -> dict[str, Any]:
+    reached = target.reached(costs(pruned.graph), original)
     whole = max(target.measure(original), 1)
     return {
         "text": target.describe(original),
@@ -198,8 +200,13 @@ def _target(target: Target, original: Costs, reached: bool) -> dict[str, Any]:
 def failures(report: Mapping[str, Any]) -> list[str]:
     """Why a run is no success: a missed target, a failed or missing proof. Empty: all is well."""
     found = []
+    if report.get("gates") and report["verified"] is None:
+        found.append(
+            "nothing was removed: no gate closed; more epochs, a larger prune.auxiliary.lam or a "
+            "target take filters out"
+        )
     if report.get("target"):
-        if report["verified"] is None:
+        if report["verified"] is None and not report.get("gates"):
             found.append(
                 f"nothing was removed: the target is met already: {report['target']['text']}"
             )

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from sentei.workflow.config import Config
 from sentei.workflow.datasets import Images, data_settings, images_for
 from sentei.workflow.factory import (
     check_fits,
+    check_task,
     make_model,
     make_optimizer,
     make_regularizers,
     network_name,
     read_model,
 )
+from sentei.workflow.gates import check_gates
 from sentei.workflow.reporting import build_report, failures
 from sentei.workflow.run_dir import RunDir, RunDirError
 from sentei.workflow.session import InterruptedRunError, Session
@@ -79,9 +81,11 @@ class Plan:
             "params": c.params,
             "config": self.config.model_dump(exclude_none=True),
         }
-        if self.preview is not None and self.target is not None:
+        if self.preview is not None:
+            target = self.target
             out["prune"] = {
-                "target": self.target.describe(self.preview.original),
+                "method": self.config.prune.method,
+                "target": None if target is None else target.describe(self.preview.original),
                 "reachable": self.preview.reachable,
                 "smallest_flops": self.preview.smallest.flops,
                 "smallest_params": self.preview.smallest.params,
@@ -101,14 +105,21 @@ def plan(config: Config, command: str) -> Plan:
     """
     _use_machine(config)
     if command == "prune" and config.model.file is None:
-        raise DataError("prune: model.file must be given, a file that `sentei train` wrote")
+        named = "network" in config.model.model_fields_set
+        if config.prune.method == "score" or not named:
+            raise DataError(
+                "prune: model.file must be given, a file that `sentei train` wrote"
+                + ("" if named else "; methods with gates can do with model.network, untrained")
+            )
     loaded = None if config.model.file is None else read_model(config.model.file)
     meta = {} if loaded is None else loaded.meta
-    images = images_for(meta, config.data, config.run.seed, scaled=command == "prune")
+    scaled = command == "prune" and loaded is not None
+    images = images_for(meta, config.data, config.run.seed, scaled=scaled)
     model = loaded
     if model is None:
         model = make_model(config.model, images, config.run.seed)
     check_fits(model, images)
+    check_task(config.train, images)
     make_optimizer(config.train)
     make_regularizers(config.train.regularizers)
     if config.train.batch > len(images.train):
@@ -120,9 +131,14 @@ def plan(config: Config, command: str) -> Plan:
     if command in ("prune", "demo"):
         p = config.prune
         target = make_target(p)
-        _check_criterion(p.criterion)
-        look = preview(model, target, include=p.include, ignore=p.ignore, floor=p.floor)
-        if not look.reachable:
+        if p.method == "score":
+            _check_criterion(p.criterion)
+            look = preview(model, target, include=p.include, ignore=p.ignore, floor=p.floor)
+        else:
+            smallest = check_gates(p, config.train, model, target)
+            found = preview(model, None, floor=p.floor)
+            look = replace(found, smallest=smallest, target=target)
+        if target is not None and not look.reachable:
             raise TargetUnreachableError(
                 f"prune: the target must be reachable, but {target.describe(look.original)} is below "
                 f"the smallest network that prune.floor and prune.ignore allow, "
@@ -208,6 +224,8 @@ def start(made: Plan, watch: Watch | None = None, words: str = "") -> RunResult:
     run = RunDir.create(made.run_dir, made.command, made.config, words)
     with run.claimed():
         if made.command == "prune":
+            if made.config.model.file is None:  # not trained: its notes are still to be made
+                made.model.meta["data"] = made.images.about()
             io.save(made.model, run.model)  # the folder is complete, whatever becomes of the file
         return _go(Session(run, made.config, made.images, watch or Watch(), made.command))
 

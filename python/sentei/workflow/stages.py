@@ -8,10 +8,11 @@ from typing import Any
 from sentei import io
 from sentei.errors import DataError
 from sentei.model import Model
-from sentei.optim import Cosine, Optimizer, Schedule
+from sentei.optim import Constant, Cosine, Optimizer, Schedule
 from sentei.passes import Costs, costs
 from sentei.prune.iterative import IterativePruner, PruneResult, PruneStep
 from sentei.prune.target import Target
+from sentei.regularizers import OpenGates, Regularizer
 from sentei.train import BestWeights, Callback, EarlyStopping, Trainer, recalibrate_bn
 from sentei.workflow import config as c
 from sentei.workflow.factory import (
@@ -22,14 +23,21 @@ from sentei.workflow.factory import (
     make_schedule,
     network_name,
 )
+from sentei.workflow.gates import GateWatch, close, fold, gates_optimizer, make_closing, make_gated
 from sentei.workflow.session import PHASE, Keeper, Session
 
 __all__ = ["make_pruner", "make_target", "prune_stage", "train_stage"]
 
 
-def make_target(settings: c.Prune) -> Target:
-    """The target of the settings; DataError unless exactly one is given."""
+def make_target(settings: c.Prune) -> Target | None:
+    """The target of the settings; None: of methods with gates, which need none.
+
+    Raises:
+        DataError: several, or none where one is needed.
+    """
     given = settings.targets
+    if not given and settings.method != "score":
+        return None
     if len(given) != 1:
         raise DataError(
             "prune: exactly one of prune.flops, prune.macs, prune.params must be given, "
@@ -80,13 +88,16 @@ def _fit(
     *,
     patience: int | None = None,
     best: bool = False,
+    terms: Sequence[Regularizer] = (),
+    watch: Sequence[Callback] = (),
 ) -> Model:
     seed, s = session.config.run.seed, session.config.train
     keeper = Keeper(session, phase, epochs)
-    keep_best = BestWeights("val_accuracy") if best and patience is None else None
-    callbacks: list[Callback] = [keep_best] if keep_best is not None else []
+    monitor = "val_loss" if session.images.train.is_regression else "val_accuracy"
+    keep_best = BestWeights(monitor) if best and patience is None else None
+    callbacks: list[Callback] = [*watch, *([keep_best] if keep_best is not None else [])]
     if patience is not None:
-        stopping = EarlyStopping(patience, monitor="val_accuracy", restore_best_weights=best)
+        stopping = EarlyStopping(patience, monitor=monitor, restore_best_weights=best)
         callbacks.append(stopping)
     callbacks.append(keeper)
     if session.saved_phase() == phase:
@@ -100,7 +111,7 @@ def _fit(
             batch=s.batch,
             seed=seed,
             schedule=schedule,
-            regularizers=make_regularizers(s.regularizers),
+            regularizers=[*make_regularizers(s.regularizers), *terms],
             callbacks=callbacks,
             precision=s.precision,
         )
@@ -126,11 +137,12 @@ def make_pruner(
 ) -> IterativePruner:
     """The pruner of the settings."""
     p, seed = session.config.prune, session.config.run.seed
-    images = session.images
+    images, target = session.images, make_target(p)
+    assert target is not None
     pixels, labels = images.sample(p.score_images, seed)
     return IterativePruner(
         model,
-        make_target(p),
+        target,
         criterion=p.criterion,
         normalize=p.normalize or None,
         trainer=trainer,
@@ -158,6 +170,9 @@ def prune_stage(session: Session, model: Model) -> Model:
     phase = session.saved_phase()
     if phase == "finetune":
         smaller = io.load(run.checkpoint).to(session.device)
+    elif p.method != "score":
+        smaller = _close_gates(session, model, resumed=phase == "gates")
+        session.heed()
     else:
         smaller = _remove(session, model, resumed=phase == "prune").model
         session.heed()
@@ -173,14 +188,40 @@ def prune_stage(session: Session, model: Model) -> Model:
         seed = session.config.run.seed
         loader = session.images.training(s.batch, seed)
         recalibrate_bn(smaller, loader, p.recalibrate_bn, s.batch, seed)
+    smaller = fold(session, smaller)
     smaller.meta = session.about(smaller)
-    smaller.meta["prune"] = {
-        **p.model_dump(exclude_none=True),
-        "target": make_target(p).describe(costs(model.graph)),
-    }
+    smaller.meta["prune"] = p.model_dump(exclude_none=True)
+    if target := make_target(p):
+        smaller.meta["prune"]["target"] = target.describe(costs(model.graph))
     io.save(smaller, run.pruned)
     session.drop_checkpoint()
     session.heed()
+    return smaller
+
+
+def _close_gates(session: Session, model: Model, resumed: bool) -> Model:
+    """Train with gates and take out what they close; Pruning Blocks are folded after fine-tuning."""
+    p, s = session.config.prune, session.config.train
+    a, original = p.auxiliary, costs(model.graph)
+    target = make_target(p)
+    closing = make_closing(p, target)
+    words = "" if target is None else f", until {target.describe(original)}"
+    session.watch.stage(
+        f"pruning by {p.method}, weights and gates in turns, epochs: {a.epochs}{words}"
+    )
+    gated = model if resumed else make_gated(p, _afresh(model), session.config.run.seed)
+    fitted = _fit(
+        session,
+        gated,
+        "gates",
+        a.epochs,
+        gates_optimizer(p, s),
+        Constant(),
+        terms=[OpenGates(a.lam)],
+        watch=[GateWatch(session, closing, original)],
+    )
+    smaller = close(session, fitted, closing, original)
+    session.run.write_metrics()
     return smaller
 
 
