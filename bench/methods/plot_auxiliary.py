@@ -40,12 +40,10 @@ def main() -> None:
     p.add_argument("--images", type=int, default=6000)
     p.add_argument("--epochs", type=int, default=8)
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--out", type=Path, default=ROOT / "docs" / "methods" / "auxiliary.svg")
+    p.add_argument("--out", type=Path, default=ROOT / "docs" / "methods" / "auxiliary.png")
     args = p.parse_args()
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    mpl.rcParams["svg.hashsalt"] = "sentei"
     train, test = digits(args.images)
     base = Trainer(network(args.seed), WEIGHTS, batch=100, seed=args.seed)
     base.fit(train, epochs=EPOCHS_BEFORE, progress="none")
@@ -79,7 +77,7 @@ def main() -> None:
         axes.set_xlabel(f"{sum(m_.share):.0%} of the variance", fontsize=8)
         axes.set_xticks([])
         axes.set_yticks([])
-    figure.savefig(args.out, format="svg", metadata={"Date": None})
+    figure.savefig(args.out, format="png", dpi=110)
     print(args.out)
 
 
