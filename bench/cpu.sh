@@ -47,7 +47,13 @@ for piece in "${pieces[@]}"; do
       done
       for network in vgg13_like vgg16; do
         for work in train infer infer1; do
-          run train/bench_step.py --network $network --work $work "${step[@]}"
+          # a step of vgg16 takes seconds: two pieces, each with a part of the peers; the report joins them
+          modes=(nchw,channels_last,compile,compile_channels_last) slow=()
+          [ $network-$work != vgg16-train ] ||
+            { modes=(nchw,compile channels_last,compile_channels_last); slow=(--warmup 0); }
+          for some in "${modes[@]}"; do
+            run train/bench_step.py --network $network --work $work --modes $some "${step[@]}" "${slow[@]}"
+          done
         done
       done ;;
     conv2d) run ops/bench_conv2d.py "${conv[@]}" ;;

@@ -30,7 +30,7 @@ def interleaved(
     Before each sample the threads of the arm before get time to fall asleep (OpenMP's wait busily for some
     20 ms, on the cores that the next arm needs), and one short call fills the caches, not timed.
     at_least_ms: calls shorter than this are repeated within a sample.
-    seconds: when they are over no further round of samples begins, but three are always made; arms
+    seconds: when they are over no further round of samples begins, but two are always made; arms
     whose first call takes longer than a second are warmed up by it alone.
     """
     counts: dict[str, int] = {}
@@ -43,12 +43,12 @@ def interleaved(
             start = time.perf_counter()
             f()
             spent = time.perf_counter() - start
-        short[name] = spent < 0.2
-        counts[name] = max(1, round(at_least_ms / max(spent * 1e3, 1e-3)))
+        short[name] = 0 < spent < 0.2
+        counts[name] = max(1, round(at_least_ms / (spent * 1e3))) if spent else 1
     times: dict[str, list[float]] = {name: [] for name in arms}
     begun = time.perf_counter()
     for done in range(samples):
-        if seconds is not None and done >= 3 and time.perf_counter() - begun > seconds:
+        if seconds is not None and done >= 2 and time.perf_counter() - begun > seconds:
             break
         for name, f in arms.items():
             count = counts[name]

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Write the tables of docs/performance.md from the records in bench/results.
+"""Write the tables and plots of docs/performance.md from the records in bench/results.
 
 usage: report.py            print the tables
-       report.py --write    put them into docs/performance.md, between its markers
-Only the latest record of each (folder, network, work), or (folder, op, case, precision), is shown.
+       report.py --write    put them into docs/performance.md, between its markers, and draw docs/plots/*.svg
+Only the latest record of each (folder, network, work, batch), (folder, op, case, precision), ... is shown;
+peers that were timed in several pieces at one commit are joined.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import cpu_page
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
+PLOTS = ROOT / "docs" / "plots"
 BEGIN, END = "<!-- begin: bench/report.py -->", "<!-- end -->"
-PEERS = {"torch_nchw": "PyTorch NCHW", "torch_channels_last": "PyTorch channels_last"}
-
-
 RESULTS = ROOT / "bench" / "results"
 PRECISIONS = ("float32", "tf32", "bfloat16")
 
@@ -32,34 +34,13 @@ def records(name: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def tables() -> str:
-    """Markdown of all step records, one table a machine."""
-    latest: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}
-    for folder, r in records("step"):
-        latest.setdefault(folder, {})[r["network"], r["work"]] = r
-    parts = []
-    for folder, rows in sorted(latest.items()):
-        some = next(iter(rows.values()))
-        m = some["machine"]
-        parts.append(
-            f"`{folder}`: {m['cpu']}, tier {m['isa']}, {m['threads']} threads, float32 on both sides, "
-            f"PyTorch {some['torch']}, medians in milliseconds, in brackets how many times as long.\n"
-        )
-        parts.append(
-            "| network | work | batch | sentei (NHWC) | " + " | ".join(PEERS.values()) + " |"
-        )
-        parts.append("| --- | --- | ---: | ---: | " + " | ".join("---:" for _ in PEERS) + " |")
-        for (network, work), r in rows.items():
-            ms = r["milliseconds"]
-            cells = [
-                f"{ms[p]['median']:.1f} ({r['ratios'][p]:.2f}x)" if p in ms else "-" for p in PEERS
-            ]
-            kind = {"train": "training step", "infer": "inference"}[work]
-            ours = f"{ms['sentei']['median']:.1f}"
-            parts.append(
-                f"| `{network}` | {kind} | {r['batch']} | {ours} | " + " | ".join(cells) + " |"
-            )
-        parts.append("")
-    return "\n".join(parts)
+    """Markdown of all CPU records."""
+    return cpu_page.tables(records)
+
+
+def plots() -> dict[str, str]:
+    """SVG of every plot by file name."""
+    return cpu_page.plots(records)
 
 
 def cuda_tables() -> str:
@@ -138,6 +119,13 @@ def page(text: str) -> str:
 def main() -> None:
     if sys.argv[1:] == ["--write"]:
         PAGE.write_text(page(PAGE.read_text()))
+        drawn = plots()
+        PLOTS.mkdir(exist_ok=True)
+        for old in PLOTS.glob("*.svg"):
+            if old.name not in drawn:
+                old.unlink()
+        for name, svg in drawn.items():
+            (PLOTS / name).write_text(svg)
     elif not sys.argv[1:]:
         print(tables())
         print(cuda_tables())

@@ -10,9 +10,12 @@ set(sentei_cpu_sources
   csrc/cpu/bf16_units.cpp
   csrc/cpu/column_sum_plan.cpp
   csrc/cpu/conv2d.cpp
+  csrc/cpu/conv2d_methods.cpp
   csrc/cpu/conv2d_nested_plan.cpp
   csrc/cpu/conv2d_plan.cpp
+  csrc/cpu/conv2d_rows_plan.cpp
   csrc/cpu/conv2d_statistics.cpp
+  csrc/cpu/conv2d_winograd_plan.cpp
   csrc/cpu/conv2d_weight_winograd_plan.cpp
   csrc/cpu/fill.cpp
   csrc/cpu/gather_batch.cpp
@@ -36,8 +39,10 @@ set(sentei_kernel_sources
   csrc/cpu/conv2d_depthwise.cpp
   csrc/cpu/conv2d_nested.cpp
   csrc/cpu/conv2d_nested_weight.cpp
+  csrc/cpu/conv2d_rows.cpp
   csrc/cpu/conv2d_sum.cpp
   csrc/cpu/conv2d_weight.cpp
+  csrc/cpu/conv2d_winograd.cpp
   csrc/cpu/conv2d_weight_winograd.cpp
   csrc/cpu/cross_entropy.cpp
   csrc/cpu/discriminant_penalty.cpp

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -28,6 +29,17 @@ def test_performance_page_equals_the_records():
     assert "| `vgg13_like` | training step |" in text
 
 
+def test_plots_equal_the_records():
+    report = load_report()
+    drawn = report.plots()
+    assert {p.name for p in report.PLOTS.glob("*.svg")} == set(drawn), "bench/report.py --write"
+    for name, svg in drawn.items():
+        assert (report.PLOTS / name).read_text() == svg, "run python bench/report.py --write"
+        ElementTree.fromstring(svg)
+    page = report.PAGE.read_text()
+    assert all(f"](plots/{name})" in page for name in drawn)
+
+
 @pytest.mark.parametrize("path", RECORDS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_records_are_complete(path):
     for line in path.read_text().splitlines():
@@ -37,7 +49,10 @@ def test_records_are_complete(path):
         if path.name.startswith("cuda_"):
             complete_on_cuda(r)
             continue
-        assert r["precision"] == "float32" and r["milliseconds"]["sentei"]["samples"] >= 5
+        if path.stem in ("step", "conv2d"):
+            assert r["precision"] == "float32" and r["milliseconds"]["sentei"]["samples"] >= 2
+            assert set(r["ratios"]) == {k for k in r["milliseconds"] if k.startswith("torch")}
+            assert not set(r.get("missing", {})) & set(r["milliseconds"])
 
 
 def complete_on_cuda(r):
@@ -108,6 +123,111 @@ def test_goals_are_compared_with_the_records(on_cuda):
         in out
     )
     assert "conv2d forward bfloat16, C and K >= 128, TFLOP/s | >= 400 | not measured |" in out
+
+
+def timed(ms):
+    return {**US, "median": ms}
+
+
+MACHINE = {"cpu": "a CPU", "isa": "v4", "threads": 2, "commit": "abc", "dirty": False}
+PEAK = {"peak_gflops": 500.0, "peak_by": "fma", "torch": "2.13.0"}
+STEP = {"network": "vgg16", "work": "train", "batch": 8, "precision": "float32", **PEAK}
+ON_CPU = {
+    "step": [
+        {**STEP, "commit": "old", "milliseconds": {"sentei": timed(9.0), "torch_nchw": timed(1.0)}},
+        {**STEP, "milliseconds": {"sentei": timed(100.0), "torch_nchw": timed(250.0)}},
+        {
+            **STEP,
+            "milliseconds": {
+                "sentei": timed(110.0),
+                "sentei_fast": timed(80.0),
+                "torch_compile": timed(220.0),
+            },
+        },
+    ],
+    "conv2d": [
+        {"op": "conv2d_forward", "case": "a->b", "precision": "float32", "flops": 4e9, **PEAK,
+         "milliseconds": {"sentei": timed(10.0), "sentei_fast": timed(5.0)}},
+    ],
+    "threads": [
+        {"network": "vgg13_like", "work": "train", "precision": "float32", "speedup": {"2": 1.9},
+         "milliseconds": {"sentei_1": timed(19.0), "sentei_2": timed(10.0)}},
+    ],
+    "scaling": [
+        {"sweep": "batch", "torch": "2.13.0", "points": [
+            {"value": n, "batch": n, "milliseconds": {"sentei": timed(n / 2), "torch_nchw": timed(n)}}
+            for n in (1, 16, 256)
+        ]},
+    ],
+    "scores": [{"network": "vgg13_like", "batch": 100, "ratios": {"free": 1.004, "maps": 1.1}}],
+    "memory_peak": [
+        {"network": "vgg13_like", "work": "train", "batch": 100,
+         "bytes": {"sentei": 300 << 20, "torch_nchw": 500 << 20}},
+    ],
+    "loop": [
+        {"network": "vgg13_like", "precision": "float32", "retrain_steps": 20, "overhead": 0.0125,
+         "seconds_per_channel": 5.25, "parts": {"scoring": 1.0, "surgery": 0.05, "retraining": 4.2}},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def on_cpu(tmp_path, monkeypatch):
+    report = load_report()
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    (tmp_path / "a-machine").mkdir()
+    for name, rows in ON_CPU.items():
+        machines = [{**MACHINE, "commit": r.get("commit", "abc")} for r in rows]
+        lines = [json.dumps({**r, "machine": m}) for r, m in zip(rows, machines, strict=True)]
+        (tmp_path / "a-machine" / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    return report
+
+
+def test_tables_of_a_machine(on_cpu):
+    text = on_cpu.tables()
+    assert "`a-machine`: a CPU, tier v4, 2 threads, peak 500 GFLOP/s by a loop" in text
+    # 250 / 100 from the first piece, 220 / 110 from the second: 2.00x is the best, fast 220 / 80
+    row = "| `vgg16` | training step | 8 | 110.0 | 80.0 | 250.0 (2.50x) | 220.0 (2.00x) | 2.00x | 2.75x |"
+    assert row in text, "pieces of one commit are joined, those of another are not"
+    assert "| forward | a->b | 10.00 | 80% | 160% |" in text
+    assert "| `vgg13_like` | training step | float32 | 19.0 | 1.90x |" in text
+    assert "| batch | 16 | 16 | 8.00 | 16.0 |" in text
+    assert "| `vgg13_like` | 100 | +0.4% | +10.0% |" in text
+    assert "| `vgg13_like` | training step | 100 | 300 | 500 |" in text
+    assert "| `vgg13_like` | float32 | 20 | 5.250 | 1000.0 | 50.0 | 4200.0 | 1.2% |" in text
+
+
+def test_plots_of_a_machine(on_cpu):
+    drawn = on_cpu.plots()
+    assert (
+        set(drawn) == {"a-machine-speedup.svg", "a-machine-batch.svg"} and drawn == on_cpu.plots()
+    )
+    for svg in drawn.values():
+        root = ElementTree.fromstring(svg)
+        width, height = (float(root.get(k)) for k in ("width", "height"))
+        for e in root.iter():
+            for key, most in (
+                ("x", width),
+                ("cx", width),
+                ("x2", width),
+                ("y", height),
+                ("cy", height),
+            ):
+                assert 0 <= float(e.get(key, 0)) <= most, "nothing lies outside"
+        assert "prefers-color-scheme:dark" in svg
+    # bars: 2.5 is the longest, 2.0 is four fifths of it
+    rects = [
+        e
+        for e in ElementTree.fromstring(drawn["a-machine-speedup.svg"]).iter()
+        if e.tag.endswith("rect")
+    ]
+    widths = [float(e.get("width")) for e in rects]
+    assert len(widths) == 3 and widths[1] / widths[0] == pytest.approx(0.8, rel=0.01)
+    assert widths[2] / widths[0] == pytest.approx(1.1, rel=0.01)
+    points = drawn["a-machine-batch.svg"].split('<polyline points="')[1].split('"')[0].split()
+    (x0, y0), (x1, y1), (x2, y2) = (map(float, p.split(",")) for p in points)
+    assert (x1 - x0) == pytest.approx(x2 - x1, rel=0.01), "1, 16, 256 are even on a log axis"
+    assert y0 > y1 > y2, "time grows upwards"
 
 
 def test_training_is_not_slower_than_pytorch():

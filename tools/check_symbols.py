@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TIERS = ("plain", "v2", "v3", "v4")
+TIERS = ("plain", "v2", "v3", "v4", "amx", "avx512bf16")  # and units of bfloat16
 
 
 def offending(obj: Path, tier: str) -> list[str]:

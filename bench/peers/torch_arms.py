@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 MODES = ("nchw", "channels_last", "compile", "compile_channels_last")
 LAYOUTS = {f"torch_{m}": "NHWC" if "channels_last" in m else "NCHW" for m in MODES}
 
+LR = 1e-4  # small: without batch norm a larger one diverges on noise
+
 Arm = Callable[[], object]
 
 
@@ -49,7 +51,7 @@ def torch_arm(
 
         return infer
     t = torch.from_numpy(labels)
-    opt = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, fused=True)
+    opt = torch.optim.SGD(net.parameters(), LR, momentum=0.9, fused=True)
     forward = torch.compile(net, dynamic=False) if compiled else net
 
     def step() -> float:

@@ -66,13 +66,15 @@ def measure(name: str, work: str, args: argparse.Namespace) -> dict[str, Any]:
     start = time.perf_counter()
     model = models.build(name, x.shape[1:], classes=10, seed=0)
     arms, refused = our_arms(model, args.precision.split(","), kind, x, labels)
+    ours = time.perf_counter() - start
     modes = [m for m in args.modes.split(",") if m]
     peers, failed, first = torch_arms(make, modes, kind, x, labels)
-    say(f"{name} {work}: ready in {time.perf_counter() - start:.0f} s")
+    each = ", ".join(f"{k} {v:.0f}" for k, v in {"sentei": ours, **first}.items())
+    say(f"{name} {work}: ready in {time.perf_counter() - start:.0f} s ({each})")
     if args.prepare:
         return {}
     ceiling = peak(args.threads)
-    got = interleaved({**arms, **peers}, args.samples, 2, args.at_least, args.seconds)
+    got = interleaved({**arms, **peers}, args.samples, args.warmup, args.at_least, args.seconds)
     return {
         "network": name,
         "work": kind,
@@ -108,7 +110,9 @@ def main() -> None:
     p.add_argument("--batch", type=int, help="default: 100, vgg16: 8")
     p.add_argument("--samples", type=int, default=15, help="of each arm, at most")
     p.add_argument("--seconds", type=float, default=25,
-                   help="timing of one network and work; three samples are made in any case")  # fmt: skip
+                   help="timing of one network and work; two samples are made in any case")  # fmt: skip
+    p.add_argument("--warmup", type=int, default=2,
+                   help="calls of each arm besides the first; 0 where a step takes seconds")  # fmt: skip
     p.add_argument("--at-least", type=float, default=20, metavar="MS",
                    help="repeat shorter calls within a sample")  # fmt: skip
     p.add_argument("--threads", type=int, default=_core.threads())

@@ -60,7 +60,7 @@ def main() -> None:
         losses = []
         for n in numbers:
             _core.set_threads(n)
-            step = our_arm(model, args.precision, "train", x, labels)
+            step = our_arm(model.copy(), args.precision, "train", x, labels)
             losses.append([step() for _ in range(2)])
         if any(v != losses[0] for v in losses):
             sys.exit(f"{name}: losses must be the same for any number of threads, got {losses}")

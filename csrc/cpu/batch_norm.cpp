@@ -75,6 +75,10 @@ struct Gradient {
     q = fma(g, u - t.mean, q);
     if (Dx) st(dx + i, g * t.a, tag);
   }
+  inline __attribute__((always_inline)) void fetch(std::int64_t i) const {
+    prefetch(dy, i);
+    prefetch(x, i);
+  }
   inline __attribute__((always_inline)) void end(const State&, std::int64_t, int, std::int64_t,
                                                  vf s, vf q, double* S, double* Q) const {
     add_to(S, s);

@@ -25,6 +25,7 @@ void forward(std::int64_t rows, std::int64_t C, const float* x, const float* oth
   });
 }
 
+template <class Whole>
 struct MaskedGradient {
   struct State {
     vf mean;
@@ -41,9 +42,17 @@ struct MaskedGradient {
   inline __attribute__((always_inline)) void step(const State& t, std::int64_t i, Tag tag, vf& s,
                                                   vf& q) const {
     const vf g = where_positive(ld(y + i, tag), ld(dy + i, tag));
-    st(dother + i, g, tag);
+    if constexpr (__is_same(Tag, Full))
+      st(dother + i, g, Whole{});
+    else
+      st(dother + i, g, tag);
     s += g;
     q = fma(g, ld(x + i, tag) - t.mean, q);
+  }
+  inline __attribute__((always_inline)) void fetch(std::int64_t i) const {
+    prefetch(dy, i);
+    prefetch(y, i);
+    prefetch(x, i);
   }
   inline __attribute__((always_inline)) void end(const State&, std::int64_t, int, std::int64_t,
                                                  vf s, vf q, double* S, double* Q) const {
@@ -58,7 +67,10 @@ void backward(std::int64_t rows, std::int64_t C, const float* dy, const float* y
   const View v = view_of(rows, C);
   const Scratch w(v, workspace);
   set_affine(v, w, mean, gamma, rstd, nullptr);
-  reduce_rows(v, w.slots, MaskedGradient{dy, y, x, dother, w.wide[0]});
+  if (stores_past(dother, v.width, v.rows * v.width))
+    reduce_rows(v, w.slots, MaskedGradient<Past>{dy, y, x, dother, w.wide[0]});
+  else
+    reduce_rows(v, w.slots, MaskedGradient<Full>{dy, y, x, dother, w.wide[0]});
   gradient_coefficients(v, w, rstd, rows, dgamma, dbeta);
   const float *m = w.wide[0], *a = w.wide[1], *B = w.wide[3], *D = w.wide[4];
   map_rows(v, dx, [=](std::int64_t i, std::int64_t c, auto tag) {

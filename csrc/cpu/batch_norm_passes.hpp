@@ -51,6 +51,7 @@ struct Statistics {
     s += d;
     q = fma(d, d, q);
   }
+  inline __attribute__((always_inline)) void fetch(std::int64_t i) const { prefetch(x, i); }
   inline __attribute__((always_inline)) void end(const State& state, std::int64_t c, int live,
                                                  std::int64_t rows, vf s, vf q, double* S,
                                                  double* Q) const {

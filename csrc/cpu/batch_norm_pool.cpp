@@ -78,16 +78,23 @@ SENTEI_INLINE void sum_windows(const PoolImage& g, const Plain& s, const float* 
                                const float* a, const float* beta, std::int64_t from,
                                std::int64_t to, std::int64_t c, Tag tag, double* S, double* Q) {
   vf sum[NV] = {}, q[NV] = {};
-  const float* tap[4];
+  const float* tap[4] = {};
+  std::int64_t row = from / s.Q, col = from % s.Q;
   for (std::int64_t i = from; i < to; ++i) {
-    const std::int64_t row = i / s.Q, col = i % s.Q;
-    tap[0] = x + ((row / s.P * g.H + row % s.P * 2) * g.W + 2 * col) * g.C + c;
-    tap[1] = tap[0] + g.C;
-    tap[2] = tap[0] + g.W * g.C;
-    tap[3] = tap[2] + g.C;
+    if (i == from || col == s.Q) {
+      if (col == s.Q) col = 0, ++row;
+      tap[0] = x + ((row / s.P * g.H + row % s.P * 2) * g.W + 2 * col) * g.C + c;
+      tap[1] = tap[0] + g.C;
+      tap[2] = tap[0] + g.W * g.C;
+      tap[3] = tap[2] + g.C;
+    }
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) {
       const std::int64_t at = i * g.C + c + j * kLanes;
+      if (j * kLanes % kLine == 0) {  // a row of windows ahead
+        for (int t = 0; t < 4; ++t) prefetch(tap[t] + j * kLanes, 2 * g.W * g.C);
+        prefetch(dy + at, s.Q * g.C);
+      }
       const vi winner = load_index(index + at, tag);
       vf u = ld(tap[0] + j * kLanes, tag);
       for (int t = 1; t < 4; ++t) u = winner == t ? ld(tap[t] + j * kLanes, tag) : u;
@@ -99,6 +106,8 @@ SENTEI_INLINE void sum_windows(const PoolImage& g, const Plain& s, const float* 
       sum[j] += d;
       q[j] = fma(d, u - m, q[j]);
     }
+    for (const float*& t : tap) t += 2 * g.C;
+    ++col;
   }
 #pragma GCC unroll 4
   for (int j = 0; j < NV; ++j) {
@@ -170,6 +179,8 @@ void backward_as(const PoolImage& g, const float* dy, const std::uint8_t* index,
       std::int64_t c = 0;
       for (; c + kGroup * kLanes <= g.C; c += kGroup * kLanes)
         sum_windows<Relu, kGroup>(g, s, dy, index, x, m, a, b, from, to, c, Full{}, S, Q);
+      for (; c + 2 * kLanes <= g.C; c += 2 * kLanes)
+        sum_windows<Relu, 2>(g, s, dy, index, x, m, a, b, from, to, c, Full{}, S, Q);
       for (; c + kLanes <= g.C; c += kLanes)
         sum_windows<Relu, 1>(g, s, dy, index, x, m, a, b, from, to, c, Full{}, S, Q);
       if (c < g.C)

@@ -56,6 +56,10 @@ constexpr Precision kPlain = Precision::precise;
 
 }  // namespace
 
+void bf16_round(int64_t n, const float* from, float* to) {
+  bf16_round_kernels().round(n, from, to);
+}
+
 size_t bf16_forward_workspace(const Conv2dGeometry& g) {
   if (!portable(g)) return bf16_forward_plan(g).bytes;
   return floats(x_size(g) + w_size(g)) + (is_linear(g)

@@ -17,6 +17,9 @@ bool bf16_unit_supported(Bf16Unit unit);  // by this CPU and its kernel, for the
 Bf16Unit bf16_unit();                     // SENTEI_BF16=amx|avx512|portable overrides
 void set_bf16_unit(const char* name);     // for tests; ValueError when it is not supported
 
+// n numbers, rounded and kept as float32.
+void bf16_round(std::int64_t n, const float* from, float* to);
+
 // As in kernels/conv2d.hpp, for g.G == 1.
 std::size_t bf16_forward_workspace(const Conv2dGeometry& g);
 void bf16_forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias,

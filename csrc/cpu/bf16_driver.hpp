@@ -49,19 +49,18 @@ struct Sum {
                                    static_cast<std::size_t>(slot) * p.copy_bytes);
   }
 
-  // m results from x on, for the block kb of channels; rows of `in` as listed in `map`.
+  // Two tiles of results from x and x + second on, filters w; rows of `in` as listed in `map`.
   template <bool A2, bool B2>
-  __attribute__((always_inline)) void block(const bf16* x, const std::int32_t* map, int64_t h0,
-                                            int64_t line, int64_t plane, int64_t kb,
+  __attribute__((always_inline)) void block(const bf16* x, int64_t second, const std::int32_t* map,
+                                            int64_t h0, int64_t line, int64_t plane, const bf16* w,
                                             float* sums) const {
-    const bf16* const w = filter + kb * filter_block;
     const int64_t tap = 2 * kBf16Tile;
     Unit::zero(sums);
     if (c.R * c.S == 1) {
       if (map[0] >= 0)
         Unit::template add<A2, B2>(sums, x + (map[0] - h0) * line,
-                                   x + (map[0] - h0) * line + kBf16Tile, plane, w, w + kBf16Tile,
-                                   tap, c.blocks);
+                                   x + (map[0] - h0) * line + second, plane, w, w + kBf16Tile, tap,
+                                   c.blocks);
     } else {
       // From one column of the filter to the next.
       const int64_t next = !c.shifted           ? c.blocks * plane
@@ -73,29 +72,41 @@ struct Sum {
           if (map[r] < 0) continue;
           const bf16* const from = x + b * plane + (map[r] - h0) * line;
           const bf16* const wr = w + (b * c.R + r) * c.S * tap;
-          Unit::template add<A2, B2>(sums, from, from + kBf16Tile, next, wr, wr + kBf16Tile, tap,
-                                     c.S);
+          Unit::template add<A2, B2>(sums, from, from + second, next, wr, wr + kBf16Tile, tap, c.S);
         }
     }
     Unit::finish(sums);
   }
 
-  __attribute__((always_inline)) void store_block(const float* sums, int64_t m, int64_t o,
-                                                  int64_t n, int64_t q, int64_t kb) const {
-    const int64_t K = p.out_channels, k = kb * kBf16Block, P = c.rows.out, Q = c.columns.out;
+  // 16 columns of a row of a copy, and where the results stand.
+  struct Tile {
+    int64_t segment, column, count, n, q;
+  };
+  Tile tile_at(int64_t i, int64_t each, int64_t length) const {
+    const int64_t segment = i / each, t = i % each * kBf16Half, Q = c.columns.out;
+    return {segment, t, imin(kBf16Half, length - t), segment + t / Q, t % Q};
+  }
+  float* result_at(const Tile& t, int64_t o, int64_t n0, int64_t kb) const {
+    return a.out + (((n0 + t.n) * c.rows.out + o) * c.columns.out + t.q) * p.out_channels +
+           kb * kBf16Block;
+  }
+
+  void store_block(const float* sums, const Tile& t, int64_t o, int64_t n0, int64_t kb) const {
+    const int64_t K = p.out_channels, k = kb * kBf16Block;
     const std::uint32_t mask = mask_of(K - k);
     const auto low = static_cast<__mmask16>(mask), high = static_cast<__mmask16>(mask >> 16);
     const __m512 b0 = a.bias ? load_masked(a.bias + k, mask) : _mm512_setzero_ps();
     const __m512 b1 = a.bias ? load_masked(a.bias + k + 16, mask >> 16) : _mm512_setzero_ps();
     const __m512 floor = _mm512_set1_ps(a.relu ? 0.0f : -__builtin_inff());
-    float* to = a.out + ((n * P + o) * Q + q) * K + k;
-    for (int64_t j = 0; j < m; ++j) {
+    float* to = result_at(t, o, n0, kb);
+    int64_t q = t.q;
+    for (int64_t j = 0; j < t.count; ++j) {
       const __m512 y0 = _mm512_load_ps(sums + j * kBf16Block) + b0;
-      const __m512 y1 = _mm512_load_ps(sums + j * kBf16Block + 16) + b1;
+      const __m512 y1 = _mm512_load_ps(sums + j * kBf16Block + kBf16Half) + b1;
       _mm512_mask_storeu_ps(to, low, _mm512_maskz_max_ps(0xffff, floor, y0));
-      if (high) _mm512_mask_storeu_ps(to + 16, high, _mm512_maskz_max_ps(0xffff, floor, y1));
+      if (high) _mm512_mask_storeu_ps(to + kBf16Half, high, _mm512_maskz_max_ps(0xffff, floor, y1));
       to += K;
-      if (++q == Q) q = 0, to += (P - 1) * Q * K;
+      if (++q == c.columns.out) q = 0, to += (c.rows.out - 1) * c.columns.out * K;
     }
   }
 
@@ -108,36 +119,41 @@ struct Sum {
                              : imax(1, kBandPixels / imax(1, length));
     for (int64_t o = k.o0; o < k.o1; o += band)
       for (int64_t kb = kb0; kb < kb1; ++kb)
-        for (int64_t i = o; i < imin(k.o1, o + band); ++i) compute_row(k, copied, kb, i);
+        for (int64_t i = o; i < imin(k.o1, o + band); ++i)
+          compute_row(k, copied, kb, filter + kb * filter_block, i);
   }
 
-  void compute_row(const Chunk& k, const bf16* copied, int64_t kb, int64_t o) const {
+  // Row o of the result for every image of the chunk, two tiles of 16 columns at a time. With one
+  // copy for all columns of the filter the second tile may belong to the next image.
+  void compute_row(const Chunk& k, const bf16* copied, int64_t kb, const bf16* w, int64_t o) const {
     alignas(64) float sums[kBf16Block * kBf16Block];
     const int64_t images = k.n1 - k.n0, line = images * c.width * kBf16Block;
     const int64_t plane = (k.h1 - k.h0) * line, Q = c.columns.out;
     const int64_t segments = c.shifted ? images : 1, length = c.shifted ? Q : images * Q;
     const bool wide = p.out_channels - kb * kBf16Block > kBf16Half;
     const std::int32_t* map = row_map + o * c.R;
-    for (int64_t g = 0; g < segments; ++g)
-      for (int64_t t = 0; t < length; t += kBf16Block) {
-        const int64_t m = imin(kBf16Block, length - t);
-        const bf16* x = copied + (g * c.width + t) * kBf16Block;
-        if (m > kBf16Half) {
-          wide ? block<true, true>(x, map, k.h0, line, plane, kb, sums)
-               : block<true, false>(x, map, k.h0, line, plane, kb, sums);
-        } else {
-          wide ? block<false, true>(x, map, k.h0, line, plane, kb, sums)
-               : block<false, false>(x, map, k.h0, line, plane, kb, sums);
-        }
-        store_block(sums, m, o, k.n0 + g + t / Q, t % Q, kb);
+    const int64_t each = ceil_div(length, kBf16Half), tiles = segments * each;
+    for (int64_t i = 0; i < tiles; i += 2) {
+      const Tile a = tile_at(i, each, length), b = tile_at(imin(i + 1, tiles - 1), each, length);
+      const bf16* const x = copied + (a.segment * c.width + a.column) * kBf16Block;
+      const int64_t second = ((b.segment - a.segment) * c.width + b.column - a.column) * kBf16Block;
+      if (i + 1 < tiles) {
+        wide ? block<true, true>(x, second, map, k.h0, line, plane, w, sums)
+             : block<true, false>(x, second, map, k.h0, line, plane, w, sums);
+      } else {
+        wide ? block<false, true>(x, second, map, k.h0, line, plane, w, sums)
+             : block<false, false>(x, second, map, k.h0, line, plane, w, sums);
       }
+      store_block(sums, a, o, k.n0, kb);
+      if (i + 1 < tiles) store_block(sums + kBf16Half * kBf16Block, b, o, k.n0, kb);
+    }
   }
 
   void run() const {
     write_tables(c, a.workspace);
-    parallel_for(p.out_blocks * c.blocks, [&](int64_t i) {
-      pack_filter(p, a.filter, i / c.blocks, i % c.blocks, filter + i * c.R * c.S * 2 * kBf16Tile);
-    });
+    if (!p.once)
+      parallel_for(p.out_blocks * c.blocks,
+                   [&](int64_t i) { pack(i / c.blocks, i % c.blocks, i / c.blocks); });
     if (p.shared)
       parallel_for(c.chunks, [&](int64_t i) {
         copy_chunk(c, chunk_at(c, row_map, i), columns, a.in, copy(i));
@@ -148,8 +164,19 @@ struct Sum {
                      const Chunk k = chunk_at(c, row_map, i);
                      const Range blocks = even_part(p.out_blocks, p.parts, task % p.parts);
                      if (!p.shared) copy_chunk(c, k, columns, a.in, copy(slot));
-                     compute(k, copy(p.shared ? i : slot), blocks.begin, blocks.end);
+                     const bf16* const copied = copy(p.shared ? i : slot);
+                     if (!p.once) return compute(k, copied, blocks.begin, blocks.end);
+                     for (int64_t kb = blocks.begin; kb < blocks.end; ++kb) {
+                       for (int64_t cb = 0; cb < c.blocks; ++cb) pack(kb, cb, slot);
+                       for (int64_t o = k.o0; o < k.o1; ++o)
+                         compute_row(k, copied, kb, filter + slot * filter_block, o);
+                     }
                    });
+  }
+
+  // The filters of block kb for 32 channels, to the place of block `at`.
+  void pack(int64_t kb, int64_t cb, int64_t at) const {
+    pack_filter(p, a.filter, kb, cb, filter + at * filter_block + cb * c.R * c.S * 2 * kBf16Tile);
   }
 };
 
@@ -176,17 +203,18 @@ struct Weight {
     return ceil_div((k.n1 - k.n0) * c.columns.out, kBf16Block);
   }
 
-  // x [copy][row][tile of 16 channels][step], dy [row][tile of 16 filters][step]
+  // x [copy][tile of 16 channels][row][step], dy [tile of 16 filters][row][step]: what a sum reads
+  // lies in one piece.
   void pack_rows(const Chunk& k, int64_t slot, int64_t begin, int64_t end) const {
-    const int64_t steps = steps_of(k), tiles = p.x_tiles, rows = k.h1 - k.h0;
+    const int64_t line = steps_of(k) * kBf16Tile, rows = k.h1 - k.h0, out_rows = k.o1 - k.o0;
     for (int64_t i = begin; i < end; ++i) {
       if (i < c.copies * rows) {
-        pack_pixels(c, k, columns + i / rows * c.width, a.x, k.h0 + i % rows, steps, 0, tiles,
-                    packed_x(slot) + i * tiles * steps * kBf16Tile);
+        const int64_t s = i / rows, h = i % rows;
+        pack_pixels(c, k, columns + s * c.width, a.x, k.h0 + h, p.x_tiles, rows * line,
+                    packed_x(slot) + (s * p.x_tiles * rows + h) * line);
       } else {
         const int64_t o = i - c.copies * rows;
-        pack_gradient(p, a, k, k.o0 + o, steps,
-                      packed_dy(slot) + o * p.dy_tiles * steps * kBf16Tile);
+        pack_gradient(p, a, k, k.o0 + o, out_rows * line, packed_dy(slot) + o * line);
       }
     }
   }
@@ -195,16 +223,20 @@ struct Weight {
   template <bool A2, bool B2>
   __attribute__((always_inline)) void block(const Chunk& k, int64_t slot, int64_t kb, int64_t cb,
                                             int64_t r, int64_t s, float* sums) const {
-    const int64_t steps = steps_of(k), half = steps * kBf16Tile;
-    const bf16* const dy = packed_dy(slot) + kb * 2 * half;
-    const bf16* const x = packed_x(slot) + (s * (k.h1 - k.h0) * p.x_tiles + 2 * cb) * half;
+    const int64_t steps = steps_of(k), line = steps * kBf16Tile;
+    const int64_t dy_tile = (k.o1 - k.o0) * line, x_tile = (k.h1 - k.h0) * line;
+    const bf16* const dy = packed_dy(slot) + kb * 2 * dy_tile;
+    const bf16* const x = packed_x(slot) + (s * p.x_tiles + 2 * cb) * x_tile;
     Unit::zero(sums);
-    for (int64_t o = k.o0; o < k.o1; ++o) {
-      const int64_t h = row_map[o * c.R + r];
-      if (h < 0) continue;
-      const bf16* const ao = dy + (o - k.o0) * p.dy_tiles * half;
-      const bf16* const bo = x + (h - k.h0) * p.x_tiles * half;
-      Unit::template add<A2, B2>(sums, ao, ao + half, kBf16Tile, bo, bo + half, kBf16Tile, steps);
+    for (int64_t o = k.o0, n; o < k.o1; o += n) {
+      const std::int32_t* const map = row_map + o * c.R + r;
+      n = 1;
+      if (map[0] < 0) continue;
+      while (o + n < k.o1 && map[n * c.R] == map[0] + n) ++n;  // neighbours here and there
+      const bf16* const ao = dy + (o - k.o0) * line;
+      const bf16* const bo = x + (map[0] - k.h0) * line;
+      Unit::template add<A2, B2>(sums, ao, ao + dy_tile, kBf16Tile, bo, bo + x_tile, kBf16Tile,
+                                 n * steps);
     }
     Unit::finish(sums);
   }

@@ -143,17 +143,20 @@ SENTEI_NOINLINE void pack_filter(const Bf16SumPlan& p, const float* w, int64_t k
       const std::uint32_t m = mask_of(C - k);
       for (int64_t i = in0; i < in0 + kBf16Block; i += 2, dst += kBf16Block) {
         const float* a = w + i * ld + t * C + k;
+        __builtin_prefetch(a + 16 * ld);  // rows far apart: no stream for the hardware to see
+        __builtin_prefetch(a + 17 * ld);
         store_row(dst, rounded_pairs(load_masked(a, i < c.channels ? m : 0),
                                      load_masked(a + ld, i + 1 < c.channels ? m : 0)));
       }
     }
 }
 
-// Row h of the chunk for copy s, 16-channel tiles [first, last): dst [tile][step] tiles of pairs of
+// Row h of the chunk for one copy: for each tile of 16 channels, `next` apart, steps of 16 pairs of
 // pixels; the pixels of the chunk's images side by side, zeros behind.
 SENTEI_NOINLINE void pack_pixels(const Bf16Copies& c, const Chunk& k, const Bf16Column* columns,
-                                 const float* in, int64_t h, int64_t steps, int64_t first,
-                                 int64_t last, bf16* dst) {
+                                 const float* in, int64_t h, int64_t tiles, int64_t next,
+                                 bf16* dst) {
+  const int64_t steps = ceil_div((k.n1 - k.n0) * c.width, kBf16Block);
   const int64_t images = k.n1 - k.n0, in_image = c.rows.in * c.columns.in * c.in_channels;
   const float* src = in + k.n0 * in_image + h * c.columns.in * c.in_channels;
   int64_t n = 0, q = 0;
@@ -167,7 +170,7 @@ SENTEI_NOINLINE void pack_pixels(const Bf16Copies& c, const Chunk& k, const Bf16
         if (++q == c.width) q = 0, ++n;
       }
     bf16* to = dst + j / 16 * kBf16Tile + j % 16 * kBf16Block;
-    for (int64_t t = first; t < last; ++t, to += steps * kBf16Tile) {
+    for (int64_t t = 0; t < tiles; ++t, to += next) {
       const std::uint32_t tail = mask_of(c.channels - t * 16);
       // The mask of merged columns speaks of 32 channels, all others of none or every one.
       const int half = c.merged ? static_cast<int>(t * 16) : 0;
@@ -185,11 +188,12 @@ SENTEI_INLINE __m512 load_filters(const float* dy, int64_t k, std::uint32_t mask
   return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), static_cast<__mmask16>(mask), index, dy, 4);
 }
 
-// Row o of dy: dst [tile of 16 filters][step] tiles of 16 filters by 32 pixels.
+// Row o of dy: for each tile of 16 filters, `next` apart, steps of 16 filters by 32 pixels.
 SENTEI_NOINLINE void pack_gradient(const Bf16WeightPlan& p, const Bf16WeightArgs& a, const Chunk& k,
-                                   int64_t o, int64_t steps, bf16* dst) {
+                                   int64_t o, int64_t next, bf16* dst) {
   const int64_t Q = p.in.columns.out, image = p.in.rows.out * Q * a.ldk;
   const int64_t pixels = (k.n1 - k.n0) * Q, tiles = p.dy_tiles;
+  const int64_t steps = ceil_div(pixels, kBf16Block);
   const float* src = a.dy + k.n0 * image + o * Q * a.ldk;
   const float* x[kBf16Block];
   int64_t n = 0, q = 0;
@@ -209,7 +213,7 @@ SENTEI_NOINLINE void pack_gradient(const Bf16WeightPlan& p, const Bf16WeightArgs
             rounded_pairs(load_filters(x[2 * j], t * 16, 2 * j < count ? mask : 0, a.rows),
                           load_filters(x[2 * j + 1], t * 16, 2 * j + 1 < count ? mask : 0, a.rows));
       transpose_pairs(r);
-      bf16* to = dst + (t * steps + step) * kBf16Tile;
+      bf16* to = dst + t * next + step * kBf16Tile;
 #pragma GCC unroll 16
       for (int j = 0; j < 16; ++j) store_row(to + j * kBf16Block, r[j]);
     }

@@ -10,6 +10,7 @@ using std::int64_t;
 using std::size_t;
 
 // What fits the L2 cache of one core beside the filters, and how many tasks keep 16 threads busy.
+constexpr int64_t kLinearBytes = 8 << 20;
 constexpr int64_t kCopyBytes = 640 << 10, kWantedTasks = 16, kMostSlots = 16;
 // Sums of dw that stay in that cache while a task goes through its chunks.
 constexpr int64_t kSumFloats = 1 << 18;
@@ -86,16 +87,20 @@ Bf16SumPlan sum_plan(const Conv2dGeometry& g, bool backward) {
   const int64_t step = c.shifted ? 1 : kBf16Half / std::gcd(c.columns.out, kBf16Half);
   const int64_t even = up(std::max<int64_t>(1, parts_of(c.N, kWantedTasks)), step);
   const int64_t narrow = parts_of(8 * kBf16Block, std::max<int64_t>(1, c.rows.out * c.columns.out));
-  // The longer it takes to read the filters again, the larger a chunk.
-  const int64_t filters = p.out_blocks * c.blocks * c.R * c.S * kBf16Block * kBf16Block * 2;
-  cut(c, std::clamp(filters, kCopyBytes / 4, kCopyBytes), row_bytes, step,
-      std::max(even, up(narrow, step)));
+  // The longer it takes to read the filters again, the larger a chunk; a linear layer's are read
+  // once if at all possible.
+  const int64_t block = c.blocks * c.R * c.S * kBf16Block * kBf16Block * 2;
+  const int64_t limit = c.rows.out * c.columns.out == 1
+                            ? kLinearBytes
+                            : std::clamp(p.out_blocks * block, kCopyBytes / 4, kCopyBytes);
+  cut(c, limit, row_bytes, step, std::max(even, up(narrow, step)));
   p.parts =
       std::clamp<int64_t>(parts_of(kWantedTasks, std::max<int64_t>(1, c.chunks)), 1, p.out_blocks);
   p.shared = p.parts > 1;
+  p.once = c.chunks == 1;
   p.slots = p.shared ? c.chunks : std::min(c.chunks, kMostSlots);
   p.filter = place_tables(c);
-  p.copy = p.filter + aligned(filters);
+  p.copy = p.filter + aligned((p.once ? p.parts : p.out_blocks) * block);
   // The last tile of a row may read past it.
   p.copy_bytes = aligned(c.images * c.in_rows * row_bytes + kBf16Block * kBf16Block * 2);
   p.bytes = p.copy + static_cast<size_t>(p.slots) * p.copy_bytes;

@@ -52,6 +52,7 @@ struct Bf16SumPlan {
   std::int64_t out_channels, out_blocks;
   std::int64_t parts;  // tasks of one chunk, by blocks of the result's channels
   bool shared;         // all chunks are copied first, because several tasks read each
+  bool once;           // one chunk: its tasks pack the filters that each of them needs
   std::int64_t slots;  // chunks in memory at once
   std::size_t filter, copy, copy_bytes, bytes;
 };

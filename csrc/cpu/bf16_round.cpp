@@ -1,20 +1,10 @@
 // Rounding to bfloat16, kept as float32, for the float32 kernels of every tier.
 #include "core/parallel.hpp"
+#include "cpu/bf16_nearest.hpp"
 #include "cpu/bf16_plan.hpp"
-#include "cpu/simd.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
 namespace {
-
-typedef std::uint32_t vu __attribute__((vector_size(kLanes * 4)));
-
-// To nearest, ties to even; infinities and NaN stay what they are.
-SENTEI_INLINE vf nearest(vf v) {
-  const vu bits = (vu)v;
-  const vu up = (bits + (((bits >> 16) & 1u) + 0x7fffu)) & 0xffff0000u;
-  const vu finite = (vu)((bits & 0x7f800000u) != 0x7f800000u);
-  return (vf)((up & finite) | (bits & ~finite));
-}
 
 void round(std::int64_t n, const float* from, float* to) {
   constexpr std::int64_t chunk = 1 << 14;

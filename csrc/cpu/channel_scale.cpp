@@ -47,6 +47,10 @@ struct Products {
     s = fma(g, ld(x + i, tag), s);
     st(dx + i, g * state.m, tag);
   }
+  inline __attribute__((always_inline)) void fetch(std::int64_t i) const {
+    prefetch(dy, i);
+    prefetch(x, i);
+  }
   inline __attribute__((always_inline)) void end(const State&, std::int64_t, int, std::int64_t,
                                                  vf s, vf, double* S, double*) const {
     add_to(S, s);

@@ -27,8 +27,9 @@ SENTEI_INLINE void st(float* p, vf v, Past) { store_stream(p, v); }
 
 // Whether rows of `width` floats from p on, `elements` in all, are better stored past the caches:
 // the caches hold no more than the end of them, and every vector is aligned.
+constexpr std::int64_t kPast = std::int64_t{1} << 20;  // elements
 SENTEI_INLINE bool stores_past(const float* p, std::int64_t width, std::int64_t elements) {
-  return elements >= (std::int64_t{1} << 20) && width % kLanes == 0 &&
+  return elements >= kPast && width % kLanes == 0 &&
          reinterpret_cast<std::uintptr_t>(p) % sizeof(vf) == 0;
 }
 
@@ -62,11 +63,12 @@ SENTEI_INLINE void columns(std::int64_t width, const F& f) {
   if (c < width) f(c, Part{static_cast<int>(width - c)});
 }
 
-constexpr std::int64_t kMapBlock = 32768;  // elements of a task
+constexpr std::int64_t kMapBlock = 32768;  // elements of a task; four times as many in large maps
 
 template <class Whole, class F>
 SENTEI_INLINE void map_rows_as(const View& v, const F& f) {
-  const std::int64_t per = imax(1, kMapBlock / v.width);
+  const std::int64_t block = v.rows * v.width >= kPast ? 4 * kMapBlock : kMapBlock;
+  const std::int64_t per = imax(1, block / v.width);
   const std::int64_t full = ceil_div(v.rows, per), tasks = full + (v.rest > 0);
   parallel_for(tasks, [&](std::int64_t reversed) {
     const std::int64_t task = tasks - 1 - reversed;
@@ -105,20 +107,32 @@ SENTEI_INLINE std::int64_t slot_doubles(const View& v) {
   return reduce_slots(v) * 2 * padded(v.width);
 }
 
+// Passes that only read wait for memory: the prefetchers of the hardware stop at every page of 4 KB
+// and keep few lines on their way. Lines asked for by hand, this many rows of a block ahead, made
+// such a pass 1.7 times as fast.
+constexpr std::int64_t kAheadRows = 32;
+constexpr int kLine = 16;  // floats of a cache line
+
 // P gives: State begin(i, c, tag) at the first row of a block, step(state, i, c, tag, s, q) per
-// vector, and end(state, c, live lanes, rows, s, q, S, Q), which adds a block's float sums to the
-// double ones.
+// vector, end(state, c, live lanes, rows, s, q, S, Q), which adds a block's float sums to the
+// double ones, and fetch(i), which prefetches element i of what step reads. `next`: where the block
+// that is read after this one begins.
 template <int NV, class Tag, class P>
 SENTEI_INLINE void reduce_block(const P& p, std::int64_t base, std::int64_t stride,
-                                std::int64_t rows, std::int64_t c, Tag tag, double* S, double* Q) {
-  typename P::State state[NV];
+                                std::int64_t rows, std::int64_t c, std::int64_t next, Tag tag,
+                                double* S, double* Q) {
   vf s[NV] = {}, q[NV] = {};
+  typename P::State state[NV] = {};
 #pragma GCC unroll 4
   for (int j = 0; j < NV; ++j) state[j] = p.begin(base + c + j * kLanes, c + j * kLanes, tag);
-  for (std::int64_t r = 0; r < rows; ++r) {
+  std::int64_t at = base + c, ahead = at + kAheadRows * stride;
+  for (std::int64_t r = 0; r < rows; ++r, at += stride, ahead += stride) {
+    if (r + kAheadRows == rows) ahead = next;
 #pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j)
-      p.step(state[j], base + r * stride + c + j * kLanes, tag, s[j], q[j]);
+    for (int j = 0; j < NV; ++j) {
+      if (j * kLanes % kLine == 0) p.fetch(ahead + j * kLanes);
+      p.step(state[j], at + j * kLanes, tag, s[j], q[j]);
+    }
   }
 #pragma GCC unroll 4
   for (int j = 0; j < NV; ++j)
@@ -130,10 +144,15 @@ template <class P>
 SENTEI_INLINE void reduce_columns(const P& p, std::int64_t base, std::int64_t stride,
                                   std::int64_t rows, std::int64_t width, double* S, double* Q) {
   std::int64_t c = 0;
+  const auto next = [=](std::int64_t end) {
+    return base + (end + kLanes <= width ? end : rows * stride);
+  };
   for (; c + kGroup * kLanes <= width; c += kGroup * kLanes)
-    reduce_block<kGroup>(p, base, stride, rows, c, Full{}, S, Q);
-  for (; c + kLanes <= width; c += kLanes) reduce_block<1>(p, base, stride, rows, c, Full{}, S, Q);
-  if (c < width) reduce_block<1>(p, base, stride, rows, c, Part{static_cast<int>(width - c)}, S, Q);
+    reduce_block<kGroup>(p, base, stride, rows, c, next(c + kGroup * kLanes), Full{}, S, Q);
+  for (; c + kLanes <= width; c += kLanes)
+    reduce_block<1>(p, base, stride, rows, c, next(c + kLanes), Full{}, S, Q);
+  if (c < width)
+    reduce_block<1>(p, base, stride, rows, c, next(width), Part{static_cast<int>(width - c)}, S, Q);
 }
 
 SENTEI_INLINE void add_to(double* to, vf v) {

@@ -5,6 +5,7 @@
 #include "core/parallel.hpp"
 #include "cpu/conv2d_nested_tile.hpp"
 #include "cpu/gemm.hpp"
+#include "cpu/scratch_blocks.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
 namespace {
@@ -110,19 +111,19 @@ void run(const NestedSumArgs& a) {
     pack(a, packed, task % c_parts * kLanes, task / c_parts * kLanes);
   });
   for (int64_t k = 0; k < padded(p.K); ++k) bias[k] = a.bias && k < p.K ? a.bias[k] : 0.0f;
-  parallel_for(p.strands, [&](int64_t strand) {
-    float* in = scratch + strand * p.strand_floats;
+  ScratchBlocks blocks(scratch, p.strand_floats, p.strands);
+  parallel_for(p.chunks, [&](int64_t task) {
+    const Range tiles = even_part(p.tiles, p.chunks, task);
+    const int lent = blocks.take();
+    float* in = blocks.at(lent);
     float* sums = in + p.in_floats;
-    const Range chunks = even_part(p.chunks, p.strands, strand);
-    for (int64_t i = chunks.begin; i < chunks.end; ++i) {
-      const Range tiles = even_part(p.tiles, p.chunks, i);
-      nested_inputs(p, a.in, tiles, in);
-      for_blocks(0, p.K, [&](int64_t k, auto v, int) {
-        multiply<decltype(v)::value>(p, tiles.end - tiles.begin, in,
-                                     packed + k * kNestedProducts * p.C, sums + k);
-      });
-      for (int64_t k = 0; k < p.K; k += kLanes) put_outputs(a, tiles, sums, bias, k);
-    }
+    nested_inputs(p, a.in, tiles, in);
+    for_blocks(0, p.K, [&](int64_t k, auto v, int) {
+      multiply<decltype(v)::value>(p, tiles.end - tiles.begin, in,
+                                   packed + k * kNestedProducts * p.C, sums + k);
+    });
+    for (int64_t k = 0; k < p.K; k += kLanes) put_outputs(a, tiles, sums, bias, k);
+    blocks.give(lent);
   });
 }
 

@@ -32,18 +32,18 @@ constexpr int nested_place(int i, int j) {
 }
 
 // `in` (N, H, W, C), `out` (N, P, Q, K) of one pass; tiles are counted row by row through the
-// batch. Forward and input gradient: a strand takes chunks of tiles one after the other, so its
-// scratch stays in the cache. Weight gradient: a strand sums its tiles into a dU of its own, the
-// strands are added in order.
+// batch. Forward and input gradient: a task takes a chunk of tiles and borrows the scratch of a
+// strand. Weight gradient: a strand sums its chunks into a dU of its own, the strands are added in
+// order.
 struct NestedPlan {
   bool used;  // false: the direct kernels take fewer multiplications, or a 5x5 plan does not apply
   std::int64_t N, H, W, C, P, Q, K;
   std::int64_t padding_h, padding_w;
-  std::int64_t rows, columns, tiles;    // per image; tiles: of the batch
+  std::int64_t rows, columns, tiles;  // per image; tiles: of the batch
   std::int64_t chunks, strands;
-  std::int64_t in_row, out_row;         // floats of a tile, transformed
+  std::int64_t in_row, out_row;  // floats of a tile, transformed
   std::int64_t filter_floats, strand_floats;
-  std::int64_t in_floats;               // of a chunk
+  std::int64_t in_floats;  // of a chunk
 };
 NestedPlan nested_forward_plan(const Conv2dGeometry& g, Precision precision);
 NestedPlan nested_backward_input_plan(const Conv2dGeometry& g, Precision precision);

@@ -1,6 +1,6 @@
-#include "cpu/conv2d_nested.hpp"
-
 #include <algorithm>
+
+#include "cpu/conv2d_nested.hpp"
 
 namespace sentei::cpu {
 namespace {
@@ -44,14 +44,15 @@ NestedPlan plan_of(const Conv2dGeometry& g, Precision precision, bool backward, 
   if (weight) {
     constexpr int64_t chunk = 48, most_strands = 8, slot_bytes = 12 << 20, strand_tiles = 192;
     p.filter_floats = kNestedProducts * p.C * padded(p.K);
-    p.strands = std::min({most_strands, slot_bytes / (4 * p.filter_floats), p.tiles / strand_tiles});
+    p.strands =
+        std::min({most_strands, slot_bytes / (4 * p.filter_floats), p.tiles / strand_tiles});
     p.strands = std::max<int64_t>(1, p.strands);
     p.chunks = std::max(p.strands, p.tiles / chunk / p.strands * p.strands);
     const int64_t most = ceil_div(p.tiles, p.chunks);
     p.in_floats = most * p.in_row;
     p.strand_floats = p.in_floats + most * p.out_row + p.filter_floats;
   } else {
-    constexpr int64_t chunk = 24, most_strands = 8;
+    constexpr int64_t chunk = 24, most_strands = 16;
     p.chunks = std::max<int64_t>(1, p.tiles / chunk);
     p.strands = std::min(p.chunks, most_strands);
     const int64_t most = ceil_div(p.tiles, p.chunks);

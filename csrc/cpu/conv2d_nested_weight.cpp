@@ -99,8 +99,7 @@ SENTEI_NOINLINE void reduce(const NestedWeightArgs& a, const float* du, int64_t 
     transpose(square);
 #pragma GCC unroll 16
     for (int i = 0; i < kLanes; ++i)
-      if (i < m)
-        store_n(a.dw + ((k0 + i) * 25 + t) * p.C + c0, square[i], static_cast<int>(n));
+      if (i < m) store_n(a.dw + ((k0 + i) * 25 + t) * p.C + c0, square[i], static_cast<int>(n));
   }
 }
 

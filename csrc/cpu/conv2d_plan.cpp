@@ -280,9 +280,11 @@ Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g) {
     s.window_rows = std::max<int64_t>(1, std::min(g.P, 4096 / (g.Q * std::min(g.K, kPanel))));
     s.scratch_floats =
         ((s.window_rows - 1) * g.stride_h + (g.R - 1) * g.dilation_h + 1) * s.window_floats;
-  } else if (Kg <= 32 && run >= 16) {
+  } else if (run >= 16 && (Kg <= 32 || g.R * g.S == 1 || g.stride_h * g.stride_w > 1)) {
     s.mode = WeightMode::channels_in_lanes;
-    s.panels = g.G;
+    // Every panel reads all of x, so few of them.
+    constexpr int64_t panel = 32, most = 4;
+    s.panels = g.G * std::min(most, (Kg + panel - 1) / panel);
     s.slot_floats = g.K * rows;
   } else {
     s.mode = WeightMode::filters_in_lanes;
@@ -297,7 +299,7 @@ Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g) {
   }
   // Enough tasks for 16 threads; but a copy of dw costs memory and as much time as about 100
   // pixels.
-  constexpr int64_t wanted = 24, slot_bytes = 6 << 20, slot_pixels = 2048, task_madds = 1 << 20;
+  constexpr int64_t wanted = 24, slot_bytes = 8 << 20, slot_pixels = 2048, task_madds = 1 << 20;
   const int64_t pixels = g.N * g.P * g.Q;
   s.slots = (wanted + s.panels - 1) / s.panels;
   s.slots = std::min(s.slots, slot_bytes / (4 * s.slot_floats));

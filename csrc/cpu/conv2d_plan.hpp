@@ -49,7 +49,7 @@ struct Conv2dWeightPlan {
 
 enum class WeightMode {
   filters_in_lanes,   // vectors along k, x is broadcast
-  channels_in_lanes,  // few filters: vectors along (s, c), dy is broadcast
+  channels_in_lanes,  // few filters or pixels of x: vectors along (s, c), dy is broadcast
   windows,            // few channels: vectors along k, a row of the window is broadcast from x
   depthwise,
 };

@@ -24,12 +24,14 @@ struct Place {
   float* scratch;        // lent to this task
 };
 
-// Few filters: dy is broadcast, the taps of one row are vectors in x as it lies.
+// dy is broadcast, the taps of one row are vectors in x as it lies: for few filters, and where the
+// copies of add_packed would cost more than they save (1x1, strides).
 SENTEI_NOINLINE void add_swapped(const Conv2dWeightArgs& a, const Conv2dChunk& chunk,
                                  const Place& at) {
   const Conv2dGeometry& g = *a.g;
   const int64_t Cg = g.group_channels(), Kg = g.group_filters(), ldo = g.R * g.S * Cg;
-  const float* dy = a.dy + at.group * Kg + (chunk.n0 * g.P + chunk.p0) * g.Q * g.K;
+  const Range k = even_part(Kg, a.split.panels / g.G, at.panel);
+  const float* dy = a.dy + at.group * Kg + k.begin + (chunk.n0 * g.P + chunk.p0) * g.Q * g.K;
   for (int64_t r = at.r.begin; r < at.r.end; ++r) {
     const Conv2dChunkRow rows = conv2d_chunk_row(g, chunk, r);
     if (rows.p0 >= rows.p1) continue;
@@ -39,9 +41,10 @@ SENTEI_NOINLINE void add_swapped(const Conv2dWeightArgs& a, const Conv2dChunk& c
       const Conv2dColumns& columns = a.plan->columns[i];
       const int64_t step = columns.per_row * chunk.images, n = (rows.p1 - rows.p0) * step;
       const ByList list{columns.list[chunk.images - a.plan->images] + (rows.p0 - chunk.p0) * step};
-      float* out = at.out + (r * g.S + columns.s0) * Cg;
+      float* out = at.out + k.begin * ldo + (r * g.S + columns.s0) * Cg;
       for_blocks(0, (columns.s1 - columns.s0) * Cg, [&](int64_t j, auto v, int last) {
-        outer_rows<decltype(v)::value>(Kg, dy, x + j, list, n, out + j, ldo, last, true);
+        outer_rows<decltype(v)::value>(k.end - k.begin, dy, x + j, list, n, out + j, ldo, last,
+                                       true);
       });
     }
   }
@@ -155,7 +158,9 @@ void run(const Conv2dWeightArgs& a) {
     const int64_t row0 = at.r.begin * g.S * g.group_channels();
     const int64_t row1 = at.r.end * g.S * g.group_channels();
     if (swap) {
-      for (int64_t k = 0; k < Kg; ++k) clear(at.out + k * rows + row0, row1 - row0);
+      const Range filters = even_part(Kg, group_panels, at.panel);
+      for (int64_t k = filters.begin; k < filters.end; ++k)
+        clear(at.out + k * rows + row0, row1 - row0);
     } else {
       const int64_t k = at.panel * kPanel, width = imin(kPanel, padded(Kg) - k);
       for (int64_t j = row0; j < row1; ++j) clear(at.out + j * padded(Kg) + k, width);

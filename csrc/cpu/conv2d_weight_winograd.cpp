@@ -180,7 +180,7 @@ SENTEI_INLINE void run_task(const Conv2dWeightWinogradArgs& a, int64_t task, flo
   const Range c = even_part(g.C, split.c_blocks, task / split.k_blocks % split.c_blocks);
   const Range k = even_part(padded(g.K) / kPad, split.k_blocks, task % split.k_blocks);
   Block b{c.begin, c.end - c.begin, k.begin * kPad, imin(g.K, k.end * kPad) - k.begin * kPad,
-          scratch, nullptr, nullptr};
+          scratch, nullptr,         nullptr};
   constexpr int64_t places = (M + 2) * (M + 2);
   b.dy = b.x + places * split.x_plane;
   b.sum = b.dy + places * split.dy_plane;

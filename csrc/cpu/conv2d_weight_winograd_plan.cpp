@@ -17,9 +17,10 @@ int conv2d_weight_winograd_tile(const Conv2dGeometry& g, Precision precision) {
   if (m == 0 || g.G != 1 || g.R != 3 || g.S != 3 || g.stride_h != 1 || g.stride_w != 1 ||
       g.dilation_h != 1 || g.dilation_w != 1)
     return 0;
-  // The transforms cost as much as a fixed number of channels; the sums of a task as some pixels.
-  const int64_t channels = m == 4 ? 16 : 32, pixels = 512;
-  return std::min(g.C, g.K) >= channels && g.N * g.P * g.Q >= pixels ? m : 0;
+  // What is not products: the transforms, as much as some channels, and the last step of a task, as
+  // much as some pixels. Measured on two AVX-512 cores; see the note of 2026-11-21.
+  const int64_t least = std::min(g.C, g.K), pixels = g.N * g.P * g.Q;
+  return least >= (m == 4 ? 16 : 24) && pixels >= 512 && pixels * least >= 32768 ? m : 0;
 }
 
 Conv2dWeightWinogradSplit conv2d_weight_winograd_split(const Conv2dGeometry& g, int m) {

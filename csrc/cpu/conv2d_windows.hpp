@@ -72,8 +72,8 @@ SENTEI_INLINE void window_pick(int run, const WindowPixels& px, const float* con
 // runs of `run` floats each.
 struct WindowRuns {
   const Conv2dGeometry* g;
-  std::int64_t x_row;     // floats of a copied row
-  std::int64_t per_row;   // runs per row of the filter: 1 where the taps are neighbours, or S
+  std::int64_t x_row;    // floats of a copied row
+  std::int64_t per_row;  // runs per row of the filter: 1 where the taps are neighbours, or S
   std::int64_t count, run;
   std::int64_t at(std::int64_t i) const {
     return i / per_row * g->dilation_h * x_row + i % per_row * g->dilation_w * g->C;

@@ -7,31 +7,45 @@
 namespace sentei::cpu::SENTEI_ISA {
 
 constexpr std::int64_t kElementBlock = 16384;
+constexpr std::int64_t kElementsPast = std::int64_t{1} << 20;
+
+// Blocks of z = f(i, lanes) by `whole`, a vector store, but for the last lanes of the array.
+template <class Whole, class F>
+SENTEI_INLINE void map_blocks(std::int64_t n, float* z, const Whole& whole, const F& f) {
+  const std::int64_t block = n >= kElementsPast ? 4 * kElementBlock : kElementBlock;
+  parallel_for(ceil_div(n, block), [=](std::int64_t task) {
+    const std::int64_t end = imin(n, (task + 1) * block);
+    std::int64_t i = task * block;
+#pragma GCC unroll 4
+    for (; i + kLanes <= end; i += kLanes) whole(z + i, f(i, kLanes));
+    if (i < end) {
+      const int m = static_cast<int>(end - i);
+      store_n(z + i, f(i, m), m);
+    }
+    stream_fence();
+  });
+}
+
+// z = f(i, lanes). What is larger than the caches and not read by f is stored past them.
+template <class F>
+SENTEI_INLINE void map_to(std::int64_t n, float* z, bool own, const F& f) {
+  if (own && n >= kElementsPast && reinterpret_cast<std::uintptr_t>(z) % sizeof(vf) == 0)
+    map_blocks(n, z, [](float* p, vf v) { store_stream(p, v); }, f);
+  else
+    map_blocks(n, z, [](float* p, vf v) { store(p, v); }, f);
+}
+
+SENTEI_INLINE vf load_some(const float* p, int m) { return m == kLanes ? load(p) : load_n(p, m); }
 
 template <class F>
 SENTEI_INLINE void map_elements(std::int64_t n, const float* x, float* y, const F& f) {
-  parallel_for(ceil_div(n, kElementBlock), [=](std::int64_t task) {
-    const std::int64_t end = imin(n, (task + 1) * kElementBlock);
-    std::int64_t i = task * kElementBlock;
-    for (; i + kLanes <= end; i += kLanes) store(y + i, f(load(x + i)));
-    if (i < end) {
-      const int m = static_cast<int>(end - i);
-      store_n(y + i, f(load_n(x + i, m)), m);
-    }
-  });
+  map_to(n, y, y != x, [=](std::int64_t i, int m) { return f(load_some(x + i, m)); });
 }
 
 template <class F>
 SENTEI_INLINE void map_pairs(std::int64_t n, const float* x, const float* y, float* z, const F& f) {
-  parallel_for(ceil_div(n, kElementBlock), [=](std::int64_t task) {
-    const std::int64_t end = imin(n, (task + 1) * kElementBlock);
-    std::int64_t i = task * kElementBlock;
-    for (; i + kLanes <= end; i += kLanes) store(z + i, f(load(x + i), load(y + i)));
-    if (i < end) {
-      const int m = static_cast<int>(end - i);
-      store_n(z + i, f(load_n(x + i, m), load_n(y + i, m)), m);
-    }
-  });
+  map_to(n, z, z != x && z != y,
+         [=](std::int64_t i, int m) { return f(load_some(x + i, m), load_some(y + i, m)); });
 }
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -49,15 +49,24 @@ Conv2dGeometry pixels(const LinearSizes& s) {
   return {s.N, 1, 1, s.I, s.O, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1};
 }
 
+std::size_t x_bytes(const LinearSizes& s) {
+  return static_cast<std::size_t>(padded(s.N * s.I)) * sizeof(float);
+}
+
 std::size_t forward_workspace(const LinearSizes& s, Precision precision) {
-  if (precision == Precision::bfloat16) return bf16_forward_workspace(pixels(s));
+  if (precision == Precision::bfloat16)
+    return s.N <= kFewRows ? x_bytes(s) : bf16_forward_workspace(pixels(s));
   return s.N <= kFewRows ? 0 : bytes(product_split(s.N, s.I, s.O), padded(s.O));
 }
 
 void forward(const LinearSizes& s, Precision precision, const float* x, const float* w,
              const float* bias, bool relu, float* y, void* workspace) {
-  if (precision == Precision::bfloat16)
-    return bf16_forward(pixels(s), x, w, bias, relu, y, workspace);
+  if (precision == Precision::bfloat16) {
+    if (s.N > kFewRows) return bf16_forward(pixels(s), x, w, bias, relu, y, workspace);
+    auto* const rounded = static_cast<float*>(workspace);
+    bf16_round(s.N * s.I, x, rounded);
+    return linear_tier_kernels().forward_few_rounded(s.N, s.I, s.O, rounded, w, bias, relu, y);
+  }
   if (s.N <= kFewRows) return linear_tier_kernels().forward_few(s.N, s.I, s.O, x, w, bias, relu, y);
   linear_tier_kernels().forward(s.N, s.I, s.O, x, w, bias, relu, y, product_split(s.N, s.I, s.O),
                                 static_cast<float*>(workspace));

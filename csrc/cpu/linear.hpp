@@ -16,6 +16,9 @@ struct LinearTierKernels {
                   const float* bias, bool relu, float* y, LinearSplit split, float* workspace);
   void (*forward_few)(std::int64_t N, std::int64_t I, std::int64_t O, const float* x,
                       const float* w, const float* bias, bool relu, float* y);
+  // w is rounded to bfloat16 while it is read, x has been.
+  void (*forward_few_rounded)(std::int64_t N, std::int64_t I, std::int64_t O, const float* x,
+                              const float* w, const float* bias, bool relu, float* y);
   void (*backward_input)(std::int64_t N, std::int64_t I, std::int64_t O, const float* dy,
                          const float* w, float* dx, LinearSplit split, float* workspace);
   void (*backward_weight)(std::int64_t N, std::int64_t I, std::int64_t O, const float* x,

@@ -3,6 +3,7 @@
 // through dot_tile; dw is a sum of outer products over n, in chunks of 512. With few rows w is read
 // as it lies.
 #include "core/parallel.hpp"
+#include "cpu/bf16_nearest.hpp"
 #include "cpu/gemm.hpp"
 #include "cpu/linear.hpp"
 
@@ -11,16 +12,30 @@ namespace {
 
 using std::int64_t;
 
-// out (N, columns) = in (N, depth) w, where pack(k, i, n, last, dst) writes rows [i, i + n) of w
-// for the V vectors of columns at k. `init` holds a padded row to start from.
-template <class Pack>
-void product(int64_t N, int64_t depth, int64_t columns, const float* in, const Pack& pack,
+// m rows of a tile, as dot_rows; rows that a short tile lacks go to `spare`, so that a sum may go
+// on from y in any tile. spare: kTileRows<V> rows of V vectors.
+template <int V>
+SENTEI_INLINE void tile_rows(int m, const float** xp, const Tap* tap, const float* w,
+                             const float* init, float** yp, int last, float low, float* spare) {
+  constexpr int P = kTileRows<V>;
+  for (int p = m; p < P; ++p) xp[p] = xp[m - 1], yp[p] = spare + p * V * kLanes;
+  if (m <= P / 2)
+    dot_tile<P / 2, V>(xp, tap, 1, w, init, yp, last, low);
+  else
+    dot_tile<P, V>(xp, tap, 1, w, init, yp, last, low);
+}
+
+// out (N, columns) = in (N, depth) w, where pack(k, v, i, n, last, dst) of `weights` writes rows
+// [i, i + n) of w for the V vectors of columns at k. `init` holds a padded row to start from.
+template <class Weights>
+void product(int64_t N, int64_t depth, int64_t columns, const float* in, const Weights& weights,
              const float* init, bool relu, float* out, const LinearSplit& split, float* scratch) {
   const int64_t tasks = split.panels * split.bands;
   const int64_t parts = imax(1, ceil_div(depth, kLinearDepth));
   parallel_for(split.slots, [&](int64_t slot) {
     const Range mine = even_part(tasks, split.slots, slot);
     float* panel_scratch = scratch + slot * split.scratch_floats;
+    float spare[kTileRows<1> * kMaxVectors * kLanes] = {};
     for (int64_t task = mine.begin; task < mine.end; ++task) {
       const int64_t panel = task / split.bands;
       const Range rows = even_part(N, split.bands, task % split.bands);
@@ -31,7 +46,7 @@ void product(int64_t N, int64_t depth, int64_t columns, const float* in, const P
         for_blocks(panel * kPanel, imin(columns, (panel + 1) * kPanel),
                    [&](int64_t k, auto v, int last) {
                      constexpr int V = decltype(v)::value, P = kTileRows<V>;
-                     pack(k, v, range.begin, tap.n, last, panel_scratch);
+                     weights.pack(k, v, range.begin, tap.n, last, panel_scratch);
                      for (int64_t n = rows.begin; n < rows.end; n += P) {
                        const int m = static_cast<int>(imin(P, rows.end - n));
                        const float* xp[P];
@@ -40,14 +55,72 @@ void product(int64_t N, int64_t depth, int64_t columns, const float* in, const P
                          xp[j] = in + (n + j) * depth + range.begin;
                          yp[j] = out + (n + j) * columns + k;
                        }
-                       dot_rows<V>(m, xp, &tap, 1, panel_scratch, part ? nullptr : init + k, yp,
-                                   last, low);
+                       tile_rows<V>(m, xp, &tap, panel_scratch, part ? nullptr : init + k, yp, last,
+                                    low, spare);
                      }
                    });
       }
     }
   });
 }
+
+// Rows of w, each as it lies or, lazily kept, w[o] + c[o] v[o], added up where it is read.
+struct PlainRows {
+  const float* w;
+  vf at(int64_t r, int64_t I, int64_t i, int n) const { return load_n(w + r * I + i, n); }
+  PlainRows from(int64_t o, int64_t I) const { return {w + o * I}; }
+};
+struct LazyRows {
+  const float *w, *v, *c;
+  vf at(int64_t r, int64_t I, int64_t i, int n) const {
+    return fma(splat(c[r]), load_n(v + r * I + i, n), load_n(w + r * I + i, n));
+  }
+  LazyRows from(int64_t o, int64_t I) const { return {w + o * I, v + o * I, c + o}; }
+};
+struct RoundedRows {  // to bfloat16
+  const float* w;
+  vf at(int64_t r, int64_t I, int64_t i, int n) const { return nearest(load_n(w + r * I + i, n)); }
+  RoundedRows from(int64_t o, int64_t I) const { return {w + o * I}; }
+};
+
+// Columns of the product are rows of w (O, I): packed transposed, as pack_transposed.
+template <class Rows>
+struct ByOutput {
+  Rows rows;
+  int64_t I;
+  template <class V>
+  void pack(int64_t o, V, int64_t i, int64_t n, int last, float* dst) const {
+    constexpr int64_t L = V::value * kLanes;
+    const int64_t m = L - kLanes + last;
+    for (int64_t j = 0; j < L; j += kLanes)
+      for (int64_t t = 0; t < n; t += kLanes) {
+        const int cols = static_cast<int>(imin(kLanes, n - t));
+        vf r[kLanes];
+#pragma GCC unroll 16
+        for (int k = 0; k < kLanes; ++k)
+          r[k] = j + k < m ? rows.at(o + j + k, I, i + t, cols) : vf{};
+        transpose(r);
+#pragma GCC unroll 16
+        for (int k = 0; k < kLanes; ++k)
+          if (k < cols) store(dst + (t + k) * L + j, r[k]);
+      }
+  }
+};
+
+// Columns of the product are columns of w: packed as pack_vectors.
+template <class Rows>
+struct ByInput {
+  Rows rows;
+  int64_t I;
+  template <class V>
+  void pack(int64_t i, V, int64_t o, int64_t n, int last, float* dst) const {
+    for (int64_t k = 0; k < n; ++k, dst += V::value * kLanes)
+#pragma GCC unroll 4
+      for (int j = 0; j < V::value; ++j)
+        store(dst + j * kLanes,
+              rows.at(o + k, I, i + j * kLanes, j == V::value - 1 ? last : kLanes));
+  }
+};
 
 const float* padded_bias(int64_t O, const float* bias, float* workspace) {
   for (int64_t o = 0; o < padded(O); ++o) workspace[o] = bias && o < O ? bias[o] : 0.0f;
@@ -56,96 +129,29 @@ const float* padded_bias(int64_t O, const float* bias, float* workspace) {
 
 void forward(int64_t N, int64_t I, int64_t O, const float* x, const float* w, const float* bias,
              bool relu, float* y, LinearSplit split, float* workspace) {
-  const float* const init = padded_bias(O, bias, workspace);
-  product(
-      N, I, O, x,
-      [=](int64_t o, auto v, int64_t i, int64_t n, int last, float* dst) {
-        constexpr int L = decltype(v)::value * kLanes;
-        pack_transposed(w + o * I + i, I, L - kLanes + last, n, dst, L);
-      },
-      init, relu, y, split, workspace + padded(O));
-}
-
-void backward_input(int64_t N, int64_t I, int64_t O, const float* dy, const float* w, float* dx,
-                    LinearSplit split, float* workspace) {
-  float* init = workspace;
-  for (int64_t i = 0; i < padded(I); ++i) init[i] = 0.0f;
-  product(
-      N, O, I, dy,
-      [=](int64_t i, auto v, int64_t o, int64_t n, int last, float* dst) {
-        pack_vectors<decltype(v)::value>(w + o * I + i, I, n, last, dst);
-      },
-      init, false, dx, split, workspace + padded(I));
-}
-
-// Lazily kept weights: row o is w[o] + c[o] v[o], added up while it is packed; w and v are read
-// once. As pack_transposed, and then as pack_vectors.
-SENTEI_INLINE void pack_transposed_lazy(const float* w, const float* v, const float* c, int64_t I,
-                                        int64_t m, int64_t n, float* dst, int64_t L) {
-  for (int64_t j = 0; j < L; j += kLanes)
-    for (int64_t i = 0; i < n; i += kLanes) {
-      const int cols = static_cast<int>(imin(kLanes, n - i));
-      vf r[kLanes];
-#pragma GCC unroll 16
-      for (int k = 0; k < kLanes; ++k) {
-        const int64_t at = (j + k) * I + i;
-        r[k] = j + k < m ? fma(splat(c[j + k]), load_n(v + at, cols), load_n(w + at, cols)) : vf{};
-      }
-      transpose(r);
-#pragma GCC unroll 16
-      for (int k = 0; k < kLanes; ++k)
-        if (k < cols) store(dst + (i + k) * L + j, r[k]);
-    }
+  product(N, I, O, x, ByOutput<PlainRows>{{w}, I}, padded_bias(O, bias, workspace), relu, y, split,
+          workspace + padded(O));
 }
 
 void forward_lazy(int64_t N, int64_t I, int64_t O, const float* x, const float* w, const float* v,
                   const float* c, const float* bias, bool relu, float* y, LinearSplit split,
                   float* workspace) {
-  const float* const init = padded_bias(O, bias, workspace);
-  product(
-      N, I, O, x,
-      [=](int64_t o, auto vectors, int64_t i, int64_t n, int last, float* dst) {
-        constexpr int L = decltype(vectors)::value * kLanes;
-        pack_transposed_lazy(w + o * I + i, v + o * I + i, c + o, I, L - kLanes + last, n, dst, L);
-      },
-      init, relu, y, split, workspace + padded(O));
+  product(N, I, O, x, ByOutput<LazyRows>{{w, v, c}, I}, padded_bias(O, bias, workspace), relu, y,
+          split, workspace + padded(O));
+}
+
+void backward_input(int64_t N, int64_t I, int64_t O, const float* dy, const float* w, float* dx,
+                    LinearSplit split, float* workspace) {
+  product(N, O, I, dy, ByInput<PlainRows>{{w}, I}, padded_bias(I, nullptr, workspace), false, dx,
+          split, workspace + padded(I));
 }
 
 void backward_input_lazy(int64_t N, int64_t I, int64_t O, const float* dy, const float* w,
                          const float* v, const float* c, float* dx, LinearSplit split,
                          float* workspace) {
-  const float* const init = padded_bias(I, nullptr, workspace);
-  product(
-      N, O, I, dy,
-      [=](int64_t i, auto vectors, int64_t o, int64_t n, int last, float* dst) {
-        constexpr int V = decltype(vectors)::value;
-        for (int64_t k = o; k < o + n; ++k, dst += V * kLanes) {
-          const vf factor = splat(c[k]);
-          const int64_t at = k * I + i;
-#pragma GCC unroll 4
-          for (int j = 0; j < V; ++j) {
-            const int lanes = j == V - 1 ? last : kLanes;
-            store(dst + j * kLanes, fma(factor, load_n(v + at + j * kLanes, lanes),
-                                        load_n(w + at + j * kLanes, lanes)));
-          }
-        }
-      },
-      init, false, dx, split, workspace + padded(I));
+  product(N, O, I, dy, ByInput<LazyRows>{{w, v, c}, I}, padded_bias(I, nullptr, workspace), false,
+          dx, split, workspace + padded(I));
 }
-
-// V neighbouring rows of w, each as it lies or w + c v.
-struct PlainRows {
-  const float* w;
-  vf at(int r, int64_t I, int64_t i, int n) const { return load_n(w + r * I + i, n); }
-  PlainRows from(int64_t o, int64_t I) const { return {w + o * I}; }
-};
-struct LazyRows {
-  const float *w, *v, *c;
-  vf at(int r, int64_t I, int64_t i, int n) const {
-    return fma(splat(c[r]), load_n(v + r * I + i, n), load_n(w + r * I + i, n));
-  }
-  LazyRows from(int64_t o, int64_t I) const { return {w + o * I, v + o * I, c + o}; }
-};
 
 // Dot products of P rows of x with V rows of w, lanes along i.
 template <int P, int V, class Rows>
@@ -208,6 +214,11 @@ void forward_few(int64_t N, int64_t I, int64_t O, const float* x, const float* w
   few(N, I, O, x, PlainRows{w}, bias, relu, y);
 }
 
+void forward_few_rounded(int64_t N, int64_t I, int64_t O, const float* x, const float* w,
+                         const float* bias, bool relu, float* y) {
+  few(N, I, O, x, RoundedRows{w}, bias, relu, y);
+}
+
 void forward_few_lazy(int64_t N, int64_t I, int64_t O, const float* x, const float* w,
                       const float* v, const float* c, const float* bias, bool relu, float* y) {
   few(N, I, O, x, LazyRows{w, v, c}, bias, relu, y);
@@ -257,7 +268,7 @@ void backward_weight(int64_t N, int64_t I, int64_t O, const float* x, const floa
 
 extern const LinearTierKernels linear_tier_kernels;
 const LinearTierKernels linear_tier_kernels = {
-    forward,      forward_few,      backward_input,     backward_weight,
-    forward_lazy, forward_few_lazy, backward_input_lazy};
+    forward,         forward_few,  forward_few_rounded, backward_input,
+    backward_weight, forward_lazy, forward_few_lazy,    backward_input_lazy};
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -101,6 +101,11 @@ SENTEI_INLINE void store_stream(float* p, vf v) {
   store(p, v);
 #endif
 }
+// A hint that p will be read soon; p may lie outside of any memory.
+SENTEI_INLINE void prefetch(const float* p, std::int64_t ahead) {
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) +
+                                                   static_cast<std::uintptr_t>(ahead * 4)));
+}
 SENTEI_INLINE void stream_fence() {
 #if defined(__SSE2__)
   _mm_sfence();

@@ -6,6 +6,7 @@
 // small integers), and 2, -2 besides for m = 4.
 // Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 2016, section 4.
 #pragma once
+#include "cpu/gemm_types.hpp"
 #include "cpu/simd.hpp"
 
 namespace sentei::cpu::SENTEI_ISA {
@@ -96,38 +97,79 @@ SENTEI_INLINE void winograd_input_vector(const At& at, int lanes, float* v, std:
   }
 }
 
+// Calls f(c, v at c, lanes) for every vector of C channels; see winograd_input_tile for v.
+template <class F>
+SENTEI_INLINE void winograd_channels(std::int64_t C, float* v, std::int64_t segment, const F& f) {
+  std::int64_t c = 0;
+  for (; c + kPad <= C; c += kPad, v += segment)
+    for (int i = 0; i < kPad; i += kLanes) f(c + i, v + i, kLanes);
+  for (int i = 0; c < C; c += kLanes, i += kLanes)
+    f(c, v + i, static_cast<int>(imin(kLanes, C - c)));
+}
+
+// A tile inside the image: x is its first pixel, `row` floats lie between rows.
+template <int M>
+SENTEI_NOINLINE void winograd_input_inner(const float* x, std::int64_t row, std::int64_t C,
+                                          float* v, std::int64_t plane, std::int64_t segment) {
+  winograd_channels(C, v, segment, [=](std::int64_t c, float* o, int lanes) {
+    const float* first = x + c;
+    const auto at = [=](int i, int j) { return first + i * row + j * C; };
+    if (lanes == kLanes) {
+      winograd_input_vector<M>(at, kLanes, o, plane);
+    } else {
+      winograd_input_vector<M>(at, lanes, o, plane);
+    }
+  });
+}
+
+// Any tile: a pointer to each of its pixels, row by row.
+template <int M>
+SENTEI_NOINLINE void winograd_input_border(const float* const* pixels, std::int64_t C, float* v,
+                                           std::int64_t plane, std::int64_t segment) {
+  constexpr int E = M + 2;
+  winograd_channels(C, v, segment, [=](std::int64_t c, float* o, int lanes) {
+    const auto at = [=](int i, int j) { return pixels[i * E + j] + c; };
+    if (lanes == kLanes) {
+      winograd_input_vector<M>(at, kLanes, o, plane);
+    } else {
+      winograd_input_vector<M>(at, lanes, o, plane);
+    }
+  });
+}
+
 // B^T d B of one tile of an image (H, W, C), whose first pixel (h0, w0) may lie outside: pixels
-// outside are zero. v[e plane + c], e < E^2, c < C rounded up to whole vectors. `zeros`: C zeros.
+// outside are zero. v[e plane + c], e < E^2, c < C rounded up to whole vectors; or, where the
+// channels lie in segments of kPad, v[e plane + c / kPad segment + c % kPad]. `zeros`: C zeros.
 template <int M>
 SENTEI_INLINE void winograd_input_tile(const float* image, std::int64_t H, std::int64_t W,
                                        std::int64_t C, std::int64_t h0, std::int64_t w0,
-                                       const float* zeros, float* v, std::int64_t plane) {
+                                       const float* zeros, float* v, std::int64_t plane,
+                                       std::int64_t segment = kPad) {
   constexpr int E = M + 2;
-  const auto channels = [&](const auto& at) {
-    std::int64_t c = 0;
-    for (; c + kLanes <= C; c += kLanes)
-      winograd_input_vector<M>([&](int i, int j) { return at(i, j) + c; }, kLanes, v + c, plane);
-    if (c < C)
-      winograd_input_vector<M>([&](int i, int j) { return at(i, j) + c; }, static_cast<int>(C - c),
-                               v + c, plane);
-  };
-  if (h0 >= 0 && w0 >= 0 && h0 + E <= H && w0 + E <= W) {
-    const float* first = image + (h0 * W + w0) * C;
-    const std::int64_t row = W * C;
-    channels([&](int i, int j) { return first + i * row + j * C; });
-    return;
+  if (h0 >= 0 && w0 >= 0 && h0 + E <= H && w0 + E <= W)
+    return winograd_input_inner<M>(image + (h0 * W + w0) * C, W * C, C, v, plane, segment);
+  // On the border: a table of pointers, made without a branch, instead of a branch for every pixel.
+  const auto zero = reinterpret_cast<std::uintptr_t>(zeros);
+  const auto first = reinterpret_cast<std::uintptr_t>(image);
+  std::uintptr_t pixels[E * E], columns[E];
+#pragma GCC unroll 6
+  for (int j = 0; j < E; ++j)
+    columns[j] = -static_cast<std::uintptr_t>(static_cast<std::uint64_t>(w0 + j) <
+                                              static_cast<std::uint64_t>(W));
+  const auto row = static_cast<std::uintptr_t>(W * C) * sizeof(float);
+  const auto pixel = static_cast<std::uintptr_t>(C) * sizeof(float);
+  std::uintptr_t at = first + static_cast<std::uintptr_t>(h0 * W + w0) * pixel;
+  for (int i = 0; i < E; ++i, at += row) {
+    const std::uintptr_t inside = -static_cast<std::uintptr_t>(static_cast<std::uint64_t>(h0 + i) <
+                                                               static_cast<std::uint64_t>(H));
+#pragma GCC unroll 6
+    for (int j = 0; j < E; ++j)
+      pixels[i * E + j] =
+          zero ^ ((zero ^ (at + static_cast<std::uintptr_t>(j) * pixel)) & inside & columns[j]);
   }
-  // On the border: a table of pointers instead of a branch for every pixel and vector.
   const float* table[E * E];
-  for (int i = 0; i < E; ++i) {
-    const std::int64_t h = h0 + i;
-    const bool inside = h >= 0 && h < H;
-    for (int j = 0; j < E; ++j) {
-      const std::int64_t w = w0 + j;
-      table[i * E + j] = inside && w >= 0 && w < W ? image + (h * W + w) * C : zeros;
-    }
-  }
-  channels([&](int i, int j) { return table[i * E + j]; });
+  __builtin_memcpy(table, pixels, sizeof table);
+  winograd_input_border<M>(table, C, v, plane, segment);
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ def test_a_network_passes_and_is_not_changed(device):
 @settings(max_examples=15, deadline=None)
 @given(networks())
 def test_random_networks(model):
-    found = check_gradients(model, random_images(model, 3), np.array([0, 1, 3]), tolerance=0.05)
+    found = check_gradients(model, random_images(model, 3), np.array([0, 1, 3]), tolerance=0.1)
     assert found.ok, [r for r in found.rows if r.verdict == "wrong"]
 
 

@@ -48,6 +48,19 @@ CASES = [
     (2, 6, 6, 8, 16, 3, 3, (1, 1), (1, 1), (1, 1), 8),
     (0, 6, 6, 3, 4, 3, 3, (1, 1), (1, 1), (1, 1), 1),
     (1, 3, 3, 2, 2, 3, 3, (4, 4), (4, 4), (1, 1), 1),
+    # Weight gradients of 1x1 and strided filters, K in several panels.
+    (2, 9, 8, 17, 70, 1, 1, (1, 1), (0, 0), (1, 1), 1),
+    (5, 13, 12, 16, 130, 3, 3, (2, 2), (1, 1), (1, 1), 1),
+    # At most 16 filters, and at most 16 channels, on long rows.
+    (3, 9, 33, 5, 16, 3, 3, (1, 1), (1, 1), (1, 1), 1),
+    (2, 12, 10, 13, 40, 2, 3, (1, 1), (0, 2), (1, 1), 1),
+]
+
+# 5x5 with enough tiles for 7 products an axis in place of 10; odd sizes leave half tiles.
+FEWER_PRODUCTS = [
+    (11, 14, 14, 32, 64, 5, 5, (1, 1), (2, 2), (1, 1), 1),
+    (16, 14, 11, 17, 37, 5, 5, (1, 1), (2, 1), (1, 1), 1),
+    (7, 25, 20, 19, 16, 5, 5, (1, 1), (0, 3), (1, 1), 1),
 ]
 
 # On a GPU: tiles of each size for thin and thick layers, strides whose phases differ (and some that
@@ -77,7 +90,7 @@ def make(rng, case, draw):
 
 
 @pytest.mark.devices
-@pytest.mark.parametrize("case", CASES + DEVICE_CASES, ids=str)
+@pytest.mark.parametrize("case", CASES + FEWER_PRODUCTS + DEVICE_CASES, ids=str)
 def test_exact(rng, case):
     x, w, b, dy, window = make(rng, case, integers)
     assert_exact(conv2d_forward(x, w, b, **window), ref.forward(x, w, b, **window))
@@ -90,7 +103,7 @@ def test_exact(rng, case):
 
 
 @pytest.mark.devices
-@pytest.mark.parametrize("case", CASES + DEVICE_CASES[4:], ids=str)
+@pytest.mark.parametrize("case", CASES + FEWER_PRODUCTS + DEVICE_CASES[4:], ids=str)
 def test_close(rng, case):
     x, w, b, dy, window = make(rng, case, normal)
     terms = int(np.prod(w.shape[1:])) + 1
@@ -99,6 +112,22 @@ def test_close(rng, case):
     assert_close(conv2d_backward_input(dy, w, x, **window), want, w.shape[0] * terms)
     want = ref.backward_weight(x, dy, w.shape, **window)
     assert_close(conv2d_backward_weight(x, dy, w, **window), want, max(dy[..., 0].size, 1))
+
+
+@pytest.mark.parametrize("case", FEWER_PRODUCTS, ids=str)
+def test_fewer_products_add_no_error(rng, case):
+    """The default is another sum than `precise`, and on average not further from float64."""
+    x, w, _, dy, window = make(rng, case, normal)
+    passes = (
+        (conv2d_forward, (x, w), ref.forward(x, w, **window)),
+        (conv2d_backward_input, (dy, w, x), ref.backward_input(dy, w, x.shape, **window)),
+        (conv2d_backward_weight, (x, dy, w), ref.backward_weight(x, dy, w.shape, **window)),
+    )
+    for op, inputs, want in passes:
+        outs = [array(op(*inputs, **window, precision=p)) for p in ("float32", "precise")]
+        error, plain = (float(np.sqrt(np.mean((out - want) ** 2))) for out in outs)
+        assert not np.array_equal(*outs)
+        assert error <= 1.1 * plain
 
 
 def random_geometry(data):
@@ -158,9 +187,11 @@ def test_vectors(case):
     assert_vector(conv2d_backward_weight(x, dy, w, **window), v["dw"], TOL)
 
 
-@pytest.mark.parametrize("case", [CASES[3], CASES[6], CASES[9], CASES[15], CASES[17]], ids=str)
+@pytest.mark.parametrize(
+    "case", [CASES[3], CASES[6], CASES[9], CASES[15], CASES[17], *FEWER_PRODUCTS[:2]], ids=str
+)
 def test_bits_do_not_depend_on_threads(rng, threads, case):
-    x, w, b, dy, window = make(rng, (7, *case[1:]), normal)
+    x, w, b, dy, window = make(rng, (max(case[0], 7), *case[1:]), normal)
     seen = []
     for n in (1, 2, 3, 4, 4):
         _core.set_threads(n)

@@ -8,9 +8,11 @@ import pytest
 from helpers import assert_close
 from sentei import nn
 from sentei.losses import CrossEntropy
+from sentei.nn import models
 from sentei.optim import SGD
 from sentei.passes import grad, training
 from sentei.run import Runner
+from sentei.tensor import Tensor
 
 
 def residual(join_first: bool = True, relu: bool = True):
@@ -73,6 +75,41 @@ def test_keeps_a_window_that_is_not_two_by_two():
     ]
     ops = ops_of(training(nn.build(layers, (9, 9, 2)).graph))
     assert ops["bn"] == "batch_norm" and ops["pool"] == "max_pool2d"
+
+
+@pytest.mark.parametrize(
+    ("size", "ceil_mode", "folded"),
+    [(8, True, True), (8, False, True), (9, True, False), (9, False, True)],
+)
+def test_folds_pooling_where_no_window_hangs_over(rng, size, ceil_mode, folded):
+    """ceil_mode, as in the networks of the literature, makes no difference on even maps."""
+    layers = [
+        nn.BatchNorm(name="bn"),
+        nn.ReLU(name="act"),
+        nn.MaxPool2d(2, ceil_mode=ceil_mode, name="pool"),
+        nn.Flatten(name="flat"),
+        nn.Linear(3, name="fc"),
+    ]
+    model = nn.build(layers, (size, size, 2))
+    g = training(model.graph)
+    assert ("pool" not in ops_of(g)) == folded
+    assert ops_of(g)["bn"] == ("batch_norm_pool" if folded else "batch_norm")
+    x = rng.standard_normal((3, size, size, 2), dtype=np.float32)
+    out = []
+    for graph in (model.graph, g):
+        own = {k: Tensor.from_numpy(t.numpy()) for k, t in model.tensors.items()}
+        runner = Runner(graph, own, 3)
+        runner.run(x=x)
+        out.append(runner.fetch(model.output))
+    np.testing.assert_array_equal(out[1], out[0])
+
+
+@pytest.mark.parametrize("name", ["lenet5_prune", "vgg13_like"])
+def test_folds_every_pooling_of_a_network(name):
+    shape = models.network(name).input_shape
+    g = training(models.build(name, shape, classes=10, seed=0).graph)
+    assert "max_pool2d" not in ops_of(g).values()
+    assert "batch_norm_pool" in ops_of(g).values()
 
 
 @pytest.mark.parametrize("join_first", [True, False])

@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from sentei.cli import bench, check, data, demo, doctor, evaluate, profile, prune, resume, train
+from sentei.cli import (
+    bench,
+    check,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    profile,
+    prune,
+    resume,
+    search,
+    train,
+)
 from sentei.cli.guard import guarded
 
 __all__ = ["app"]
@@ -25,6 +37,7 @@ app = typer.Typer(
 
 app.command("demo")(guarded(demo.demo))
 app.command("train")(guarded(train.train))
+app.command("search")(guarded(search.search))
 app.command("prune")(guarded(prune.prune))
 app.command("eval")(guarded(evaluate.evaluate))
 app.command("profile")(guarded(profile.profile))

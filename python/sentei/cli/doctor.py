@@ -44,7 +44,8 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
                 "cpu",
                 lambda c: (
                     f"{c['tier']} in use; built: {' '.join(c['tiers_built'])}; "
-                    f"this CPU can run: {' '.join(c['tiers_supported'])}"
+                    f"this CPU can run: {' '.join(c['tiers_supported'])}; "
+                    f"bfloat16: {c['bfloat16']}"
                 ),
             ),
         ),

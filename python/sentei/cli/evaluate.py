@@ -57,7 +57,8 @@ def evaluate(
     if as_json:
         print_json(report)
     elif quiet:
-        print(report["accuracy"]["before"])
+        accuracy = report["accuracy"]["before"]
+        print(report["loss"]["before"] if accuracy is None else accuracy)
     else:
         show_report(report)
     return 0

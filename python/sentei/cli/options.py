@@ -29,7 +29,7 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.", show_defa
 Precision = Annotated[
     str | None,
     typer.Option(
-        help="Of products in training: float32, precise or fast; on cuda float32, tf32 or bfloat16.",
+        help="Of products in training: float32, precise, bfloat16; on cpu also fast, on cuda tf32.",
         show_default="float32",
     ),
 ]

@@ -30,6 +30,8 @@ def _epoch_line(row: Mapping[str, Any], epochs: int) -> str:
         value = row.get(key)
         if value is not None:
             parts.append(f"{word} {value:.2%}" if "accuracy" in key else f"{word} {value:.4f}")
+    if row.get("val_rmse") is not None:
+        parts.append(f"validation rmse {row['val_rmse']:.4g}")
     parts.append(f"{row['images_per_s']:,.0f} images/s")
     parts.append(f"{row['seconds']:.1f} s")
     return "  ".join(parts)

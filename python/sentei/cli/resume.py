@@ -16,7 +16,7 @@ def resume(
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Go on with a run that was stopped.
+    """Go on with a run or a search that was stopped.
 
     On the CPU the finished result is, bit for bit, that of a run that was never stopped.
 
@@ -24,8 +24,12 @@ def resume(
     """
     from sentei import device
     from sentei.cli.output import finish, watcher
+    from sentei.cli.search import search
+    from sentei.workflow.run_dir import RunDir
     from sentei.workflow.runs import resume as run
 
     if threads is not None:
         device.set_threads(threads)
+    if RunDir.reopen(run_dir).read_plan()["command"] == "search":
+        return search(resume=run_dir, as_json=as_json, quiet=quiet)
     return finish(run(run_dir, watcher(quiet or as_json)), as_json=as_json)

@@ -122,7 +122,8 @@ class IterativePruner:
     without one). scores_from: "pass", or "training": by what the retraining steps gathered (criteria
     first and oracle; the trainer's `scores` must name the layers); the first time by a pass.
     include, ignore, floor: see prune.preview.
-    on_step: called with (PruneStep, model, trainer) after each removal and its retraining.
+    on_step: called with (PruneStep, model, trainer) after each removal and its retraining; the model is
+    trained and cut further: copy it to keep it.
     history: steps already done, when an interrupted run goes on; original: costs before those.
 
     Source: methods section 5; one channel a round with retraining in between is the default.

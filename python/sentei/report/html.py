@@ -7,6 +7,7 @@ from typing import Any
 
 from . import formats as f
 from .charts import accuracy_chart, learning_charts, score_chart
+from .quality import confusion_section, observed_section
 from .schema import clean, entries, number, table, text
 from .style import CSS
 from .svg import escape, tag
@@ -232,6 +233,8 @@ def render_html(report: Mapping[str, object]) -> str:
         _cards(data),
         layers_section(data),
         _pruning(data),
+        confusion_section(data),
+        observed_section(data),
         _learning(data),
         skipped_section(data) if was_pruned(data) else "",
         _made(data),

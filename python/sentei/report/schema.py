@@ -9,7 +9,9 @@ from sentei.errors import DataError
 __all__ = [
     "BlockMap",
     "Change",
+    "Confusion",
     "Criterion",
+    "Fit",
     "Gates",
     "Latency",
     "LatencyChange",
@@ -17,6 +19,7 @@ __all__ = [
     "LayerScores",
     "Loop",
     "Machine",
+    "Regression",
     "Report",
     "Seconds",
     "Skipped",
@@ -159,6 +162,31 @@ class Skipped(TypedDict, total=False):
     reason: str
 
 
+class Confusion(TypedDict, total=False):
+    """Counts on the test images, rows actual, columns predicted, in the order of `classes`."""
+
+    classes: list[str]
+    before: list[list[int]] | None
+    after: list[list[int]] | None
+
+
+class Fit(TypedDict, total=False):
+    """Figures of a regression on the test samples; some (observed, predicted) points of it."""
+
+    mse: float
+    rmse: float
+    mae: float
+    r2: float
+    points: list[list[float]]
+
+
+class Regression(TypedDict, total=False):
+    """A regression before and after pruning."""
+
+    before: Fit | None
+    after: Fit | None
+
+
 class Gates(TypedDict, total=False):
     """What auxiliary variables came to: filters closed by training, taken for the target, kept open."""
 
@@ -202,6 +230,8 @@ class Report(TypedDict, total=False):
     seconds: Seconds
     accuracy: Change
     loss: Change
+    confusion: Confusion | None
+    regression: Regression | None
     macs: Change
     flops: Change
     params: Change

@@ -54,6 +54,8 @@ svg .note{fill:var(--soft);paint-order:stroke;stroke:var(--paper);stroke-width:3
 .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .line.before{stroke:var(--before);stroke-dasharray:5 4}.line.after{stroke:var(--after)}
 .dot.before{fill:var(--before)}.dot.after{fill:var(--after)}
+rect.hit{fill:var(--after)}rect.miss{fill:var(--bad)}
+svg .count{fill:var(--ink);font-size:10px}svg .over{fill:var(--paper);font-size:10px}
 rect.before{fill:var(--before)}rect.after{fill:var(--after)}
 .strip{stroke:var(--after);stroke-width:1;fill:none}
 .s1{stroke-opacity:.38}.s2{stroke-opacity:.68}.s3{stroke-opacity:1}

@@ -115,7 +115,7 @@ def _speed_clause(ratio: float, batch: str) -> tuple[Clause, str]:
 def _accuracy_clause(report: Mapping[str, object]) -> tuple[Clause, str]:
     before, after = change(report, "accuracy")
     if before is None or after is None:
-        return Clause("accuracy not measured", "warn"), "Accuracy not measured"
+        return _fit_clause(report)
     digits = 1 if f.percent(before) != f.percent(after) or before == after else 2
     shown = f"accuracy {f.percent(before, digits)}\u00a0\u2192 {f.percent(after, digits)}"
     drop = before - after
@@ -124,6 +124,18 @@ def _accuracy_clause(report: Mapping[str, object]) -> tuple[Clause, str]:
     tone: Tone = "bad" if drop > _ACCURACY_BAD else "warn"
     lost = f.points(drop).removeprefix("+")
     return Clause(f"{shown} ({lost} lost)", tone), "Accuracy fell"
+
+
+def _fit_clause(report: Mapping[str, object]) -> tuple[Clause, str]:
+    """As _accuracy_clause, of a regression."""
+    was = number(report, "regression", "before", "r2")
+    now = number(report, "regression", "after", "r2")
+    if was is None or now is None:
+        return Clause("accuracy not measured", "warn"), "Accuracy not measured"
+    shown = f"R\u00b2 {was:.3f}\u00a0\u2192 {now:.3f}"
+    if was - now <= _ACCURACY_WARN + 1e-9:
+        return Clause(shown), ""
+    return Clause(shown, "bad" if was - now > _ACCURACY_BAD else "warn"), "Fit fell"
 
 
 def _verified_clause(report: Mapping[str, object]) -> tuple[Clause, str]:
@@ -186,8 +198,11 @@ def _judge_single(report: Mapping[str, object]) -> Verdict:
     word = "Evaluated" if command == "eval" else "Trained"
     accuracy, loss = number(report, "accuracy", "before"), number(report, "loss", "before")
     clauses = [Clause(f"{word}: ")]
+    fit = number(report, "regression", "before", "r2")
     if accuracy is not None:
         clauses += [Clause("accuracy "), Clause(f.percent(accuracy, 2), "good")]
+    elif fit is not None:
+        clauses += [Clause("R\u00b2 "), Clause(f"{fit:.3f}", "good")]
     else:
         clauses.append(Clause("accuracy not measured", "warn"))
     if loss is not None:
@@ -199,7 +214,8 @@ def _judge_single(report: Mapping[str, object]) -> Verdict:
     if seconds is not None and command != "eval":
         clauses.append(Clause(f" in {f.duration(seconds)}"))
     clauses.append(Clause("."))
-    return Verdict("good" if accuracy is not None else "warn", word, tuple(clauses))
+    measured = accuracy is not None or fit is not None
+    return Verdict("good" if measured else "warn", word, tuple(clauses))
 
 
 def judge(report: Mapping[str, object]) -> Verdict:

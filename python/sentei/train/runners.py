@@ -36,14 +36,8 @@ class Runs(Protocol):
 def runner_of(
     steps: Sequence[StepGraph], optimizer: Optimizer, tensors: Mapping[str, Tensor], batch: int
 ) -> Runs:
-    """Return what makes these steps, on these parameters and states.
-
-    Raises:
-        ValueError: scores are to be gathered in steps that evaluate the gradient several times.
-    """
+    """Return what makes these steps, on these parameters and states."""
     if isinstance(optimizer, LBFGS):
-        if steps[0].scores is not None:
-            raise ValueError("Trainer: scores must be left out with LBFGS, got some")
         return LbfgsRunner(steps[0], optimizer, tensors, batch)
     runners = [
         StepRunner(s, {k: t for k, t in tensors.items() if k in s.graph.values}, batch)

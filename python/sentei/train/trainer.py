@@ -108,6 +108,7 @@ class Trainer(Settling, Scoring):
         self._feed: tuple[Any, Feed] | None = None
         self._places: list[tuple[int, int, int]] = []  # steps whose figures are not read yet
         self._window: dict[str, float] | None = None  # sums of the current call of `steps`
+        self.plan()
 
     # -- training ------------------------------------------------------------------------------
     def fit(

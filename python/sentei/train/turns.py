@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sentei._core import Tensor
 from sentei.losses import Loss
 from sentei.model import Model
-from sentei.optim import Optimizer
+from sentei.optim import LBFGS, Optimizer
 from sentei.regularizers import Regularizer
 from sentei.run.inputs import Feed
 from sentei.train.step import Figures, StepGraph, StepRunner, build_step
@@ -26,7 +26,12 @@ def build_steps(
     """The graph of every kind of step of the optimizer; arguments as build_step.
 
     Each computes the gradients of what it changes and no others. Scores are gathered by the first.
+
+    Raises:
+        ValueError: scores are to be gathered in steps that evaluate the gradient several times.
     """
+    if scores and isinstance(optimizer, LBFGS):
+        raise ValueError("Trainer: scores must be left out with LBFGS, got some")
     return [
         build_step(model, loss, regularizers, optimizer, products, () if turn else scores, turn)
         for turn in range(optimizer.turns)

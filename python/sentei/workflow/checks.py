@@ -15,11 +15,11 @@ from sentei.prune.target import Target
 from sentei.report import Report, write_report
 from sentei.report.schema import Latency
 from sentei.run import make_plan
-from sentei.train import evaluate as evaluate_model
 from sentei.workflow.config import Config
 from sentei.workflow.datasets import images_for
 from sentei.workflow.factory import check_fits, make_loss, network_name, read_model
 from sentei.workflow.latency import compare, measure
+from sentei.workflow.quality import judged, quality
 from sentei.workflow.reporting import basics
 from sentei.workflow.run_dir import RunDir
 
@@ -53,7 +53,8 @@ def evaluate(config: Config, model: Model | None = None) -> Report:
     images = images_for(model.meta, config.data, config.run.seed)
     check_fits(model, images)
     loader = images.plain(images.test)
-    found = evaluate_model(model.to(where), loader, make_loss(config.train), loader.batch_size)
+    result = judged(model.to(where), loader, make_loss(config.train), loader.batch_size)
+    found = result[0]
     c = model.costs()
     report: dict[str, Any] = {
         **basics(config, "eval"),
@@ -62,6 +63,7 @@ def evaluate(config: Config, model: Model | None = None) -> Report:
         "images": len(images.test),
         "accuracy": {"before": found.get("accuracy"), "after": None},
         "loss": {"before": found["loss"], "after": None},
+        **quality(images.test, [result]),
         "macs": {"before": c.macs, "after": None},
         "flops": {"before": c.flops, "after": None},
         "params": {"before": c.params, "after": None},

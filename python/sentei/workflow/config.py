@@ -121,7 +121,12 @@ class Train(Block):
 
     epochs: NotNegative = 5
     batch: Count = 100
-    loss: Literal["softmax", "sigmoid"] = "softmax"
+    loss: Literal["softmax", "sigmoid", "squared", "huber", "quantile", "eps_insensitive"] = Field(
+        default="softmax", description="the last four are for targets, a regression"
+    )
+    loss_parameter: AtLeast0 | None = Field(
+        default=None, description="delta of huber (1), tau of quantile (0.5), eps (0.1)"
+    )
     optimizer: Literal["sgd", "adagrad", "rmsprop", "adam", "lbfgs"] = "sgd"
     lr: Positive = 0.02
     momentum: Share = 0.9
@@ -146,7 +151,7 @@ class Train(Block):
     )
     precision: Literal["float32", "precise", "fast", "tf32", "bfloat16"] = Field(
         default="float32",
-        description="of products in training; fast is for cpu, tf32 and bfloat16 round operands",
+        description="of products in training; fast is for cpu, tf32 for cuda; bfloat16 rounds operands",
     )
 
 

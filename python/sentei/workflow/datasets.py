@@ -68,12 +68,12 @@ class Images:
         """A part in order, as evaluation takes it."""
         return Loader(part, min(batch, len(part)), standardize=self.standardize)
 
-    def sample(self, count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Standardised training images (N, H, W, C) and labels (N,), drawn without repetition."""
+    def sample(self, count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Standardised training images (N, H, W, C) and labels (N,) or targets (N, K), each once."""
         count = min(count, len(self.train))
         order = np.random.default_rng([seed, 1]).permutation(len(self.train))[:count]
         chosen = self.train.subset(np.sort(order))
-        return self.standardize.apply(chosen.images), chosen.labels.astype(np.int64)
+        return self.standardize.apply(chosen.images), chosen.labels
 
     def about(self) -> dict[str, Any]:
         """What a model file keeps, enough to evaluate it again without asking."""
@@ -110,8 +110,6 @@ def load_images(settings: Data, seed: int, standardize: Standardize | None = Non
         channels=settings.channels,
         seed=seed,
     )
-    if train.is_regression:
-        raise DataError("data: labels must be classes, got regression targets")
     if settings.limit is not None:
         train, test = _first(train, settings.limit), _first(test, settings.limit)
     if len(settings.split) == 3:

@@ -114,6 +114,7 @@ def _cpu() -> dict[str, Any]:
         "tier": tiers["active"],
         "tiers_built": list(tiers["built"]),
         "tiers_supported": list(tiers["supported"]),
+        "bfloat16": _core.bfloat16_info()["active"],
     }
 
 

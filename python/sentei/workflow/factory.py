@@ -16,6 +16,7 @@ from sentei.workflow.datasets import Images
 
 __all__ = [
     "check_fits",
+    "check_task",
     "make_loss",
     "make_model",
     "make_optimizer",
@@ -73,7 +74,42 @@ def network_name(model: Model) -> str:
 
 
 def make_loss(settings: c.Train) -> losses.Loss:
-    return losses.CrossEntropy() if settings.loss == "softmax" else losses.SigmoidCrossEntropy()
+    """The loss; ValueError when its parameter is out of range, DataError when it has none."""
+    plain = {
+        "softmax": losses.CrossEntropy,
+        "sigmoid": losses.SigmoidCrossEntropy,
+        "squared": losses.Squared,
+    }
+    given = settings.loss_parameter
+    if settings.loss in plain:
+        if given is not None:
+            raise DataError(
+                f"train: loss_parameter must be left out with {settings.loss}, got {given:g}"
+            )
+        return plain[settings.loss]()
+    kinds: dict[str, Any] = {
+        "huber": losses.Huber,
+        "quantile": losses.Quantile,
+        "eps_insensitive": losses.EpsInsensitive,
+    }
+    made: losses.Loss = kinds[settings.loss](*(() if given is None else (given,)))
+    return made
+
+
+def check_task(settings: c.Train, images: Images) -> None:
+    """DataError when the data are classes and the loss is for targets, or the other way round."""
+    values = make_loss(settings).task == "values"
+    if values == images.train.is_regression:
+        return
+    if values:
+        raise DataError(
+            f"train: loss must be softmax or sigmoid for {images.train.name}, whose labels are "
+            f"classes, got {settings.loss!r}"
+        )
+    raise DataError(
+        f"train: loss must be squared, huber, quantile or eps_insensitive for {images.train.name}, "
+        f"whose labels are targets, got {settings.loss!r}"
+    )
 
 
 def make_optimizer(settings: c.Train, lr: float | None = None) -> optim.Optimizer:

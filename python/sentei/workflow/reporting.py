@@ -19,8 +19,9 @@ from sentei.report import Report, summarise_events
 from sentei.report.schema import Latency
 from sentei.workflow.config import Config
 from sentei.workflow.doctor import cpu_model, versions
-from sentei.workflow.factory import network_name
+from sentei.workflow.factory import make_loss, network_name
 from sentei.workflow.latency import measure
+from sentei.workflow.quality import judged, quality
 from sentei.workflow.session import Session
 from sentei.workflow.stages import make_target
 
@@ -63,7 +64,8 @@ def build_report(session: Session, model: Model, pruned: Model | None) -> Report
     events = run.read()
     plan = run.read_plan()
     loader = images.plain(images.test)
-    judged = [_judge(m, loader, config) for m in (model, pruned) if m is not None]
+    loss = make_loss(config.train)
+    results = [judged(m, loader, loss, loader.batch_size) for m in (model, pruned) if m is not None]
     session.heed()
     start = time.perf_counter()
     timed = latencies(config, [m for m in (model, pruned) if m is not None])
@@ -80,8 +82,9 @@ def build_report(session: Session, model: Model, pruned: Model | None) -> Report
         "verified": None,
     }
     before, after = costs(model.graph), None if pruned is None else costs(pruned.graph)
-    report["accuracy"] = _change(judged, "accuracy")
-    report["loss"] = _change(judged, "loss")
+    report["accuracy"] = _pair([r[0].get("accuracy") for r in results])
+    report["loss"] = _pair([r[0].get("loss") for r in results])
+    report.update(quality(images.test, results))
     for kind in ("macs", "flops", "params"):
         values = [getattr(c, kind) for c in (before, after) if c is not None]
         report[kind] = _pair(values)
@@ -111,19 +114,8 @@ def _earlier(events: Sequence[Mapping[str, Any]]) -> float:
     return total
 
 
-def _judge(model: Model, loader: Any, config: Config) -> dict[str, float]:
-    from sentei.train import evaluate
-    from sentei.workflow.factory import make_loss
-
-    return evaluate(model, loader, make_loss(config.train), loader.batch_size)
-
-
 def _pair(values: Sequence[Any]) -> dict[str, Any]:
     return {"before": values[0], "after": values[1] if len(values) > 1 else None}
-
-
-def _change(judged: Sequence[Mapping[str, float]], key: str) -> dict[str, Any]:
-    return _pair([j.get(key) for j in judged])
 
 
 def _width(model: Model, node: str) -> int:

@@ -22,7 +22,8 @@ from sentei.workflow.settings import dump_toml
 __all__ = ["RunDir", "RunDirError"]
 
 _COLUMNS = (
-    "event", "phase", "epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy", "lr",
+    "event", "phase", "epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy",
+    "val_rmse", "val_r2", "lr",
     "layer", "channel", "score", "macs", "params", "accuracy_after_retrain", "seconds",
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from sentei.workflow.config import Config
 from sentei.workflow.datasets import Images, data_settings, images_for
 from sentei.workflow.factory import (
     check_fits,
+    check_task,
     make_model,
     make_optimizer,
     make_regularizers,
@@ -118,6 +119,7 @@ def plan(config: Config, command: str) -> Plan:
     if model is None:
         model = make_model(config.model, images, config.run.seed)
     check_fits(model, images)
+    check_task(config.train, images)
     make_optimizer(config.train)
     make_regularizers(config.train.regularizers)
     if config.train.batch > len(images.train):

@@ -101,7 +101,9 @@ class Keeper(Callback):
             self.session.watch.fit_step(
                 trainer.step,
                 trainer.sums["loss"] / n,
-                trainer.sums["correct"] / (n * trainer.batch),
+                trainer.sums["correct"] / (n * trainer.batch)
+                if trainer.loss.takes == "labels"
+                else None,
                 (trainer.step - self._done) * trainer.batch / spent,
             )
         if self.session.interrupt.asked:

@@ -93,10 +93,11 @@ def _fit(
 ) -> Model:
     seed, s = session.config.run.seed, session.config.train
     keeper = Keeper(session, phase, epochs)
-    keep_best = BestWeights("val_accuracy") if best and patience is None else None
+    monitor = "val_loss" if session.images.train.is_regression else "val_accuracy"
+    keep_best = BestWeights(monitor) if best and patience is None else None
     callbacks: list[Callback] = [*watch, *([keep_best] if keep_best is not None else [])]
     if patience is not None:
-        stopping = EarlyStopping(patience, monitor="val_accuracy", restore_best_weights=best)
+        stopping = EarlyStopping(patience, monitor=monitor, restore_best_weights=best)
         callbacks.append(stopping)
     callbacks.append(keeper)
     if session.saved_phase() == phase:

@@ -21,6 +21,7 @@ __all__ = ["GradientCheck", "GradientRow", "check_gradients"]
 _LADDER = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4)  # rounding at one end, kinks at the other
 _CHANGE = 0.03  # by which the longest step is to change the objective, relative
 _ROUNDING = 2e-7  # of the objective, relative to max(1, it)
+_FAINT = 1e-4  # of the largest gradient: differences below it are rounding
 Verdict = Literal["ok", "wrong", "zero", "too small", "not reached"]
 
 
@@ -28,8 +29,8 @@ Verdict = Literal["ok", "wrong", "zero", "too small", "not reached"]
 class GradientRow:
     """One parameter. norm: |g|; error: the largest difference over its directions, relative.
 
-    verdict: "ok"; "wrong"; "zero": both vanish; "too small": below what float32 can show; "not
-    reached": the loss does not depend on it.
+    verdict: "ok"; "wrong"; "zero": both vanish; "too small": it, or the difference, is below what
+    float32 can show; "not reached": the loss does not depend on it.
     """
 
     layer: str
@@ -72,9 +73,10 @@ def check_gradients(
 ) -> GradientCheck:
     """Compare the gradient of every parameter with central differences along some directions.
 
-    (f(w + h v) - f(w - h v)) / 2 h = g . v, with v about half of g's elements and as much of random
-    signs, so that a wrong element anywhere shows; h from seven lengths, and what two of them say of h = 0;
-    the best counts. f sums the losses of the samples in float64 from outputs in float32.
+    (f(w + h v) - f(w - h v)) / 2 h = g . v, with v about half of g's elements and as much of their
+    signs (random ones where g is 0), so that a wrong element anywhere shows; h from seven lengths, and
+    what two of them say of h = 0: the best counts. f sums the losses of the samples in float64, from
+    outputs in float32.
 
     Args:
         model: not changed; in training form: batch norm takes the batch's statistics, dropout drops
@@ -99,6 +101,7 @@ def check_gradients(
         raise GraphError("check: the loss must depend on a parameter of the model")
     found = {p: a.gradient(p) for p in a.gradients}
     rng = np.random.default_rng(seed)
+    largest = max(float(np.linalg.norm(g)) for g in found.values())
     rows = []
     for i, p in enumerate(params):
         if progress is not None:
@@ -111,7 +114,10 @@ def check_gradients(
         g = found[p]
         tests = [_along(a, p, g, value, rng, tolerance) for _ in range(directions)]
         worst = max(tests, key=lambda t: (t[1] == "wrong", t[1] == "ok", t[0] or 0.0))
-        rows.append(GradientRow(layer, p, size, float(np.linalg.norm(g)), *worst))
+        norm = float(np.linalg.norm(g))
+        if worst[1] == "wrong" and norm * (worst[0] or 0.0) <= _FAINT * largest and norm:
+            worst = worst[0], "too small"  # what is left of a sum that cancels in float32
+        rows.append(GradientRow(layer, p, size, norm, *worst))
     return GradientCheck(tuple(rows), value, len(x), tolerance)
 
 
@@ -130,12 +136,13 @@ def _along(
     w = tensor.numpy()
     half, signs = rng.integers(0, 2, w.shape), rng.choice([-1.0, 1.0], w.shape)
     rms = float(np.sqrt(np.mean(g**2)))
+    signs = np.where(g != 0, np.sign(g), signs)  # g . v is a sum that does not cancel
     v = g * half + 0.5 * rms * signs if rms else signs
     v /= np.linalg.norm(v)
     slope = abs(float((g * v).sum()))
     w64 = w.astype(np.float64)
-    # not beyond a tenth of the weights, or of what a zero bias would be
-    most = 0.1 * max(float(np.linalg.norm(w64)), 0.1 * math.sqrt(w.size))
+    # not far from the weights, or from what a bias of 0 may become
+    most = 0.03 * max(float(np.linalg.norm(w64)), 0.1 * math.sqrt(w.size))
     longest = min(most, _CHANGE * max(value, 0.1) / slope) if slope else most
     rounding = _ROUNDING * max(1.0, abs(value))
     best: tuple[float, bool] | None = None
