@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import array
 
+from helpers import array
 from sentei import _core, errors
 from sentei._core import Tensor
 from sentei.nn import models
