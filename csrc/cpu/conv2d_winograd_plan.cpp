@@ -97,8 +97,8 @@ WinogradPlan winograd_backward_input_plan(const Conv2dGeometry& g, Precision pre
   return finish(p, precision);
 }
 
-int64_t winograd_workspace(const WinogradPlan& p) {
-  return p.filter_floats + padded(p.C) + p.strands * p.scratch_floats;
+int64_t winograd_scratch(const WinogradPlan& p) {
+  return padded(p.C) + p.strands * p.scratch_floats;
 }
 
 }  // namespace sentei::cpu

@@ -107,6 +107,37 @@ def conv2d_forward(
     relu: bool,
     precision: str = "float32",
 ) -> None: ...
+def conv2d_packing(
+    x: Sequence[int],
+    w: Sequence[int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    precision: str = "float32",
+    device: str = "cpu",
+) -> tuple[str, int, int]: ...
+def conv2d_pack(
+    w: Tensor,
+    packed: Tensor,
+    x: Sequence[int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    precision: str = "float32",
+) -> None: ...
+def conv2d_packed_forward(
+    x: Tensor,
+    packed: Tensor,
+    w: Sequence[int],
+    b: Tensor | None,
+    y: Tensor,
+    workspace: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    relu: bool,
+    precision: str = "float32",
+) -> None: ...
 def conv2d_backward_input(
     dy: Tensor | None,
     w: Tensor | None,
