@@ -89,7 +89,7 @@ def score_layers(
     Args:
         criterion: name in importance.CRITERIA. normalize: p of the Lp normalisation, None for none.
         images ((N, H, W, C), float32), labels ((N,), int64, or what `loss` takes): samples; not
-        needed for `l1_std`.
+        needed for `l1_std`, labels for `norm` neither.
         loss: the one the network was trained with; None: softmax cross-entropy.
         standard_errors: False leaves them out; `first` and `oracle` of layers with a batch norm then
         come from its gradients, and to float32's rounding, not to the bit, depend on `batch`.
@@ -105,9 +105,17 @@ def score_layers(
         return tuple(_finish(criterion, normalize, n, raw[n], None) for n in layers)
     if images is None or len(images) == 0:
         raise DataError(f"score: images must be given for {criterion}, got none")
-    if labels is None or len(labels) != len(images):
-        got = "none" if labels is None else len(labels)
-        raise DataError(f"score: there must be as many labels as images ({len(images)}), got {got}")
+    if labels is None:
+        if kind.needs != "norm":
+            raise DataError(
+                f"score: labels must be given for {criterion}, whose gradients are those of a loss, "
+                "got none (l1_std and norm need no loss)"
+            )
+        labels = np.zeros(len(images), np.int64)  # not read
+    if len(labels) != len(images):
+        raise DataError(
+            f"score: there must be as many labels as images ({len(images)}), got {len(labels)}"
+        )
     free = kind.sum_only and not standard_errors
     pass_ = _ScorePass(model, layers, kind, min(batch, len(images)), loss, free)
     pass_.run(images, labels)
