@@ -62,6 +62,7 @@ svg .note{fill:var(--soft);paint-order:stroke;stroke:var(--paper);stroke-width:3
 .line.k2{stroke:var(--k2)}.dot.k2{fill:var(--k2)}.line.k3{stroke:var(--k3)}.dot.k3{fill:var(--k3)}
 .line.k4{stroke:var(--k4)}.dot.k4{fill:var(--k4)}.line.k5{stroke:var(--k5)}.dot.k5{fill:var(--k5)}
 .line.k6{stroke:var(--k6)}.dot.k6{fill:var(--k6)}.line.k7{stroke:var(--k7)}.dot.k7{fill:var(--k7)}
+.area{fill:var(--after);fill-opacity:.75}
 rect.hit{fill:var(--after)}rect.miss{fill:var(--bad)}
 svg .count{fill:var(--ink);font-size:10px}svg .over{fill:var(--paper);font-size:10px}
 rect.before{fill:var(--before)}rect.after{fill:var(--after)}
