@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """`sentei compare` on the digits in the package: criteria, the same nets from scratch, uniform widths.
 
-usage: bench_compare.py [--seeds N] [--run-dir FOLDER] [--record FOLDER]
+usage: bench_compare.py [--seeds N] [--run-dir FOLDER] [--record FOLDER] [--plot FILE]
        bench_compare.py --table FILE
 lenet5_prune on 3,000 images of mnist-mini: 3 epochs, then pruning by 4 channels a round with 4 steps of
 training after each; at 30 % and 10 % of the FLOPs. Every network has the same number of training steps.
 One line a network: test accuracy, FLOPs and parameters left, widths. --table: those lines as a table.
-An interrupted run is gone on with when --run-dir names its folder.
+--plot: accuracy against FLOPs as SVG. An interrupted run is gone on with when --run-dir names its folder.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness import record
 from sentei.cli.ticker import Ticker
-from sentei.workflow.compare import plan_compare, resume_compare, run_compare
+from sentei.report.style import CSS
+from sentei.workflow.compare import CompareResult, plan_compare, resume_compare, run_compare
+from sentei.workflow.compare.report import plot
 from sentei.workflow.settings import load_config
 
 CRITERIA = ("robust", "trace", "oracle", "fisher", "norm", "l1_std")
@@ -66,11 +68,19 @@ def table(path: Path) -> None:
         print(f"\nnot pruned: {statistics.mean(whole):.2f} ± {statistics.stdev(whole):.2f}")
 
 
+def drawing(result: CompareResult) -> str:
+    """The plot of the report as a file of its own."""
+    style = CSS + "svg{font-family:system-ui,sans-serif;background:var(--paper)}"
+    head, tail = plot(result).split(">", 1)
+    return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{style}</style>{tail}\n'
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--seeds", type=int, default=3)
     p.add_argument("--run-dir", type=Path)
     p.add_argument("--record", help="folder under bench/results")
+    p.add_argument("--plot", type=Path, help="SVG file to write")
     p.add_argument("--table", type=Path, help="print this record as a table, do nothing else")
     args = p.parse_args()
     if args.table:
@@ -90,6 +100,8 @@ def main() -> None:
         row["seconds"] = round(o.seconds, 2)
         if args.record:
             record(args.record, "compare", row)
+    if args.plot:
+        args.plot.write_text(drawing(result), encoding="utf-8")
     for cell in result.cells():
         print(cell)
 
