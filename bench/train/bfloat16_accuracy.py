@@ -3,8 +3,9 @@
 
 usage: bfloat16_accuracy.py [--network NAME] [--epochs N] [--seeds N] [--unit amx|avx512|portable]
                             [--record FOLDER]
-The images of the package (mnist-mini), SGD with momentum 0.9. A seed fixes initial weights, order of images and dropout; only products differ within a pair. Both
-networks are then measured in float32, the one trained in bfloat16 also in bfloat16.
+The images of the package (mnist-mini), SGD with momentum 0.9. A seed fixes initial weights, order of
+images and dropout; only products differ within a pair. Every network is then measured in float32 and
+in bfloat16.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from harness import record
-
 import sentei
+from harness import record
 from sentei import _core, optim, train
 from sentei.nn import models
 

@@ -6,8 +6,8 @@ namespace sentei::cpu {
 namespace {
 
 // Best first; the last takes everything.
-constexpr const Conv2dMethod* kMethods[] = {&conv2d_bf16, &conv2d_nested, &conv2d_rows,
-                                            &conv2d_winograd, &conv2d_direct};
+constexpr const Conv2dMethod* kMethods[] = {&conv2d_bf16, &conv2d_nested, &conv2d_winograd,
+                                            &conv2d_rows, &conv2d_direct};
 
 template <Conv2dPass pass>
 std::size_t workspace(const Conv2dGeometry& g, Precision precision) {

@@ -220,7 +220,7 @@ def _close_gates(session: Session, model: Model, resumed: bool) -> Model:
         a.epochs,
         gates_optimizer(p, s),
         Constant(),
-        terms=[OpenGates(a.lam)],
+        terms=[OpenGates(p.gate_settings[0])],
         watch=[GateWatch(session, closing, original)],
     )
     smaller = close(session, fitted, closing, original)
