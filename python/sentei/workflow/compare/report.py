@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["rows_of", "to_json", "write_results"]
 
 _COLOURS = 8
+_FRESH = "dashed: from scratch"
 _CSV = ("arm", "target", "n", "failed", "mean", "std", "flops", "params", "trust", "seconds")
 
 
@@ -125,7 +126,7 @@ def plot(result: CompareResult) -> str:
     """Accuracy against the FLOPs that remain: a dot a trial, a line through the means of an arm."""
     c = result.comparison
     share = 1 / c.original.flops
-    series = []
+    series: list[Series] = []
     colours = {n: f"k{i % _COLOURS}" for i, n in enumerate(c.criteria)}
     for arm in result.arms():
         base = arm.removesuffix(", from scratch")
@@ -136,7 +137,10 @@ def plot(result: CompareResult) -> str:
         line = sorted(
             (x.flops, x.mean) for x in cells if x.flops is not None and x.mean is not None
         )
-        series += [Series("", dots, kind, dots_only=True), Series(arm, line, kind)]
+        name = arm
+        if base != arm:  # dashed, one name for all of them
+            name = "" if any(x.name == _FRESH for x in series) else _FRESH
+        series += [Series("", dots, kind, dots_only=True), Series(name, line, kind)]
     whole = result.cell("unpruned", WHOLE).mean if "unpruned" in c.baselines else None
     rules = [] if whole is None else [Rule(whole, "not pruned")]
     percent = c.metric == "accuracy"
