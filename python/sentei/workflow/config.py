@@ -214,6 +214,10 @@ class Prune(Block):
     ignore: list[str] = Field(default_factory=list, description="layers left alone (patterns)")
     include: list[Literal["conv2d", "linear"]] = Field(default=["conv2d"], min_length=1)
     score_images: Count = Field(default=500, description="training images that scores are taken on")
+    analysis: bool | None = Field(
+        default=None,
+        description="mean features and gradients of what goes and stays; not given: where scores have them",
+    )
     recalibrate_bn: NotNegative = Field(
         default=10,
         description="batches that batch norm statistics are measured on at the end; 0: none",
