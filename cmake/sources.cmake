@@ -30,6 +30,7 @@ set(sentei_kernel_sources
   csrc/cpu/avg_pool2d.cpp
   csrc/cpu/batch_norm.cpp
   csrc/cpu/batch_norm_add.cpp
+  csrc/cpu/batch_norm_join.cpp
   csrc/cpu/batch_norm_pool.cpp
   csrc/cpu/bf16_round.cpp
   csrc/cpu/channel_scale.cpp
@@ -69,6 +70,7 @@ set(sentei_ops_sources
   csrc/ops/avg_pool2d.cpp
   csrc/ops/batch_norm.cpp
   csrc/ops/batch_norm_add.cpp
+  csrc/ops/batch_norm_join.cpp
   csrc/ops/batch_norm_pool.cpp
   csrc/ops/bias.cpp
   csrc/ops/channel_scale.cpp
@@ -142,6 +144,7 @@ set(sentei_cuda_sources
   csrc/cuda/avg_pool2d.cu
   csrc/cuda/batch_norm.cu
   csrc/cuda/batch_norm_add.cu
+  csrc/cuda/batch_norm_join.cu
   csrc/cuda/batch_norm_pool.cu
   csrc/cuda/channel_scale.cu
   csrc/cuda/column_sum.cu

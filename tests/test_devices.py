@@ -50,6 +50,11 @@ def positive(*shape: int) -> Draw:
     return lambda rng: np.abs(normal(rng, shape)) + np.float32(0.1)
 
 
+def lifted(*shape: int) -> Draw:
+    """Offsets after which everything is above 0, as a y that is given beside them."""
+    return lambda rng: normal(rng, shape) + np.float32(1000)
+
+
 def double(*shape: int) -> Draw:
     return lambda rng: rng.standard_normal(shape)
 
@@ -110,6 +115,10 @@ CALLS = {
     "batch_norm_inference": call(image, c, c, c, c_positive, relu=True),
     "batch_norm_inference_backward": call(image, image, c, c, c_positive, c, relu=True),
     "batch_norm_inference_backward_input": call(image, c, c_positive, image, c, c, relu=True),
+    "batch_norm_join": call(*[image, c, c, c, c_positive] * 2),
+    "batch_norm_join_backward": call(
+        image, positive(*IMAGE), *[image, c, lifted(C), c, c_positive] * 2
+    ),
     "batch_norm_pool": call(image, c, c, c, c_positive, relu=True),
     "batch_norm_pool_given": call(image, c, c, c, c_positive, c, c_positive, relu=True),
     "batch_norm_pool_backward": call(

@@ -5,6 +5,7 @@
 #include "kernels/avg_pool2d.hpp"
 #include "kernels/batch_norm.hpp"
 #include "kernels/batch_norm_add.hpp"
+#include "kernels/batch_norm_join.hpp"
 #include "kernels/batch_norm_pool.hpp"
 #include "kernels/channel_scale.hpp"
 #include "kernels/concat.hpp"
@@ -33,6 +34,7 @@ SENTEI_PICK_TIER(AddKernels, add_kernels)
 SENTEI_PICK_TIER(AvgPool2dKernels, avg_pool2d_kernels)
 SENTEI_PICK_TIER(BatchNormKernels, batch_norm_kernels)
 SENTEI_PICK_TIER(BatchNormAddKernels, batch_norm_add_kernels)
+SENTEI_PICK_TIER(BatchNormJoinKernels, batch_norm_join_kernels)
 SENTEI_PICK_TIER(BatchNormPoolKernels, batch_norm_pool_kernels)
 SENTEI_PICK_TIER(ChannelScaleKernels, channel_scale_kernels)
 SENTEI_PICK_TIER(ConcatKernels, concat_kernels)

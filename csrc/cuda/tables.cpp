@@ -10,6 +10,7 @@ namespace sentei::cuda {
   X(add_kernels)                  \
   X(avg_pool2d_kernels)           \
   X(batch_norm_add_kernels)       \
+  X(batch_norm_join_kernels)      \
   X(batch_norm_kernels)           \
   X(batch_norm_pool_kernels)      \
   X(channel_scale_kernels)        \

@@ -408,6 +408,48 @@ def batch_norm_add_backward(
     dbeta: Tensor,
     workspace: Tensor | None,
 ) -> None: ...
+def batch_norm_join_workspace(x: Sequence[int], device: str = "cpu") -> int: ...
+def batch_norm_join_forward(
+    x: Tensor | None,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    other: Tensor | None,
+    other_gamma: Tensor | None,
+    other_beta: Tensor | None,
+    other_running_mean: Tensor | None,
+    other_running_var: Tensor | None,
+    y: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    other_mean: Tensor,
+    other_rstd: Tensor,
+    workspace: Tensor | None,
+    eps: float,
+    momentum: float,
+) -> None: ...
+def batch_norm_join_backward(
+    dy: Tensor | None,
+    y: Tensor | None,
+    x: Tensor | None,
+    gamma: Tensor | None,
+    beta: Tensor | None,
+    mean: Tensor | None,
+    rstd: Tensor | None,
+    other: Tensor | None,
+    other_gamma: Tensor | None,
+    other_beta: Tensor | None,
+    other_mean: Tensor | None,
+    other_rstd: Tensor | None,
+    dx: Tensor,
+    dgamma: Tensor,
+    dbeta: Tensor,
+    dother: Tensor,
+    dother_gamma: Tensor,
+    dother_beta: Tensor,
+    workspace: Tensor | None,
+) -> None: ...
 def score_workspace(shape: Sequence[int], rows: int, device: str = "cpu") -> int: ...
 def batch_norm_workspace(x: Sequence[int], device: str = "cpu") -> int: ...
 def batch_norm_forward(

@@ -67,6 +67,12 @@ from sentei.ops.batch_norm_inference import (
     batch_norm_inference_backward_input,
     batch_norm_inference_forward,
 )
+from sentei.ops.batch_norm_join import (
+    BATCH_NORM_JOIN,
+    BATCH_NORM_JOIN_BACKWARD,
+    batch_norm_join_backward,
+    batch_norm_join_forward,
+)
 from sentei.ops.batch_norm_pool import (
     BATCH_NORM_POOL,
     BATCH_NORM_POOL_BACKWARD,
@@ -215,6 +221,8 @@ __all__ = [
     "BATCH_NORM_INFERENCE",
     "BATCH_NORM_INFERENCE_BACKWARD",
     "BATCH_NORM_INFERENCE_BACKWARD_INPUT",
+    "BATCH_NORM_JOIN",
+    "BATCH_NORM_JOIN_BACKWARD",
     "BATCH_NORM_POOL",
     "BATCH_NORM_POOL_BACKWARD",
     "BATCH_NORM_POOL_GIVEN",
@@ -306,6 +314,8 @@ __all__ = [
     "batch_norm_inference_backward",
     "batch_norm_inference_backward_input",
     "batch_norm_inference_forward",
+    "batch_norm_join_backward",
+    "batch_norm_join_forward",
     "batch_norm_pool_backward",
     "batch_norm_pool_forward",
     "batch_norm_pool_given_forward",
