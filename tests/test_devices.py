@@ -91,6 +91,7 @@ X, W, Y = (2, 5, 6, 8), (7, 3, 3, 8), (2, 3, 6, 7)
 decays = {"weight_decay": 1e-2, "l2": 1e-3}
 dropped = {"keep": 0.7, "stream": 3, "inverted": True}
 groups = (order(N), given([0, 3, 6], "int32"), whole(2, 1, dtype="int32"))
+rows = (matrix, matrix, *[positive(*MATRIX)] * 2, whole(9, MATRIX[0]))  # w, dw, h, v, count
 lazy = (matrix, matrix, positive(2, 2), whole(2, N, dtype="int32"))  # w, v, coef, group_of
 
 CALLS = {
@@ -174,6 +175,7 @@ CALLS = {
     "score_from_gradients": call(
         double(2, MATRIX[0] + 7), *[matrix] * 2, *[real(7)] * 4, bias=(False, True)
     ),
+    "semi_sync_adaptive_update": call(*rows, *groups, rate, rule="adam", beta1=0.9, beta2=0.99),
     "semi_sync_update": call(matrix, matrix, matrix, *groups, rate, momentum=0.9, **decays),
     "semi_sync_lazy_weight": call(*lazy),
     "semi_sync_materialise": call(*lazy),

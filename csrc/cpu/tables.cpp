@@ -20,6 +20,7 @@
 #include "kernels/score_from_gradients.hpp"
 #include "kernels/scores.hpp"
 #include "kernels/semi_sync.hpp"
+#include "kernels/semi_sync_adaptive.hpp"
 #include "kernels/semi_sync_lazy.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/sparse_penalty.hpp"
@@ -48,6 +49,7 @@ SENTEI_PICK_TIER(PreluKernels, prelu_kernels)
 SENTEI_PICK_TIER(ScoreFromGradientsKernels, score_from_gradients_kernels)
 SENTEI_PICK_TIER(ScoreKernels, score_kernels)
 SENTEI_PICK_TIER(SemiSyncKernels, semi_sync_kernels)
+SENTEI_PICK_TIER(SemiSyncAdaptiveKernels, semi_sync_adaptive_kernels)
 SENTEI_PICK_TIER(SemiSyncLazyKernels, semi_sync_lazy_kernels)
 SENTEI_PICK_TIER(SoftmaxKernels, softmax_kernels)
 SENTEI_PICK_TIER(SparsePenaltyKernels, sparse_penalty_kernels)

@@ -34,6 +34,7 @@ namespace sentei::cuda {
   X(score_from_gradients_kernels) \
   X(score_kernels)                \
   X(semi_sync_kernels)            \
+  X(semi_sync_adaptive_kernels)   \
   X(semi_sync_lazy_kernels)       \
   X(softmax_kernels)              \
   X(sparse_penalty_kernels)

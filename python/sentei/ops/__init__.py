@@ -184,6 +184,10 @@ from sentei.ops.semi_sync import (
     counter_advance,
     semi_sync_update,
 )
+from sentei.ops.semi_sync_adaptive import (
+    SEMI_SYNC_ADAPTIVE_UPDATE,
+    semi_sync_adaptive_update,
+)
 from sentei.ops.semi_sync_lazy import (
     SEMI_SYNC_LAZY_WEIGHT,
     SEMI_SYNC_MATERIALISE,
@@ -273,6 +277,7 @@ __all__ = [
     "SCALE",
     "SCORE_ACCUMULATE",
     "SCORE_FROM_GRADIENTS",
+    "SEMI_SYNC_ADAPTIVE_UPDATE",
     "SEMI_SYNC_LAZY_WEIGHT",
     "SEMI_SYNC_MATERIALISE",
     "SEMI_SYNC_UPDATE",
@@ -364,6 +369,7 @@ __all__ = [
     "scale_forward",
     "score_accumulate",
     "score_from_gradients",
+    "semi_sync_adaptive_update",
     "semi_sync_lazy_weight",
     "semi_sync_materialise",
     "semi_sync_update",
