@@ -12,6 +12,7 @@
 #include "kernels/discriminant_penalty.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/gate.hpp"
+#include "kernels/gather_channels.hpp"
 #include "kernels/losses.hpp"
 #include "kernels/max_pool2d.hpp"
 #include "kernels/maxout.hpp"
@@ -41,6 +42,7 @@ SENTEI_PICK_TIER(CrossEntropyKernels, cross_entropy_kernels)
 SENTEI_PICK_TIER(DiscriminantPenaltyKernels, discriminant_penalty_kernels)
 SENTEI_PICK_TIER(DropoutKernels, dropout_kernels)
 SENTEI_PICK_TIER(GateKernels, gate_kernels)
+SENTEI_PICK_TIER(GatherChannelsKernels, gather_channels_kernels)
 SENTEI_PICK_TIER(LossKernels, loss_kernels)
 SENTEI_PICK_TIER(MaxPool2dKernels, max_pool2d_kernels)
 SENTEI_PICK_TIER(MaxoutKernels, maxout_kernels)

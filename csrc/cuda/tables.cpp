@@ -23,6 +23,7 @@ namespace sentei::cuda {
   X(fill_kernels)                 \
   X(gate_kernels)                 \
   X(gather_batch_kernels)         \
+  X(gather_channels_kernels)      \
   X(linear_kernels)               \
   X(linear_lazy_kernels)          \
   X(loss_kernels)                 \

@@ -276,6 +276,13 @@ def semi_sync_update(
     compact: bool,
     workspace: Tensor,
 ) -> None: ...
+def gather_channels_forward(
+    x: Tensor | None,
+    rows: Tensor | None,
+    offsets: Tensor | None,
+    group: Tensor | None,
+    y: Tensor | None,
+) -> None: ...
 def semi_sync_adaptive_update(
     w: Tensor | None,
     dw: Tensor | None,

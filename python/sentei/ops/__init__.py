@@ -132,6 +132,11 @@ from sentei.ops.gate import (
     gate_weights_forward,
 )
 from sentei.ops.gather_batch import GATHER_BATCH, gather_batch_forward
+from sentei.ops.gather_channels import (
+    CONV2D_BACKWARD_WEIGHT_ROWS,
+    GATHER_CHANNELS,
+    gather_channels,
+)
 from sentei.ops.linear import (
     LINEAR,
     LINEAR_BACKWARD_INPUT,
@@ -230,6 +235,8 @@ __all__ = [
     "CONV2D",
     "CONV2D_BACKWARD_INPUT",
     "CONV2D_BACKWARD_WEIGHT",
+    "CONV2D_BACKWARD_WEIGHT_ROWS",
+    "GATHER_CHANNELS",
     "CONV2D_STATISTICS",
     "COUNTER_ADVANCE",
     "DISCRIMINANT_PENALTY",
@@ -369,6 +376,7 @@ __all__ = [
     "scale_forward",
     "score_accumulate",
     "score_from_gradients",
+    "gather_channels",
     "semi_sync_adaptive_update",
     "semi_sync_lazy_weight",
     "semi_sync_materialise",

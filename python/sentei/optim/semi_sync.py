@@ -14,6 +14,8 @@ from sentei._core import Tensor
 from sentei.errors import DataError, GraphError
 from sentei.graph import Graph, Node
 from sentei.ops import (
+    CONV2D_BACKWARD_WEIGHT_ROWS,
+    GATHER_CHANNELS,
     LINEAR_BACKWARD_WEIGHT_ROWS,
     LINEAR_LAZY,
     LINEAR_LAZY_BACKWARD_INPUT,
@@ -35,6 +37,7 @@ from sentei.optim.base import (
     update,
 )
 from sentei.optim.sgd import SGD
+from sentei.passes import infer_specs
 
 __all__ = ["SemiSync", "groups", "rows_of"]
 
@@ -91,7 +94,7 @@ class SemiSync(Optimizer):
 
     At update t of a layer the group t mod G is active: v = a v - lr g on its rows, v = a v on the
     others, then w += v on all; without momentum the others keep their bits. The weight gradient of a
-    linear layer is computed for the active rows only. With AdaGrad, RMSprop or Adam the other rows keep
+    layer is computed for the active rows only. With AdaGrad, RMSprop or Adam the other rows keep
     their weights and their states; Adam's bias correction counts the row's own updates.
 
     Args:
@@ -156,16 +159,14 @@ class SemiSync(Optimizer):
             put(self, name, getattr(opt, name))
 
     def chosen(self, graph: Graph) -> list[str]:
-        """Names of the linear layers of whose gradient only the active rows are computed."""
+        """Names of the layers that are updated semi-synchronously: linear ones, then convolutions."""
         if self.layers is None:
-            return [n.name for n in graph.nodes if n.op.name == "linear"][:-1]
-        return _named(graph, "layers", "linear", self.layers)
-
-    def chosen_convolutions(self, graph: Graph) -> list[str]:
-        """Names of the convolutions that are updated semi-synchronously."""
+            linear = [n.name for n in graph.nodes if n.op.name == "linear"][:-1]
+        else:
+            linear = _named(graph, "layers", "linear", self.layers)
         if self.convolutions is None:
-            return []
-        return _named(graph, "convolutions", "conv2d", self.convolutions)
+            return linear
+        return [*linear, *_named(graph, "convolutions", "conv2d", self.convolutions)]
 
     def _counts(self, names: Sequence[str]) -> dict[str, int | None]:
         """How many groups each chosen layer is to have; None: as many as the paper says."""
@@ -180,8 +181,8 @@ class SemiSync(Optimizer):
         """Rewrite the weight gradients of the chosen layers to active rows; append all updates."""
         states: States = {}
         done: set[str] = set()
-        names = [*self.chosen(graph), *self.chosen_convolutions(graph)]
-        for number, (name, count) in enumerate(self._counts(names).items()):
+        counts = self._counts(self.chosen(graph))
+        for number, (name, count) in enumerate(counts.items()):
             _, w, b = graph.node(name).inputs
             assert w is not None
             if f"{w}.group" in states:
@@ -189,7 +190,7 @@ class SemiSync(Optimizer):
                     f"SemiSync: every chosen layer must have a weight of its own, got {w!r} twice"
                 )
             if w in grads:
-                done.update(self._emit_layer(graph, grads, states, number, name, count, w, b))
+                done.update(self._emit_layer(graph, grads, states, number, count, w, b))
         rest = {param: g for param, g in grads.items() if param not in done}
         return {**states, **self.opt.emit(graph, rest)}
 
@@ -199,7 +200,6 @@ class SemiSync(Optimizer):
         grads: Grads,
         states: States,
         number: int,
-        layer: str,
         count: int | None,
         w: str,
         b: str | None,
@@ -213,9 +213,7 @@ class SemiSync(Optimizer):
             add_number(graph, states, f"{w}.offsets", offsets),
             add_number(graph, states, f"{w}.group", np.zeros(1, np.int32)),
         )
-        compact = graph.node(layer).op.name == "linear"
-        if compact:
-            _only_active_rows(graph, grads[w], cut)
+        compact = _only_active_rows(graph, grads[w], cut)
         done = [p for p in (w, b) if p is not None and p in grads]
         for param in done:
             self._emit_update(graph, grads, states, param, cut, compact and param == w)
@@ -370,17 +368,30 @@ def _only_products_read(graph: Graph, w: str) -> bool:
     )
 
 
-def _only_active_rows(graph: Graph, dw: str, cut: tuple[str, str, str]) -> None:
-    """Put linear_backward_weight_rows in the place of the node that makes `dw`."""
+def _only_active_rows(graph: Graph, dw: str, cut: tuple[str, str, str]) -> bool:
+    """Let the node that makes `dw` make the active rows only; False: of grouped convolutions all."""
     node = graph.producers().get(dw)
     if node is None:
         raise GraphError(f"SemiSync: the gradient {dw!r} must be made in the graph")
-    if node.op.name != "linear_backward_weight":
+    kind = node.op.name
+    if kind not in ("linear_backward_weight", "conv2d_backward_weight"):
         raise GraphError(
-            f"SemiSync: every chosen layer must have a weight of its own, got {dw!r} from {node.op.name}"
+            f"SemiSync: every chosen layer must have a weight of its own, got {dw!r} from {kind}"
         )
     if any(dw in n.inputs for n in graph.nodes):
         raise GraphError(f"SemiSync: nothing else may read the weight gradient {dw!r}")
-    op = LINEAR_BACKWARD_WEIGHT_ROWS
     at = graph.nodes.index(node)
-    graph.nodes[at] = Node(node.name, op, (*node.inputs[:2], *cut), node.outputs)
+    if kind == "linear_backward_weight":
+        inputs = (*node.inputs[:2], *cut)
+        graph.nodes[at] = Node(node.name, LINEAR_BACKWARD_WEIGHT_ROWS, inputs, node.outputs)
+        return True
+    x, dy, w = node.inputs
+    specs = infer_specs(graph, 1)
+    assert x is not None and w is not None
+    if specs[x].shape[-1] != specs[w].shape[-1]:
+        return False  # the active filters alone are no grouped convolution
+    active = graph.add(GATHER_CHANNELS, (dy, *cut), {}, f"{node.name}.active")[0]
+    graph.nodes.insert(at, graph.nodes.pop())
+    rows = CONV2D_BACKWARD_WEIGHT_ROWS
+    graph.nodes[at + 1] = Node(node.name, rows, (x, active, w), node.outputs, node.attrs)
+    return True
