@@ -2,12 +2,12 @@
 """Variances of signals and gradients in the 34-layer network F34, by rule of the initial weights.
 
 usage: bench_init.py [--seeds N] [--images N] [--size PIXELS] [--data FOLDER] [--record FOLDER] [--plot FILE]
-Each rule draws weights of F34 (max pooling after the first layer, global average pooling at the end, ten
-classes); one mini-batch of standardised images goes forward and back through it. A line per rule and
-seed: variance of every layer's output, and of the gradient that reaches its input in units of that at the logits. Images:
-CIFAR-10's, every pixel repeated up to PIXELS (--data: the folder of data sets), else a normal field with
-the spectrum of photographs (1/f), standardised.
---plot draws the median over the seeds of a record as an SVG.
+Each rule draws weights of F34 (max pooling after the first layer, global average pooling at the end,
+ten classes); one mini-batch of standardised images goes forward and back through it. A line per rule
+and seed: variance of every layer's output, and of the gradient that reaches its input in units of that
+at the logits. Images: CIFAR-10's, every pixel repeated up to PIXELS (--data: the folder of data sets),
+else a normal field with the spectrum of photographs (1/f), standardised. --plot draws the median over
+the seeds of a record as an SVG.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def images(args: Any, rng: np.random.Generator) -> np.ndarray:
     if args.data:
         train, _ = load("cifar10", data_dir=args.data)
         chosen = np.ascontiguousarray(train.images[rng.permutation(len(train))[:n]])
-        chosen = Standardize.fit(train.images).apply(chosen)
+        chosen = Standardize.fit(train).apply(chosen)
         return np.ascontiguousarray(chosen.repeat(size // 32, 1).repeat(size // 32, 2))
     f = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.rfftfreq(size), indexing="ij"))
     f[0, 0] = 1 / size

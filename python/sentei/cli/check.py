@@ -296,7 +296,7 @@ def variance(
 ) -> int:
     """Do signals and gradients keep their variance from layer to layer?
 
-    Writes a page and a picture. Exit code 1 when a variance is more than 100 times off.
+    Writes a page and a picture. Exit code 1 when a variance is more than 10,000 times off.
 
     Example: `sentei check variance lenet5_prune --init henmi_kato`
     """

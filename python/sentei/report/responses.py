@@ -1,5 +1,6 @@
 """Sections on what units answer: responses, criterion, logit histograms, projections."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from . import formats as f
@@ -67,7 +68,7 @@ def scatter_chart(
 def histogram_chart(ident: str, histogram: Mapping[str, object], name: str) -> str:
     """Draw the shares of target and other samples over the value of a class's logit."""
     edges: Sequence[float] = histogram["edges"]  # type: ignore[assignment]
-    middles = [(a + b) / 2 for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    middles = [(a + b) / 2 for a, b in itertools.pairwise(edges)]
     series = []
     for key, label, kind in (("target", "its own", "after"), ("rest", "all others", "before")):
         shares: Sequence[float] = histogram[key]  # type: ignore[assignment]

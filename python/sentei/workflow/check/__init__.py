@@ -3,7 +3,13 @@
 from sentei.workflow.check.gradients import GradientCheck, GradientRow, check_gradients
 from sentei.workflow.check.overfit import Overfit, check_overfit, handful
 from sentei.workflow.check.picture import write_units
-from sentei.workflow.check.responses import Responses, check_responses, write_responses
+from sentei.workflow.check.responses import (
+    Responses,
+    check_responses,
+    criterion,
+    principal_axes,
+    write_responses,
+)
 from sentei.workflow.check.units import Box, Found, Units, check_units, field_of
 from sentei.workflow.check.variance import variance_verdict, write_variance
 
@@ -19,8 +25,10 @@ __all__ = [
     "check_overfit",
     "check_responses",
     "check_units",
+    "criterion",
     "field_of",
     "handful",
+    "principal_axes",
     "variance_verdict",
     "write_responses",
     "write_units",

@@ -120,15 +120,14 @@ class _Collector:
             if self.hidden is not None:
                 u = runner.fetch(self.hidden)
                 vectors.append(u.reshape(n, -1, u.shape[-1]).mean(1, dtype=np.float64))
-            for name, value in self.active.items() if sums is not None else ():
-                u = runner.fetch(value)
-                flat = u.reshape(-1, u.shape[-1])
-                size, zeros, by_channel = sums.setdefault(name, [0, 0, 0.0])  # type: ignore[union-attr]
-                sums[name] = [  # type: ignore[index]
-                    size + flat.size,
-                    zeros + int((flat == 0).sum()),
-                    by_channel + np.abs(flat).sum(0, dtype=np.float64),
-                ]
+            if sums is not None:
+                for name, value in self.active.items():
+                    u = runner.fetch(value)
+                    flat = u.reshape(-1, u.shape[-1])
+                    size, zeros, by_channel = sums.get(name, [0, 0, 0.0])
+                    zeros += int((flat == 0).sum())
+                    by_channel = by_channel + np.abs(flat).sum(0, dtype=np.float64)
+                    sums[name] = [size + flat.size, zeros, by_channel]
             tick(n)
         if not logits:
             raise DataError("check: images must hold at least one sample, got 0")
