@@ -58,6 +58,8 @@ set(sentei_kernel_sources
   csrc/cpu/score_from_gradients.cpp
   csrc/cpu/scores.cpp
   csrc/cpu/semi_sync.cpp
+  csrc/cpu/gather_channels.cpp
+  csrc/cpu/semi_sync_adaptive.cpp
   csrc/cpu/semi_sync_lazy.cpp
   csrc/cpu/softmax.cpp
   csrc/cpu/sparse_penalty.cpp
@@ -96,6 +98,8 @@ set(sentei_ops_sources
   csrc/ops/score_from_gradients.cpp
   csrc/ops/scores.cpp
   csrc/ops/semi_sync.cpp
+  csrc/ops/gather_channels.cpp
+  csrc/ops/semi_sync_adaptive.cpp
   csrc/ops/semi_sync_lazy.cpp
   csrc/ops/softmax.cpp
   csrc/ops/sparse_penalty.cpp
@@ -131,6 +135,8 @@ set(sentei_binding_sources
   csrc/bindings/score_from_gradients.cpp
   csrc/bindings/scores.cpp
   csrc/bindings/semi_sync.cpp
+  csrc/bindings/gather_channels.cpp
+  csrc/bindings/semi_sync_adaptive.cpp
   csrc/bindings/semi_sync_lazy.cpp
   csrc/bindings/softmax.cpp
   csrc/bindings/sparse_penalty.cpp
@@ -178,6 +184,8 @@ set(sentei_cuda_sources
   csrc/cuda/score_from_gradients.cu
   csrc/cuda/scores.cu
   csrc/cuda/semi_sync.cu
+  csrc/cuda/gather_channels.cu
+  csrc/cuda/semi_sync_adaptive.cu
   csrc/cuda/semi_sync_lazy.cu
   csrc/cuda/slot_sum.cu
   csrc/cuda/softmax.cu

@@ -13,6 +13,7 @@
 #include "kernels/discriminant_penalty.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/gate.hpp"
+#include "kernels/gather_channels.hpp"
 #include "kernels/losses.hpp"
 #include "kernels/max_pool2d.hpp"
 #include "kernels/maxout.hpp"
@@ -21,6 +22,7 @@
 #include "kernels/score_from_gradients.hpp"
 #include "kernels/scores.hpp"
 #include "kernels/semi_sync.hpp"
+#include "kernels/semi_sync_adaptive.hpp"
 #include "kernels/semi_sync_lazy.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/sparse_penalty.hpp"
@@ -42,6 +44,7 @@ SENTEI_PICK_TIER(CrossEntropyKernels, cross_entropy_kernels)
 SENTEI_PICK_TIER(DiscriminantPenaltyKernels, discriminant_penalty_kernels)
 SENTEI_PICK_TIER(DropoutKernels, dropout_kernels)
 SENTEI_PICK_TIER(GateKernels, gate_kernels)
+SENTEI_PICK_TIER(GatherChannelsKernels, gather_channels_kernels)
 SENTEI_PICK_TIER(LossKernels, loss_kernels)
 SENTEI_PICK_TIER(MaxPool2dKernels, max_pool2d_kernels)
 SENTEI_PICK_TIER(MaxoutKernels, maxout_kernels)
@@ -50,6 +53,7 @@ SENTEI_PICK_TIER(PreluKernels, prelu_kernels)
 SENTEI_PICK_TIER(ScoreFromGradientsKernels, score_from_gradients_kernels)
 SENTEI_PICK_TIER(ScoreKernels, score_kernels)
 SENTEI_PICK_TIER(SemiSyncKernels, semi_sync_kernels)
+SENTEI_PICK_TIER(SemiSyncAdaptiveKernels, semi_sync_adaptive_kernels)
 SENTEI_PICK_TIER(SemiSyncLazyKernels, semi_sync_lazy_kernels)
 SENTEI_PICK_TIER(SoftmaxKernels, softmax_kernels)
 SENTEI_PICK_TIER(SparsePenaltyKernels, sparse_penalty_kernels)

@@ -24,6 +24,7 @@ namespace sentei::cuda {
   X(fill_kernels)                 \
   X(gate_kernels)                 \
   X(gather_batch_kernels)         \
+  X(gather_channels_kernels)      \
   X(linear_kernels)               \
   X(linear_lazy_kernels)          \
   X(loss_kernels)                 \
@@ -35,6 +36,7 @@ namespace sentei::cuda {
   X(score_from_gradients_kernels) \
   X(score_kernels)                \
   X(semi_sync_kernels)            \
+  X(semi_sync_adaptive_kernels)   \
   X(semi_sync_lazy_kernels)       \
   X(softmax_kernels)              \
   X(sparse_penalty_kernels)

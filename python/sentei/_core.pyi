@@ -307,6 +307,33 @@ def semi_sync_update(
     compact: bool,
     workspace: Tensor,
 ) -> None: ...
+def gather_channels_forward(
+    x: Tensor | None,
+    rows: Tensor | None,
+    offsets: Tensor | None,
+    group: Tensor | None,
+    y: Tensor | None,
+) -> None: ...
+def semi_sync_adaptive_update(
+    w: Tensor | None,
+    dw: Tensor | None,
+    h: Tensor | None,
+    v: Tensor | None,
+    count: Tensor | None,
+    rows: Tensor | None,
+    offsets: Tensor | None,
+    group: Tensor | None,
+    lr: Tensor | None,
+    rule: str,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    eps_inside: bool,
+    weight_decay: float,
+    l2: float,
+    compact: bool,
+    workspace: Tensor,
+) -> None: ...
 def semi_sync_update_lazy(
     w: Tensor | None,
     dw: Tensor | None,
