@@ -13,6 +13,7 @@ from sentei.cli import (
     evaluate,
     profile,
     prune,
+    reproduce,
     resume,
     search,
     train,
@@ -39,6 +40,7 @@ app.command("demo")(guarded(demo.demo))
 app.command("train")(guarded(train.train))
 app.command("search")(guarded(search.search))
 app.command("prune")(guarded(prune.prune))
+app.command("reproduce")(guarded(reproduce.reproduce))
 app.command("eval")(guarded(evaluate.evaluate))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))
