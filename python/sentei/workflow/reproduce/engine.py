@@ -179,9 +179,7 @@ def reproduce(what: Reproduction, progress: Progress | None = None, words: str =
                 if progress is not None:
                     progress(n, total, f"{name}: {text}")
 
-            trial = run_trial(
-                what.table, arm, seed, parts, what.scale, what.out, what.device, tell
-            )
+            trial = run_trial(what.table, arm, seed, parts, what.scale, what.out, what.device, tell)
             _append(what.out / TRIALS, trial)
             finished[arm.name, seed] = trial
         wanted = [(what.table.arms[a].name, s) for s, a in what.trials]

@@ -77,9 +77,7 @@ def status(table: Table, data_dir: str | os.PathLike[str] | None) -> str:
     return f"needs {table.data.name}: {how_to_get(table.data, data_dir)}"
 
 
-def entries(
-    data_dir: str | os.PathLike[str] | None = None, records: Path = RECORDS
-) -> list[Entry]:
+def entries(data_dir: str | os.PathLike[str] | None = None, records: Path = RECORDS) -> list[Entry]:
     """All tables. records: folder with the records that `--record` wrote."""
     return [
         Entry(t, status(t, data_dir), training_flops(t), _measured(t, records))

@@ -10,6 +10,7 @@ from sentei.workflow.reproduce.spec import Gates, Scores, Setting, Table
 
 __all__ = ["Scale"]
 
+_LEAST_SCORED = 500  # images
 _LEAST_RETRAIN = 5  # steps after each filter, however small the scale
 
 
@@ -60,6 +61,10 @@ class Scale:
             return replace(schedule, milestones=tuple(map(self.epochs, schedule.milestones)))
         return schedule
 
+    def scored(self, prune: Scores, training: int) -> int:
+        """Images that scores are taken over: at most a twentieth of those for training."""
+        return min(prune.images, max(_LEAST_SCORED, training // 20), training)
+
     def prune(self, prune: Scores | Gates | None) -> Scores | Gates | None:
         """The pruning that is run."""
         if isinstance(prune, Scores):
@@ -95,6 +100,10 @@ class Scale:
         train = there[0] if there else table.data.images
         if train is not None and self.training(table, train) != train:
             said.append(f"training images: {self.training(table, train):,} of {train:,}")
+        for p in {p.images: p for p in prunes if isinstance(p, Scores)}.values():
+            now_ = None if train is None else self.scored(p, self.training(table, train))
+            if now_ not in (None, p.images):
+                said.append(f"scored images: {now_:,} of {p.images:,}")
         if there and self.testing(there[1]) != there[1]:
             said.append(f"test images: {self.testing(there[1]):,} of {there[1]:,}")
         if seeds != table.runs:

@@ -68,8 +68,8 @@ class Setting:
     optimizer: Optimizer
     options: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 100
-    schedule: Schedule = Constant()
-    loss: Loss = CrossEntropy()
+    schedule: Schedule = field(default_factory=Constant)
+    loss: Loss = field(default_factory=CrossEntropy)
     regularizers: tuple[Regularizer, ...] = ()
     init: str = "kaiming"
     classes_per_batch: int | None = None

@@ -68,11 +68,13 @@ class Order:
 
     @property
     def verdict(self) -> str:
-        """holds, does not hold, not contradicted, or not judged."""
+        """holds, does not hold, not contradicted, not decided, or not judged."""
         if not self.judged:
             return "not judged"
         if self.against:
             return "does not hold"
+        if not self.same:
+            return "not decided"
         return "holds" if self.same == self.judged else "not contradicted"
 
     @property
@@ -91,7 +93,7 @@ class Order:
         return said + ")"
 
     def _has(self) -> str:
-        return "is not contradicted" if self.verdict == "not contradicted" else self.verdict
+        return f"is {self.verdict}" if self.verdict.startswith("not") else self.verdict
 
     def to_json(self) -> dict[str, Any]:
         return {**self.__dict__, "verdict": self.verdict, "words": self.words}

@@ -178,9 +178,7 @@ def run_trial(
     return Trial(arm.name, seed, "done", values, time.perf_counter() - start, rate)
 
 
-def _by_scores(
-    bench: _Bench, model: Model, setting: Setting, prune: Scores
-) -> dict[str, float]:
+def _by_scores(bench: _Bench, model: Model, setting: Setting, prune: Scores) -> dict[str, float]:
     """Accuracy at every level, one pruning that goes on from level to level."""
     optimizer = prune.optimizer or setting.optimizer
     trainer = Trainer(
@@ -191,7 +189,8 @@ def _by_scores(
         seed=bench.seed,
         regularizers=setting.regularizers,
     )
-    images, labels = bench.parts.sample(prune.images)
+    count = bench.scale.scored(prune, len(bench.parts.train))
+    images, labels = bench.parts.sample(count)
     original, values = costs(model.graph), {}
     steps: tuple[Any, ...] = ()
     train = bench.parts.training(setting, bench.seed)

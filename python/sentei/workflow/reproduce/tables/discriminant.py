@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sentei.optim import SGD, Adam, Optimizer, Schedule, Step
-from sentei.optim import Constant as Same
+from sentei.optim import SGD, Adam, Constant, Optimizer, Schedule, Step
 from sentei.regularizers import Discriminant
 from sentei.workflow.reproduce.spec import Arm, Data, Setting, Table, figures
 from sentei.workflow.reproduce.tables.common import ACCURACY, CIFAR10, CIFAR100, MNIST
@@ -13,6 +12,7 @@ from sentei.workflow.reproduce.tables.common import ACCURACY, CIFAR10, CIFAR100,
 Published = tuple[float, float]
 
 _FALLS = Step((80, 120), 0.1)
+_SAME = Constant()
 
 
 def _pair(
@@ -22,7 +22,7 @@ def _pair(
     lam: float,
     without: Published,
     with_: Published,
-    schedule: Schedule = Same(),
+    schedule: Schedule = _SAME,
 ) -> tuple[Arm, Arm]:
     common: dict[str, Any] = {"schedule": schedule}
     plain = Setting(network, epochs, optimizer, **common)
