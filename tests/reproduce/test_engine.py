@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from sentei.errors import DataError, NonFiniteError
-from sentei.optim import SGD
-from sentei.regularizers import LogActivity
+from sentei.io import load
+from sentei.losses import SigmoidCrossEntropy
+from sentei.optim import SGD, SemiSync, Step
+from sentei.regularizers import Discriminant, LogActivity
 from sentei.workflow.reproduce import engine, plan_table, reproduce, table
 from sentei.workflow.reproduce.data import load_parts
 from sentei.workflow.reproduce.scale import Scale
@@ -128,8 +130,23 @@ def test_refuses(whole, digits, tmp_path):
         plan_table(two_arms(), seeds=0, data_dir=digits, out=tmp_path, device="cpu")
     with pytest.raises(DataError, match=r"x must wait, it needs the method y"):
         plan_table(replace(two_arms(), needs="the method y"), data_dir=digits, device="cpu")
-    (tmp_path / engine.TRIALS).write_text("not json\n")
-    with pytest.raises(DataError, match="must hold one trial a line"):
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "not json",
+        "[]",
+        '{"arm": "a"}',
+        '{"arm": "a", "seed": 0, "state": "done", "values": 3}',
+        '{"arm": "a", "seed": 0, "state": "done", "values": {"accuracy": "high"}}',
+        '{"arm": "a", "seed": "0", "state": "done", "values": {}}',
+        '{"arm": "a", "seed": 0, "state": "perhaps", "values": {}}',
+    ],
+)
+def test_damaged_trials(line, tmp_path):
+    (tmp_path / engine.TRIALS).write_text(line + "\n")
+    with pytest.raises(DataError, match=r"trials.jsonl must hold one trial a line, got"):
         engine.read_trials(tmp_path / engine.TRIALS)
 
 
@@ -172,6 +189,36 @@ def test_pruning_by_gates(method, digits, tmp_path):
     (trial,) = reproduce(plan).trials
     assert set(trial.values) == set(columns)
     assert 50 < trial.values["FLOPs removed"] < 100  # this price closes most
+
+
+def test_settings_go_on_from_a_checkpoint(digits, tmp_path, monkeypatch):
+    """Semi-synchronous update, sigmoid, discriminant, falling step size: what checkpoints must keep."""
+    from sentei.workflow.reproduce import trial
+
+    setting = replace(
+        PLAIN,
+        optimizer=SemiSync(SGD(0.05, momentum=0.9)),
+        loss=SigmoidCrossEntropy(),
+        regularizers=(Discriminant(0.1),),
+        schedule=Step((1,), 0.5),
+    )
+    arm = Arm("all", setting, figures(("accuracy",), 9.0))
+    t = replace(two_arms(), arms=(arm,), runs=1)
+    want = reproduce(plan_table(t, data_dir=digits, out=tmp_path / "a", device="cpu"))
+
+    def stopping(self, trainer, row):
+        raise KeyboardInterrupt
+
+    plan = plan_table(t, data_dir=digits, out=tmp_path / "b", device="cpu")
+    with monkeypatch.context() as m:
+        m.setattr(trial._Teller, "on_epoch_end", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce(plan)
+    assert values(reproduce(plan)) == values(want)
+    a, b = (next((tmp_path / k / "networks").iterdir()) for k in "ab")
+    assert a.name == b.name
+    left, right = load(a).arrays(), load(b).arrays()
+    assert all(np.array_equal(left[k], right[k]) for k in left)
 
 
 def test_cifar100_files(tmp_path):

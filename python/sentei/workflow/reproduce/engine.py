@@ -126,16 +126,24 @@ def _matches(what: Reproduction) -> bool:
 
 
 def read_trials(path: Path) -> list[Trial]:
-    """Finished trials of a file; a last line that was cut off is passed over."""
+    """Finished trials of a file; a last line that was cut off is passed over.
+
+    Raises:
+        DataError: a whole line is no trial.
+    """
     if not path.is_file():
         return []
     found = []
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
-            entry = json.loads(line)
-            found.append(Trial(**entry))
-        except (ValueError, TypeError) as e:
+            entry = Trial(**json.loads(line))
+            whole = isinstance(entry.arm, str) and type(entry.seed) is int
+            numbers = all(isinstance(v, float) for v in entry.values.values())
+        except (ValueError, TypeError, AttributeError, RecursionError) as e:
             raise DataError(f"reproduce: {path} must hold one trial a line, got: {e}") from None
+        if not (whole and numbers and entry.state in ("done", "diverged")):
+            raise DataError(f"reproduce: {path} must hold one trial a line, got {line!r:.80}")
+        found.append(entry)
     return found
 
 
