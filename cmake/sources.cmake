@@ -74,6 +74,7 @@ set(sentei_ops_sources
   csrc/ops/channel_scale.cpp
   csrc/ops/concat.cpp
   csrc/ops/conv2d.cpp
+  csrc/ops/conv2d_packed.cpp
   csrc/ops/conv2d_statistics.cpp
   csrc/ops/cross_entropy.cpp
   csrc/ops/discriminant_penalty.cpp

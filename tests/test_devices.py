@@ -274,7 +274,7 @@ VARIANTS = {
     "sparse_penalty_backward, by neuron": call(image, one, lam=0.2, form="neuron"),
 }
 EXACT = {**{n: x for n, x in CALLS.items() if n in RUN}, **VARIANTS}
-# Rounded operands, which the CPU has not or sums in another order: the tests of these ops say how close.
+# Rounded operands, which the CPU has not or adds up in another order: that is for the ops' own tests.
 ROUNDED = {
     f"{n}, {p}": Call(x.inputs, {**x.attrs, "precision": p})
     for n, x in CALLS.items()

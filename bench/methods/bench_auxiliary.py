@@ -42,8 +42,8 @@ from sentei.train import Trainer
 ARMS = ("step", "sigmoid", "block", "step, frozen", "sigmoid, frozen", "block, fresh", "robust")
 WEIGHTS = optim.SGD(0.02, momentum=0.9)
 FINE = optim.SGD(0.005, momentum=0.9)
-LAM = {"step": 0.4, "sigmoid": 0.8, "block": 0.8}
-GATES = {"step": optim.SGD(0.05), "sigmoid": optim.SGD(0.1), "block": optim.SGD(0.1)}
+LAM = {"step": 0.05, "sigmoid": 0.8, "block": 0.8}
+GATES = {"step": optim.SGD(0.5), "sigmoid": optim.SGD(0.1), "block": optim.SGD(0.1)}
 EPOCHS_BEFORE = 4
 
 

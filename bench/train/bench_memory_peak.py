@@ -74,7 +74,9 @@ def main() -> None:
     p.add_argument("--batch", type=int, help="default: 100, vgg16: 8")
     p.add_argument("--steps", type=int, default=3)
     p.add_argument("--arm", choices=ARMS, help="measure this one, in this process")
-    p.add_argument("--record", metavar="FOLDER", help="append to bench/results/FOLDER/memory.jsonl")
+    p.add_argument(
+        "--record", metavar="FOLDER", help="append to bench/results/FOLDER/memory_peak.jsonl"
+    )
     args = p.parse_args()
     for name in args.network:
         batch = args.batch or BATCH.get(name, 100)
@@ -88,8 +90,8 @@ def main() -> None:
         if args.record:
             from harness import record
 
-            data = {"network": name, "work": "memory", "batch": batch, "precision": "float32"}
-            record(args.record, "memory", {**data, "bytes": got, "ratios": shares})
+            data = {"network": name, "work": "train", "batch": batch, "precision": "float32"}
+            record(args.record, "memory_peak", {**data, "bytes": got, "ratios": shares})
 
 
 if __name__ == "__main__":

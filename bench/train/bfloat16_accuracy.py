@@ -4,8 +4,8 @@
 usage: bfloat16_accuracy.py [--network NAME] [--epochs N] [--seeds N] [--unit amx|avx512|portable]
                             [--record FOLDER]
 The images of the package (mnist-mini), SGD with momentum 0.9. A seed fixes initial weights, order of
-images and dropout; only products differ within a pair. Both networks are then measured in float32, the
-one trained in bfloat16 also in bfloat16.
+images and dropout; only products differ within a pair. Every network is then measured in float32 and
+in bfloat16.
 """
 
 from __future__ import annotations

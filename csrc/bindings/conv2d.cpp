@@ -1,6 +1,7 @@
 #include "ops/conv2d.hpp"
 
 #include "bindings/bindings.hpp"
+#include "ops/conv2d_packed.hpp"
 #include "ops/conv2d_statistics.hpp"
 
 namespace sentei::bindings {
@@ -50,6 +51,38 @@ void bind_conv2d(py::module_& m) {
       py::arg("x"), py::arg("w"), py::arg("b").none(true), py::arg("y"),
       py::arg("workspace").none(true), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
       py::arg("relu"), py::arg("precision") = Precision::float32, "y = relu?(x * w + b)", nogil());
+  m.def(
+      "conv2d_packing",
+      [](const Dims& x, const Dims& w, Pair stride, Pair padding, Pair dilation,
+         Precision precision, Device device) {
+        const auto p =
+            ops::conv2d_packing(geometry(x, w, stride, padding, dilation), precision, device);
+        return py::make_tuple(p.method, p.bytes, p.workspace);
+      },
+      py::arg("x"), py::arg("w"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("precision") = Precision::float32, py::arg("device") = Device::cpu,
+      "Method, bytes of the packed filter (0: none is used), bytes of scratch with it.");
+  m.def(
+      "conv2d_pack",
+      [](const Tensor& w, const Tensor& packed, const Dims& x, Pair stride, Pair padding,
+         Pair dilation, Precision precision) {
+        ops::conv2d_pack(w, packed, shape_from(x), attrs(stride, padding, dilation, precision));
+      },
+      py::arg("w"), py::arg("packed"), py::arg("x"), py::arg("stride"), py::arg("padding"),
+      py::arg("dilation"), py::arg("precision") = Precision::float32,
+      "The filter in the order that conv2d_packed_forward reads, for x of this shape.", nogil());
+  m.def(
+      "conv2d_packed_forward",
+      [](const Tensor& x, const Tensor& packed, const Dims& w, const Tensor* b, const Tensor& y,
+         const Tensor* ws, Pair stride, Pair padding, Pair dilation, bool relu,
+         Precision precision) {
+        ops::conv2d_packed_forward(x, packed, shape_from(w), b, y, ws,
+                                   attrs(stride, padding, dilation, precision), relu);
+      },
+      py::arg("x"), py::arg("packed"), py::arg("w"), py::arg("b").none(true), py::arg("y"),
+      py::arg("workspace").none(true), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("relu"), py::arg("precision") = Precision::float32,
+      "conv2d_forward with a filter of shape w that conv2d_pack has packed.", nogil());
   m.def(
       "conv2d_backward_input",
       [](const Tensor& dy, const Tensor& w, const Tensor& dx, const Tensor* ws, Pair stride,

@@ -71,7 +71,7 @@ void bf16_forward(const Conv2dGeometry& g, const float* x, const float* w, const
                   bool relu, float* y, void* workspace) {
   if (!portable(g)) {
     const Bf16SumPlan plan = bf16_forward_plan(g);
-    bf16_tiles().sum({&plan, x, w, bias, relu, y, static_cast<std::byte*>(workspace)});
+    bf16_tiles().sum({&plan, x, w, bias, relu, y, static_cast<std::byte*>(workspace), nullptr});
     return;
   }
   const Rounded in(x, g.N * g.H * g.W * g.C, w, g.K * g.R * g.S * g.C, workspace);
@@ -80,6 +80,23 @@ void bf16_forward(const Conv2dGeometry& g, const float* x, const float* w, const
   } else {
     conv2d_kernels().forward(g, kPlain, in.a, in.b, bias, relu, y, in.rest);
   }
+}
+
+size_t bf16_packed_bytes(const Conv2dGeometry& g) {
+  return portable(g) ? 0 : bf16_forward_plan(g, true).filter_bytes;
+}
+
+void bf16_pack(const Conv2dGeometry& g, const float* w, void* packed) {
+  bf16_tiles().pack(bf16_forward_plan(g, true), w, static_cast<std::byte*>(packed));
+}
+
+size_t bf16_packed_workspace(const Conv2dGeometry& g) { return bf16_forward_plan(g, true).bytes; }
+
+void bf16_packed_forward(const Conv2dGeometry& g, const float* x, const void* packed,
+                         const float* bias, bool relu, float* y, void* workspace) {
+  const Bf16SumPlan plan = bf16_forward_plan(g, true);
+  bf16_tiles().sum({&plan, x, nullptr, bias, relu, y, static_cast<std::byte*>(workspace),
+                    static_cast<const std::byte*>(packed)});
 }
 
 size_t bf16_backward_input_workspace(const Conv2dGeometry& g) {
@@ -93,7 +110,8 @@ void bf16_backward_input(const Conv2dGeometry& g, const float* dy, const float* 
                          void* workspace) {
   if (!portable(g)) {
     const Bf16SumPlan plan = bf16_backward_input_plan(g);
-    bf16_tiles().sum({&plan, dy, w, nullptr, false, dx, static_cast<std::byte*>(workspace)});
+    bf16_tiles().sum(
+        {&plan, dy, w, nullptr, false, dx, static_cast<std::byte*>(workspace), nullptr});
     return;
   }
   const Rounded in(dy, g.N * g.P * g.Q * g.K, w, g.K * g.R * g.S * g.C, workspace);

@@ -24,6 +24,12 @@ void bf16_round(std::int64_t n, const float* from, float* to);
 std::size_t bf16_forward_workspace(const Conv2dGeometry& g);
 void bf16_forward(const Conv2dGeometry& g, const float* x, const float* w, const float* bias,
                   bool relu, float* y, void* workspace);
+// The same with filters that bf16_pack has packed; 0 bytes: they cannot be.
+std::size_t bf16_packed_bytes(const Conv2dGeometry& g);
+void bf16_pack(const Conv2dGeometry& g, const float* w, void* packed);
+std::size_t bf16_packed_workspace(const Conv2dGeometry& g);
+void bf16_packed_forward(const Conv2dGeometry& g, const float* x, const void* packed,
+                         const float* bias, bool relu, float* y, void* workspace);
 std::size_t bf16_backward_input_workspace(const Conv2dGeometry& g);
 void bf16_backward_input(const Conv2dGeometry& g, const float* dy, const float* w, float* dx,
                          void* workspace);

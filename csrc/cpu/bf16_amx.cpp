@@ -81,6 +81,6 @@ bool works() {
 }  // namespace
 
 extern const Bf16Kernels bf16_kernels;
-const Bf16Kernels bf16_kernels = {run_sum<Amx>, run_weight<Amx>, works};
+const Bf16Kernels bf16_kernels = {pack_all, run_sum<Amx>, run_weight<Amx>, works};
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -60,6 +60,6 @@ bool works() { return true; }
 }  // namespace
 
 extern const Bf16Kernels bf16_kernels;
-const Bf16Kernels bf16_kernels = {run_sum<Avx512>, run_weight<Avx512>, works};
+const Bf16Kernels bf16_kernels = {pack_all, run_sum<Avx512>, run_weight<Avx512>, works};
 
 }  // namespace sentei::cpu::SENTEI_ISA

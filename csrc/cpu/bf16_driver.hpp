@@ -32,7 +32,8 @@ struct Sum {
   const Bf16Copies& c;
   const std::int32_t* row_map;
   const Bf16Column* columns;
-  bf16* filter;
+  bf16* own;  // packed here, unless they have been
+  const bf16* filter;
   int64_t filter_block;  // of one block of the result's channels
 
   explicit Sum(const Bf16SumArgs& args)
@@ -41,7 +42,8 @@ struct Sum {
         c(args.plan->in),
         row_map(reinterpret_cast<const std::int32_t*>(a.workspace + c.row_map)),
         columns(reinterpret_cast<const Bf16Column*>(a.workspace + c.column_map)),
-        filter(reinterpret_cast<bf16*>(a.workspace + p.filter)),
+        own(reinterpret_cast<bf16*>(a.workspace + p.filter)),
+        filter(p.packed ? reinterpret_cast<const bf16*>(a.packed) : own),
         filter_block(c.blocks * c.R * c.S * 2 * kBf16Tile) {}
 
   bf16* copy(int64_t slot) const {
@@ -151,7 +153,7 @@ struct Sum {
 
   void run() const {
     write_tables(c, a.workspace);
-    if (!p.once)
+    if (!p.once && !p.packed)
       parallel_for(p.out_blocks * c.blocks,
                    [&](int64_t i) { pack(i / c.blocks, i % c.blocks, i / c.blocks); });
     if (p.shared)
@@ -176,7 +178,7 @@ struct Sum {
 
   // The filters of block kb for 32 channels, to the place of block `at`.
   void pack(int64_t kb, int64_t cb, int64_t at) const {
-    pack_filter(p, a.filter, kb, cb, filter + at * filter_block + cb * c.R * c.S * 2 * kBf16Tile);
+    pack_filter(p, a.filter, kb, cb, own + at * filter_block + cb * c.R * c.S * 2 * kBf16Tile);
   }
 };
 
@@ -332,6 +334,13 @@ struct Weight {
     parallel_for(p.k_blocks, [&](int64_t kb) { gather(kb); });
   }
 };
+
+inline void pack_all(const Bf16SumPlan& p, const float* filter, std::byte* packed) {
+  const int64_t blocks = p.in.blocks, size = p.in.R * p.in.S * 2 * kBf16Tile;
+  parallel_for(p.out_blocks * blocks, [&](int64_t i) {
+    pack_filter(p, filter, i / blocks, i % blocks, reinterpret_cast<bf16*>(packed) + i * size);
+  });
+}
 
 template <class Unit>
 void run_sum(const Bf16SumArgs& args) {

@@ -76,7 +76,7 @@ size_t place_tables(Bf16Copies& c) {
   return c.column_map + aligned(c.copies * c.width * static_cast<int64_t>(sizeof(Bf16Column)));
 }
 
-Bf16SumPlan sum_plan(const Conv2dGeometry& g, bool backward) {
+Bf16SumPlan sum_plan(const Conv2dGeometry& g, bool backward, bool packed) {
   Bf16SumPlan p{};
   Bf16Copies& c = p.in;
   c = copies_of(g, backward, true);
@@ -97,10 +97,12 @@ Bf16SumPlan sum_plan(const Conv2dGeometry& g, bool backward) {
   p.parts =
       std::clamp<int64_t>(parts_of(kWantedTasks, std::max<int64_t>(1, c.chunks)), 1, p.out_blocks);
   p.shared = p.parts > 1;
-  p.once = c.chunks == 1;
+  p.packed = packed;
+  p.once = c.chunks == 1 && !packed;
+  p.filter_bytes = aligned(p.out_blocks * block);
   p.slots = p.shared ? c.chunks : std::min(c.chunks, kMostSlots);
   p.filter = place_tables(c);
-  p.copy = p.filter + aligned((p.once ? p.parts : p.out_blocks) * block);
+  p.copy = p.filter + (packed ? 0 : aligned((p.once ? p.parts : p.out_blocks) * block));
   // The last tile of a row may read past it.
   p.copy_bytes = aligned(c.images * c.in_rows * row_bytes + kBf16Block * kBf16Block * 2);
   p.bytes = p.copy + static_cast<size_t>(p.slots) * p.copy_bytes;
@@ -109,8 +111,10 @@ Bf16SumPlan sum_plan(const Conv2dGeometry& g, bool backward) {
 
 }  // namespace
 
-Bf16SumPlan bf16_forward_plan(const Conv2dGeometry& g) { return sum_plan(g, false); }
-Bf16SumPlan bf16_backward_input_plan(const Conv2dGeometry& g) { return sum_plan(g, true); }
+Bf16SumPlan bf16_forward_plan(const Conv2dGeometry& g, bool packed) {
+  return sum_plan(g, false, packed);
+}
+Bf16SumPlan bf16_backward_input_plan(const Conv2dGeometry& g) { return sum_plan(g, true, false); }
 
 Bf16WeightPlan bf16_weight_plan(const Conv2dGeometry& g) {
   Bf16WeightPlan p{};

@@ -53,8 +53,10 @@ struct Bf16SumPlan {
   std::int64_t parts;  // tasks of one chunk, by blocks of the result's channels
   bool shared;         // all chunks are copied first, because several tasks read each
   bool once;           // one chunk: its tasks pack the filters that each of them needs
+  bool packed;         // the filters have been packed before
   std::int64_t slots;  // chunks in memory at once
   std::size_t filter, copy, copy_bytes, bytes;
+  std::size_t filter_bytes;  // of all filters, packed
 };
 
 struct Bf16WeightPlan {
@@ -70,7 +72,7 @@ struct Bf16WeightPlan {
   std::size_t pack, sums, bytes;
 };
 
-Bf16SumPlan bf16_forward_plan(const Conv2dGeometry& g);
+Bf16SumPlan bf16_forward_plan(const Conv2dGeometry& g, bool packed = false);
 Bf16SumPlan bf16_backward_input_plan(const Conv2dGeometry& g);
 Bf16WeightPlan bf16_weight_plan(const Conv2dGeometry& g);
 
@@ -80,6 +82,7 @@ struct Bf16SumArgs {
   bool relu;
   float* out;
   std::byte* workspace;
+  const std::byte* packed;  // where plan->packed: filter_bytes, made by pack
 };
 struct Bf16WeightArgs {
   const Bf16WeightPlan* plan;
@@ -90,6 +93,7 @@ struct Bf16WeightArgs {
   std::byte* workspace;
 };
 struct Bf16Kernels {
+  void (*pack)(const Bf16SumPlan& plan, const float* filter, std::byte* packed);
   void (*sum)(const Bf16SumArgs&);
   void (*weight)(const Bf16WeightArgs&);
   bool (*works)();  // multiplies a tile

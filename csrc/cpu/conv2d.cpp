@@ -1,44 +1,56 @@
 #include "kernels/conv2d.hpp"
 
 #include "cpu/conv2d_methods.hpp"
+#include "kernels/conv2d_packed.hpp"
 
 namespace sentei::cpu {
 namespace {
 
-// Best first; the last takes everything.
-constexpr const Conv2dMethod* kMethods[] = {&conv2d_bf16, &conv2d_nested, &conv2d_rows,
-                                            &conv2d_winograd, &conv2d_direct};
-
 template <Conv2dPass pass>
 std::size_t workspace(const Conv2dGeometry& g, Precision precision) {
-  for (const Conv2dMethod* m : kMethods)
-    if (const auto floats = m->floats(g, precision, pass))
-      return static_cast<std::size_t>(*floats) * sizeof(float);
-  return 0;
+  return static_cast<std::size_t>(conv2d_choice(g, precision, pass).room.workspace) * sizeof(float);
 }
 
 void run(const Conv2dCall& call) {
-  for (const Conv2dMethod* m : kMethods)
-    if (m->floats(call.g, call.precision, call.pass)) return m->run(call);
+  conv2d_choice(call.g, call.precision, call.pass).method->run(call);
 }
 
 void forward(const Conv2dGeometry& g, Precision precision, const float* x, const float* w,
              const float* bias, bool relu, float* y, void* workspace) {
   if (g.N == 0) return;
-  run({g, precision, Conv2dPass::forward, x, w, bias, relu, y, static_cast<float*>(workspace)});
+  run({g, precision, Conv2dPass::forward, x, w, bias, relu, y, static_cast<float*>(workspace),
+       nullptr});
 }
 
 void backward_input(const Conv2dGeometry& g, Precision precision, const float* dy, const float* w,
                     float* dx, void* workspace) {
   if (g.N == 0) return;
   run({g, precision, Conv2dPass::backward_input, dy, w, nullptr, false, dx,
-       static_cast<float*>(workspace)});
+       static_cast<float*>(workspace), nullptr});
 }
 
 void backward_weight(const Conv2dGeometry& g, Precision precision, const float* x, const float* dy,
                      float* dw, void* workspace) {
   run({g, precision, Conv2dPass::backward_weight, x, dy, nullptr, false, dw,
-       static_cast<float*>(workspace)});
+       static_cast<float*>(workspace), nullptr});
+}
+
+kernels::Conv2dPacking packing(const Conv2dGeometry& g, Precision precision) {
+  const Conv2dChoice c = conv2d_choice(g, precision, Conv2dPass::forward);
+  return {c.method->name, static_cast<std::size_t>(c.room.packed) * sizeof(float),
+          static_cast<std::size_t>(c.room.scratch) * sizeof(float)};
+}
+
+void pack(const Conv2dGeometry& g, Precision precision, const float* w, void* packed) {
+  conv2d_choice(g, precision, Conv2dPass::forward)
+      .method->pack(g, precision, w, static_cast<float*>(packed));
+}
+
+void packed_forward(const Conv2dGeometry& g, Precision precision, const float* x,
+                    const void* packed, const float* bias, bool relu, float* y, void* workspace) {
+  if (g.N == 0) return;
+  run({g, precision, Conv2dPass::forward, x, nullptr, bias, relu, y, static_cast<float*>(workspace),
+       static_cast<const float*>(packed)});
 }
 
 }  // namespace
@@ -50,6 +62,11 @@ const kernels::Conv2dKernels& conv2d_kernels() {
                                                    forward,
                                                    backward_input,
                                                    backward_weight};
+  return table;
+}
+
+const kernels::Conv2dPackedKernels& conv2d_packed_kernels() {
+  static constexpr kernels::Conv2dPackedKernels table = {packing, pack, packed_forward};
   return table;
 }
 

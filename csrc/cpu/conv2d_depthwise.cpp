@@ -52,13 +52,19 @@ SENTEI_NOINLINE void sum_tile(const float* const* xp, const Tap* taps, int64_t t
     }
 }
 
-void sum(const Conv2dSumArgs& a) {
-  const Conv2dGeometry& g = *a.g;
-  const int64_t taps = g.R * g.S, C = g.C, ldw = padded(C), panels = ceil_div(C, kPanel);
-  float *w = a.workspace, *bias = w + taps * ldw;
+// [tap][channel]
+void pack(const Conv2dGeometry& g, const Conv2dSumPlan& plan, const float* filter, float* packed) {
+  const int64_t taps = g.R * g.S, C = g.C, ldw = padded(C);
   for (int64_t t = 0; t < taps; ++t)
     for (int64_t c = 0; c < ldw; ++c)
-      w[t * ldw + c] = c < C ? a.filter[c * taps + a.plan->tap_order[t]] : 0.0f;
+      packed[t * ldw + c] = c < C ? filter[c * taps + plan.tap_order[t]] : 0.0f;
+}
+
+void sum(const Conv2dSumArgs& a) {
+  const Conv2dGeometry& g = *a.g;
+  const int64_t C = g.C, ldw = padded(C), panels = ceil_div(C, kPanel);
+  const float* w = a.packed;
+  float* bias = a.padded_bias;
   for (int64_t c = 0; c < ldw; ++c) bias[c] = a.bias && c < C ? a.bias[c] : 0.0f;
 
   const int64_t in_image = (a.backward ? g.P * g.Q : g.H * g.W) * C;
@@ -152,6 +158,6 @@ void weight(const Conv2dWeightArgs& args) {
 }  // namespace
 
 extern const Conv2dDepthwiseKernels conv2d_depthwise_kernels;
-const Conv2dDepthwiseKernels conv2d_depthwise_kernels = {sum, weight};
+const Conv2dDepthwiseKernels conv2d_depthwise_kernels = {pack, sum, weight};
 
 }  // namespace sentei::cpu::SENTEI_ISA

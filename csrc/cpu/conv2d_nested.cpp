@@ -13,8 +13,8 @@ namespace {
 using std::int64_t;
 
 // U of one vector of filters: [product][c][k], as one block of dot_tile reads it.
-SENTEI_NOINLINE void pack(const NestedSumArgs& a, float* packed, int64_t c0, int64_t k0) {
-  const NestedPlan& p = *a.plan;
+SENTEI_NOINLINE void pack_part(const NestedPlan& p, bool backward, const float* filter,
+                               float* packed, int64_t c0, int64_t k0) {
   constexpr int64_t T = kLanes;
   const int64_t m = imin(kLanes, p.K - k0), n = imin(T, p.C - c0);
   // The block of columns that for_blocks cuts at k0.
@@ -22,9 +22,9 @@ SENTEI_NOINLINE void pack(const NestedSumArgs& a, float* packed, int64_t c0, int
   const int64_t L = imin(wide, ceil_div(p.K - block, kLanes) * kLanes);
   float* dst = packed + block * kNestedProducts * p.C + k0 - block;
   float taps[25 * T * kLanes] __attribute__((aligned(64)));
-  if (!a.backward)
+  if (!backward)
     for (int64_t t = 0; t < 25; ++t)
-      pack_transposed(a.filter + (k0 * 25 + t) * p.C + c0, 25 * p.C, m, n, taps + t * T * kLanes,
+      pack_transposed(filter + (k0 * 25 + t) * p.C + c0, 25 * p.C, m, n, taps + t * T * kLanes,
                       kLanes);
   for (int64_t c = 0; c < n; ++c) {
     vf g[5][5], u[5][7];
@@ -32,9 +32,9 @@ SENTEI_NOINLINE void pack(const NestedSumArgs& a, float* packed, int64_t c0, int
     for (int r = 0; r < 5; ++r) {
 #pragma GCC unroll 5
       for (int s = 0; s < 5; ++s)
-        g[r][s] = a.backward ? load_n(a.filter + ((c0 + c) * 25 + (4 - r) * 5 + 4 - s) * p.K + k0,
-                                      static_cast<int>(m))
-                             : load(taps + ((r * 5 + s) * T + c) * kLanes);
+        g[r][s] = backward ? load_n(filter + ((c0 + c) * 25 + (4 - r) * 5 + 4 - s) * p.K + k0,
+                                    static_cast<int>(m))
+                           : load(taps + ((r * 5 + s) * T + c) * kLanes);
       nested_filter(g[r], u[r]);
     }
 #pragma GCC unroll 7
@@ -102,14 +102,16 @@ SENTEI_NOINLINE void multiply(const NestedPlan& p, int64_t tiles, const float* i
     }
 }
 
-void run(const NestedSumArgs& a) {
-  const NestedPlan& p = *a.plan;
-  float *packed = a.workspace, *bias = packed + p.filter_floats, *scratch = bias + padded(p.K);
-
+void pack(const NestedPlan& p, bool backward, const float* filter, float* packed) {
   const int64_t c_parts = ceil_div(p.C, kLanes), k_parts = ceil_div(p.K, kLanes);
   parallel_for(c_parts * k_parts, [&](int64_t task) {
-    pack(a, packed, task % c_parts * kLanes, task / c_parts * kLanes);
+    pack_part(p, backward, filter, packed, task % c_parts * kLanes, task / c_parts * kLanes);
   });
+}
+
+void run(const NestedSumArgs& a) {
+  const NestedPlan& p = *a.plan;
+  float *bias = a.scratch, *scratch = bias + padded(p.K);
   for (int64_t k = 0; k < padded(p.K); ++k) bias[k] = a.bias && k < p.K ? a.bias[k] : 0.0f;
   ScratchBlocks blocks(scratch, p.strand_floats, p.strands);
   parallel_for(p.chunks, [&](int64_t task) {
@@ -120,7 +122,7 @@ void run(const NestedSumArgs& a) {
     nested_inputs(p, a.in, tiles, in);
     for_blocks(0, p.K, [&](int64_t k, auto v, int) {
       multiply<decltype(v)::value>(p, tiles.end - tiles.begin, in,
-                                   packed + k * kNestedProducts * p.C, sums + k);
+                                   a.packed + k * kNestedProducts * p.C, sums + k);
     });
     for (int64_t k = 0; k < p.K; k += kLanes) put_outputs(a, tiles, sums, bias, k);
     blocks.give(lent);
@@ -130,6 +132,6 @@ void run(const NestedSumArgs& a) {
 }  // namespace
 
 extern const NestedSumKernels nested_sum_kernels;
-const NestedSumKernels nested_sum_kernels = {run};
+const NestedSumKernels nested_sum_kernels = {pack, run};
 
 }  // namespace sentei::cpu::SENTEI_ISA

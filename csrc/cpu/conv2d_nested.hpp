@@ -48,14 +48,16 @@ struct NestedPlan {
 NestedPlan nested_forward_plan(const Conv2dGeometry& g, Precision precision);
 NestedPlan nested_backward_input_plan(const Conv2dGeometry& g, Precision precision);
 NestedPlan nested_backward_weight_plan(const Conv2dGeometry& g, Precision precision);
-std::int64_t nested_workspace(const NestedPlan& plan);  // floats
+std::int64_t nested_scratch(const NestedPlan& plan);  // floats besides the packed filter
 
 struct NestedSumArgs {
   const NestedPlan* plan;
   bool backward;  // input gradient: in = dy, out = dx
-  const float *in, *filter, *bias;
+  const float *in, *bias;
   bool relu;
-  float *out, *workspace;
+  float* out;
+  const float* packed;  // filter_floats, made by pack
+  float* scratch;       // nested_scratch
 };
 struct NestedWeightArgs {
   const NestedPlan* plan;
@@ -63,6 +65,7 @@ struct NestedWeightArgs {
   float *dw, *workspace;
 };
 struct NestedSumKernels {
+  void (*pack)(const NestedPlan& plan, bool backward, const float* filter, float* packed);
   void (*run)(const NestedSumArgs&);
 };
 struct NestedWeightKernels {

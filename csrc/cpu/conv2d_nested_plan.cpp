@@ -75,8 +75,8 @@ NestedPlan nested_backward_weight_plan(const Conv2dGeometry& g, Precision precis
   return plan_of(g, precision, false, true);
 }
 
-std::int64_t nested_workspace(const NestedPlan& p) {
-  return p.filter_floats + padded(p.K) + p.strands * p.strand_floats;
+std::int64_t nested_scratch(const NestedPlan& p) {
+  return padded(p.K) + p.strands * p.strand_floats;
 }
 
 }  // namespace sentei::cpu

@@ -85,12 +85,15 @@ struct Conv2dSumArgs {
   const Conv2dGeometry* g;
   const Conv2dSumPlan* plan;
   bool backward;  // input gradient: in = dy, out = dx
-  const float *in, *filter, *bias;
+  const float *in, *bias;
   bool relu;
   float* out;
-  float* workspace;
+  const float* packed;  // made by pack
+  float* padded_bias;
 };
 struct Conv2dSumKernels {
+  void (*pack)(const Conv2dGeometry& g, const Conv2dSumPlan& plan, bool backward,
+               const float* filter, float* packed);
   void (*run)(const Conv2dSumArgs&);
 };
 struct Conv2dWeightArgs {
@@ -105,6 +108,8 @@ struct Conv2dWeightKernels {
   void (*run)(const Conv2dWeightArgs&);
 };
 struct Conv2dDepthwiseKernels {
+  void (*pack)(const Conv2dGeometry& g, const Conv2dSumPlan& plan, const float* filter,
+               float* packed);
   void (*sum)(const Conv2dSumArgs&);
   void (*weight)(const Conv2dWeightArgs&);
 };

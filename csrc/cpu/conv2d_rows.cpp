@@ -12,13 +12,12 @@ namespace {
 using std::int64_t;
 
 // [r][s][c][k], turned around for the input gradient.
-void pack(const RowsArgs& a, float* packed) {
-  const RowsPlan& p = *a.plan;
+void pack(const RowsPlan& p, bool backward, const float* filter, float* packed) {
   const int64_t taps = p.R * kRowTaps;
-  if (!a.backward) return pack_transposed(a.filter, taps * p.C, p.K, taps * p.C, packed, kLanes);
+  if (!backward) return pack_transposed(filter, taps * p.C, p.K, taps * p.C, packed, kLanes);
   for (int64_t row = 0; row < taps * p.C; ++row)
-    store(packed + row * kLanes, load_n(a.filter + (row % p.C * taps + taps - 1 - row / p.C) * p.K,
-                                        static_cast<int>(p.K)));
+    store(packed + row * kLanes,
+          load_n(filter + (row % p.C * taps + taps - 1 - row / p.C) * p.K, static_cast<int>(p.K)));
 }
 
 // The rows of an image that the output rows [p0, p1) see, with their padding.
@@ -35,11 +34,10 @@ SENTEI_NOINLINE void copy_rows(const RowsPlan& p, const float* image, int64_t p0
 
 void run(const RowsArgs& a) {
   const RowsPlan& p = *a.plan;
-  float *packed = a.workspace, *bias = packed + p.filter_floats, *scratch = bias + kPad;
-  pack(a, packed);
+  float *bias = a.scratch, *scratch = bias + kPad;
   for (int64_t k = 0; k < kPad; ++k) bias[k] = a.bias && k < p.K ? a.bias[k] : 0.0f;
   const RowSum sum{
-      p.C, p.x_row, packed, bias, p.K, static_cast<int>(p.K), a.relu ? 0.0f : -__builtin_inff()};
+      p.C, p.x_row, a.packed, bias, p.K, static_cast<int>(p.K), a.relu ? 0.0f : -__builtin_inff()};
   const int64_t tiles = ceil_div(p.Q, kRowTile);
   parallel_for(p.strands, [&](int64_t strand) {
     float* rows = scratch + strand * p.strand_floats;
@@ -65,6 +63,6 @@ void run(const RowsArgs& a) {
 }  // namespace
 
 extern const RowsKernels rows_kernels;
-const RowsKernels rows_kernels = {run};
+const RowsKernels rows_kernels = {pack, run};
 
 }  // namespace sentei::cpu::SENTEI_ISA

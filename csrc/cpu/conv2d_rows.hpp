@@ -19,16 +19,19 @@ struct RowsPlan {
 };
 RowsPlan rows_forward_plan(const Conv2dGeometry& g);
 RowsPlan rows_backward_input_plan(const Conv2dGeometry& g);
-std::int64_t rows_workspace(const RowsPlan& plan);  // floats
+std::int64_t rows_scratch(const RowsPlan& plan);  // floats besides the packed filter
 
 struct RowsArgs {
   const RowsPlan* plan;
-  bool backward;  // input gradient: in = dy, out = dx
-  const float *in, *filter, *bias;
+  const float *in, *bias;
   bool relu;
-  float *out, *workspace;
+  float* out;
+  const float* packed;  // filter_floats, made by pack
+  float* scratch;       // rows_scratch
 };
 struct RowsKernels {
+  // backward: for the input gradient, in = dy, out = dx.
+  void (*pack)(const RowsPlan& plan, bool backward, const float* filter, float* packed);
   void (*run)(const RowsArgs&);
 };
 

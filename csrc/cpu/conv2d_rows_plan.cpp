@@ -38,8 +38,6 @@ RowsPlan plan_of(const Conv2dGeometry& g, bool backward) {
 RowsPlan rows_forward_plan(const Conv2dGeometry& g) { return plan_of(g, false); }
 RowsPlan rows_backward_input_plan(const Conv2dGeometry& g) { return plan_of(g, true); }
 
-std::int64_t rows_workspace(const RowsPlan& p) {
-  return p.filter_floats + kPad + p.strands * p.strand_floats;
-}
+std::int64_t rows_scratch(const RowsPlan& p) { return kPad + p.strands * p.strand_floats; }
 
 }  // namespace sentei::cpu

@@ -14,46 +14,49 @@ using std::int64_t;
 
 constexpr int64_t kBandPixels = 12;  // a multiple of every kTileRows
 
-struct Problem {
-  const Conv2dSumArgs* args;
-  const Conv2dSumPlan* plan;
+struct Sizes {
   int64_t in_channels, out_channels, in_group, out_group, in_image, out_image, out_padded;
   int64_t panels;  // of one group
-  float *packed, *bias;
 
-  explicit Problem(const Conv2dSumArgs& a) : args(&a), plan(a.plan) {
-    const Conv2dGeometry& g = *a.g;
-    in_channels = a.backward ? g.K : g.C;
-    out_channels = a.backward ? g.C : g.K;
+  Sizes(const Conv2dGeometry& g, bool backward) {
+    in_channels = backward ? g.K : g.C;
+    out_channels = backward ? g.C : g.K;
     in_group = in_channels / g.G, out_group = out_channels / g.G;
-    in_image = (a.backward ? g.P * g.Q : g.H * g.W) * in_channels;
-    out_image = (a.backward ? g.H * g.W : g.P * g.Q) * out_channels;
+    in_image = (backward ? g.P * g.Q : g.H * g.W) * in_channels;
+    out_image = (backward ? g.H * g.W : g.P * g.Q) * out_channels;
     out_padded = padded(out_group);
     panels = ceil_div(out_group, kPanel);
-    packed = a.workspace;
-    bias = packed + g.G * plan->rows * out_padded;
   }
 };
 
+struct Problem : Sizes {
+  const Conv2dSumArgs* args;
+  const Conv2dSumPlan* plan;
+  float* bias;
+
+  explicit Problem(const Conv2dSumArgs& a)
+      : Sizes(*a.g, a.backward), args(&a), plan(a.plan), bias(a.padded_bias) {}
+};
+
 // Rows [begin, end) of the packed filter for the columns of one panel.
-SENTEI_NOINLINE void pack(const Problem& p, int64_t group, int64_t panel, int64_t begin,
-                          int64_t end) {
-  const Conv2dGeometry& g = *p.args->g;
-  const int64_t rows = p.plan->rows, taps = g.R * g.S;
-  float* group_packed = p.packed + group * rows * p.out_padded;
+SENTEI_NOINLINE void pack_part(const Sizes& p, const Conv2dGeometry& g, const Conv2dSumPlan& plan,
+                               bool backward, const float* filter, float* packed, int64_t group,
+                               int64_t panel, int64_t begin, int64_t end) {
+  const int64_t rows = plan.rows, taps = g.R * g.S;
+  float* group_packed = packed + group * rows * p.out_padded;
   const int64_t k_end = imin(p.out_group, (panel + 1) * kPanel);
   for_blocks(panel * kPanel, k_end, [&](int64_t k, auto v, int last) {
     constexpr int V = decltype(v)::value, L = V * kLanes;
     float* dst = group_packed + k * rows;
-    if (!p.args->backward) {
-      const float* src = p.args->filter + (group * p.out_group + k) * rows;
+    if (!backward) {
+      const float* src = filter + (group * p.out_group + k) * rows;
       pack_transposed(src + begin, rows, L - kLanes + last, end - begin, dst + begin * L, L);
       return;
     }
     for (int64_t row = begin; row < end; ++row) {
-      const int64_t tap = p.plan->tap_order[row / p.in_group], c = row % p.in_group;
-      pack_vectors<V>(p.args->filter + ((group * p.in_group + c) * taps + tap) * p.out_group + k, 0,
-                      1, last, dst + row * L);
+      const int64_t tap = plan.tap_order[row / p.in_group], c = row % p.in_group;
+      pack_vectors<V>(filter + ((group * p.in_group + c) * taps + tap) * p.out_group + k, 0, 1,
+                      last, dst + row * L);
     }
   });
 }
@@ -108,15 +111,21 @@ SENTEI_NOINLINE void block(const Problem& p, int64_t n0, int64_t n1, int64_t ban
   }
 }
 
+void pack(const Conv2dGeometry& g, const Conv2dSumPlan& plan, bool backward, const float* filter,
+          float* packed) {
+  const Sizes p(g, backward);
+  const int64_t rows = plan.rows, row_parts = ceil_div(rows, 128);
+  parallel_for(g.G * p.panels * row_parts, [&](int64_t task) {
+    const Range part = even_part(rows, row_parts, task % row_parts);
+    pack_part(p, g, plan, backward, filter, packed, task / row_parts / p.panels,
+              task / row_parts % p.panels, part.begin, part.end);
+  });
+}
+
 void run(const Conv2dSumArgs& args) {
   const Conv2dGeometry& g = *args.g;
   const Problem p(args);
-  if (g.N == 0) return;
-  const int64_t rows = p.plan->rows, row_parts = ceil_div(rows, 128);
-  parallel_for(g.G * p.panels * row_parts, [&](int64_t task) {
-    const Range part = even_part(rows, row_parts, task % row_parts);
-    pack(p, task / row_parts / p.panels, task / row_parts % p.panels, part.begin, part.end);
-  });
+  const int64_t rows = p.plan->rows;
   for (int64_t group = 0; group < g.G; ++group)
     for (int64_t k = 0; k < p.out_padded; ++k)
       p.bias[group * p.out_padded + k] =
@@ -138,7 +147,7 @@ void run(const Conv2dSumArgs& args) {
     const int64_t end = imin(p.out_group, (panel + 1) * kPanel);
     for_blocks(panel * kPanel, end, [&](int64_t k, auto v, int last) {
       block<decltype(v)::value>(p, images.begin, images.end, bands, band,
-                                p.packed + group * rows * p.out_padded + k * rows,
+                                args.packed + group * rows * p.out_padded + k * rows,
                                 p.bias + group * p.out_padded + k, args.in + group * p.in_group,
                                 args.out + group * p.out_group + k, last);
     });
@@ -148,6 +157,6 @@ void run(const Conv2dSumArgs& args) {
 }  // namespace
 
 extern const Conv2dSumKernels conv2d_sum_kernels;
-const Conv2dSumKernels conv2d_sum_kernels = {run};
+const Conv2dSumKernels conv2d_sum_kernels = {pack, run};
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -31,16 +31,16 @@ struct WinogradPlan {
 WinogradPlan winograd_forward_plan(const Conv2dGeometry& g, Precision precision);
 WinogradPlan winograd_backward_input_plan(const Conv2dGeometry& g, Precision precision);
 
-// Floats of the workspace: the packed filter, a row of zeros, the strands.
-std::int64_t winograd_workspace(const WinogradPlan& plan);
+// Floats besides the packed filter: a row of zeros, the strands.
+std::int64_t winograd_scratch(const WinogradPlan& plan);
 
 struct WinogradArgs {
   const WinogradPlan* plan;
   const float *in, *bias;  // bias may be null
   bool relu;
   float* out;
-  const float* packed;  // made by pack: the first part of the workspace
-  float* scratch;       // the rest of it
+  const float* packed;  // filter_floats, made by pack
+  float* scratch;       // winograd_scratch
 };
 struct WinogradKernels {
   // U = G g G^T of the filter (K, 3, 3, C) of the forward pass, in the order that run reads.

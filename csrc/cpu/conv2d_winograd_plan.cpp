@@ -20,7 +20,7 @@ int64_t taps(int64_t in, int64_t out, int padding) {
 
 // The cost rule: multiply-adds of vectors of 16 floats for one image. What a transform costs beside
 // them is measured, in the same unit, for each of the (m + 2)^2 places of a vector of a tile.
-constexpr int64_t kInputCost = 10, kOutputCost = 6;
+constexpr int64_t kInputCost = 8, kOutputCost = 5;
 
 // F(4x4,3x3) quadruples the filter; beyond 24 MB its way through the caches takes what it saves.
 constexpr int64_t kLargestFilter = 6 << 20;
@@ -35,6 +35,7 @@ int64_t winograd_cost(const WinogradPlan& p, int m) {
 
 int choose(const WinogradPlan& p, Precision precision) {
   if (precision != Precision::float32 && precision != Precision::fast) return 0;
+  if (p.C < kPad) return 0;  // the steps of a product are too few
   int m = 0;
   int64_t least = direct_cost(p) * 9 / 10;
   if (winograd_cost(p, 2) < least) m = 2, least = winograd_cost(p, 2);
@@ -56,7 +57,7 @@ void cut(WinogradPlan& p) {
   p.chunks = std::max<int64_t>(1, up(tiles, p.chunk));
   p.groups = p.chunks >= enough ? 1 : std::min(p.panels, up(enough, p.chunks));
   if (p.chunks * p.groups < least) {
-    p.chunk = up(up(tiles, up(least, p.groups)), 6) * 6;
+    p.chunk = std::max<int64_t>(6, up(up(tiles, up(least, p.groups)), 6) * 6);
     p.chunks = std::max<int64_t>(1, up(tiles, p.chunk));
   }
   p.strands = std::min(strands, p.chunks * p.groups);
@@ -96,8 +97,8 @@ WinogradPlan winograd_backward_input_plan(const Conv2dGeometry& g, Precision pre
   return finish(p, precision);
 }
 
-int64_t winograd_workspace(const WinogradPlan& p) {
-  return p.filter_floats + padded(p.C) + p.strands * p.scratch_floats;
+int64_t winograd_scratch(const WinogradPlan& p) {
+  return padded(p.C) + p.strands * p.scratch_floats;
 }
 
 }  // namespace sentei::cpu

@@ -6,7 +6,7 @@
 namespace sentei::kernels {
 
 struct AddKernels {
-  void (*forward)(std::int64_t n, const float* a, const float* b, float* y);
+  void (*forward)(std::int64_t n, const float* a, const float* b, bool relu, float* y);
 };
 
 }  // namespace sentei::kernels

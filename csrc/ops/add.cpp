@@ -5,7 +5,7 @@
 
 namespace sentei::ops {
 
-void add_forward(const Tensor& a, const Tensor& b, const Tensor& y) {
+void add_forward(const Tensor& a, const Tensor& b, const Tensor& y, bool relu) {
   const char* op = "add_forward";
   const Device device = device_of(op, {{"a", &a}, {"b", &b}, {"y", &y}});
   check_float(op, "a", a);
@@ -15,7 +15,8 @@ void add_forward(const Tensor& a, const Tensor& b, const Tensor& y) {
   check_shape(op, "y", y, a.shape());
   check_same_or_apart(op, "y", y, "a", a);
   check_same_or_apart(op, "y", y, "b", b);
-  kernels::add_kernels(device).forward(a.size(), a.data<float>(), b.data<float>(), y.data<float>());
+  kernels::add_kernels(device).forward(a.size(), a.data<float>(), b.data<float>(), relu,
+                                       y.data<float>());
 }
 
 }  // namespace sentei::ops

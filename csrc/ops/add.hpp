@@ -3,7 +3,7 @@
 
 namespace sentei::ops {
 
-// y = a + b, all of one shape; y may be a or b.
-void add_forward(const Tensor& a, const Tensor& b, const Tensor& y);
+// y = a + b, or relu(a + b), all of one shape; y may be a or b.
+void add_forward(const Tensor& a, const Tensor& b, const Tensor& y, bool relu);
 
 }  // namespace sentei::ops

@@ -70,7 +70,7 @@ def threads_source() -> str: ...
 def set_threads(n: int) -> None: ...
 def default_threads() -> int: ...
 def philox(seed: int, stream: int, step: int, index: int) -> list[int]: ...
-def add_forward(a: Tensor | None, b: Tensor | None, y: Tensor) -> None: ...
+def add_forward(a: Tensor | None, b: Tensor | None, y: Tensor, relu: bool = False) -> None: ...
 def fill_forward(y: Tensor, value: float) -> None: ...
 def gather_batch_forward(
     images: Tensor, plan: Tensor, scale: Tensor, shift: Tensor, x: Tensor
@@ -98,6 +98,37 @@ def conv2d_workspace(
 def conv2d_forward(
     x: Tensor | None,
     w: Tensor | None,
+    b: Tensor | None,
+    y: Tensor,
+    workspace: Tensor | None,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    relu: bool,
+    precision: str = "float32",
+) -> None: ...
+def conv2d_packing(
+    x: Sequence[int],
+    w: Sequence[int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    precision: str = "float32",
+    device: str = "cpu",
+) -> tuple[str, int, int]: ...
+def conv2d_pack(
+    w: Tensor,
+    packed: Tensor,
+    x: Sequence[int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    precision: str = "float32",
+) -> None: ...
+def conv2d_packed_forward(
+    x: Tensor,
+    packed: Tensor,
+    w: Sequence[int],
     b: Tensor | None,
     y: Tensor,
     workspace: Tensor | None,

@@ -12,7 +12,7 @@ from sentei._core import Tensor
 from sentei.device import require
 from sentei.errors import DTypeError, GraphError, ShapeError
 from sentei.graph import Graph, Spec
-from sentei.passes import Costs, costs, fold_gates, fuse, inference
+from sentei.passes import Costs, costs, fold_gates, fuse, inference, pack_filters
 from sentei.passes import precision as with_precision
 from sentei.run import Runner
 
@@ -153,6 +153,8 @@ class Predictor:
     """Runs a model's inference form where the model is; batch norm folded and ReLU fused when `fused`.
 
     precision: how products are computed (sentei.passes.precision).
+    It holds copies of the parameters, on the CPU also the filters in the order in which its kernels
+    read them (`packed_bytes`); training the model further does not change what it says.
     """
 
     def __init__(
@@ -172,14 +174,22 @@ class Predictor:
         self.graph = with_precision(graph, precision, self.device)
         self.output = graph.outputs[0]
         self._tensors = {k: Tensor.from_numpy(a).to(self.device) for k, a in arrays.items()}
+        self._packed: dict[tuple[Any, ...], Tensor] = {}
         self._runners: dict[int, Runner] = {}
         self.runner(batch)
 
     def runner(self, batch: int) -> Runner:
         """The runner for exactly `batch` samples (made when first asked for)."""
         if batch not in self._runners:
-            self._runners[batch] = Runner(self.graph, self._tensors, batch, device=self.device)
+            # These tensors are nobody else's, so what is packed from them stays true.
+            graph, tensors = pack_filters(self.graph, self._tensors, batch, self._packed)
+            self._runners[batch] = Runner(graph, tensors, batch, device=self.device)
         return self._runners[batch]
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of the packed filters, of all batch sizes so far."""
+        return sum(t.nbytes for t in self._packed.values())
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs for images (N, H, W, C) float32; any N, cut into batches."""

@@ -11,7 +11,18 @@ import pytest
 from command import sentei
 from sentei.workflow.config import Config
 
-COMMANDS = ["demo", "train", "search", "prune", "eval", "profile", "bench", "resume", "doctor"]
+COMMANDS = [
+    "demo",
+    "train",
+    "search",
+    "prune",
+    "compare",
+    "eval",
+    "profile",
+    "bench",
+    "resume",
+    "doctor",
+]
 NESTED = [["data", "download"], *(["check", c] for c in ("gradients", "overfit", "units"))]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from eager_context import gradients
 from helpers import assert_close, assert_exact, integers, normal
 from sentei import _core
 from sentei.errors import DTypeError, ShapeError
-from sentei.ops import add_forward
+from sentei.ops import ADD, add_forward
 from sentei.tensor import Tensor
 
 SHAPES = [(1,), (3, 37), (2, 5, 7, 13), (0, 4), (100, 28, 28, 32)]
@@ -26,6 +27,25 @@ def test_exact(rng, shape):
 def test_close(rng, shape):
     a, b = normal(rng, shape), normal(rng, shape)
     assert_close(add_forward(a, b), a.astype(np.float64) + b)
+
+
+@pytest.mark.devices
+@pytest.mark.parametrize("shape", SHAPES)
+def test_relu_in_the_store(rng, shape):
+    a, b = integers(rng, shape), integers(rng, shape)
+    want = np.maximum(a.astype(np.float64) + b, 0)
+    assert_exact(add_forward(a, b, relu=True), want)
+    if a.size:
+        a.flat[0] = np.nan
+        assert np.isnan(np.asarray(add_forward(a, b, relu=True).to("cpu"))).sum() == 1
+
+
+def test_gradient_with_relu(rng):
+    a, b = normal(rng, (3, 37)), normal(rng, (3, 37))
+    dy = normal(rng, (3, 37))
+    want = np.where(a + b > 0, dy, 0)
+    for got in gradients(ADD, {"a": a, "b": b}, [dy], relu=True):
+        np.testing.assert_array_equal(got, want)
 
 
 @pytest.mark.devices

@@ -100,8 +100,8 @@ def test_full_page_holds_every_part(make_report):
     ):  # fmt: skip
         assert said in page.text, said
     charts = [a for name, a in page.tags if name == "svg" and "aria-labelledby" in a]
-    assert len(charts) == 4
-    assert page.count("desc") == 4
+    assert len(charts) == 5
+    assert page.count("desc") == 5
     assert all(a.get("role") == "img" or "aria-hidden" in a for n, a in page.tags if n == "svg")
 
 

@@ -7,6 +7,7 @@ import typer
 from sentei.cli import (
     bench,
     check,
+    compare,
     data,
     demo,
     doctor,
@@ -41,6 +42,7 @@ app.command("train")(guarded(train.train))
 app.command("search")(guarded(search.search))
 app.command("prune")(guarded(prune.prune))
 app.command("reproduce")(guarded(reproduce.reproduce))
+app.command("compare")(guarded(compare.compare))
 app.command("eval")(guarded(evaluate.evaluate))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))

@@ -61,7 +61,7 @@ def show_plan(plan: Plan) -> None:
             print(f"pruning: {p.criterion}, {p.retrain_steps} training steps after each round")
         else:
             a = p.auxiliary
-            words = f"{a.epochs} epochs with gates, lambda {a.lam:g}, threshold {a.threshold:g}"
+            words = f"{a.epochs} epochs with gates, lambda {p.gate_settings[0]:g}, threshold {a.threshold:g}"
             print(f"pruning: {p.method}, {words} of {a.threshold_on}")
         print(plan.preview)
     print("nothing was written")

@@ -54,10 +54,15 @@ def prune(
     ] = None,
     lam: Annotated[
         float | None,
-        typer.Option("--lambda", help="Of gates: price of an open one.", show_default="0.5"),
+        typer.Option(
+            "--lambda",
+            help="Of gates: price of an open one.",
+            show_default="0.5; autoprune: 0.05",
+        ),
     ] = None,
     gates_lr: Annotated[
-        float | None, typer.Option(help="Of gates: their step size.", show_default="0.05")
+        float | None,
+        typer.Option(help="Of gates: their step size.", show_default="0.1; autoprune: 0.5"),
     ] = None,
     threshold: Annotated[
         float | None,
@@ -109,8 +114,9 @@ def prune(
     Every removal is compared with the masked network. Data and training settings are those that the
     file keeps, unless given. The file itself stays as it is.
 
-    Examples: `sentei prune runs/first/model.safetensors --flops 30%`,
-    `sentei prune runs/first/model.safetensors --method block --gate-epochs 8 --flops 30%`
+    Example: `sentei prune runs/first/model.safetensors --flops 30%`
+
+    By gates: `sentei prune runs/first/model.safetensors --method block --gate-epochs 8`
     """
     from sentei.cli.output import carry_out, command_line
     from sentei.workflow.runs import plan, prune_config

@@ -16,13 +16,14 @@ def resume(
     as_json: o.Json = False,
     quiet: o.Quiet = False,
 ) -> int:
-    """Go on with a run or a search that was stopped.
+    """Go on with a run, a search or a comparison that was stopped.
 
     On the CPU the finished result is, bit for bit, that of a run that was never stopped.
 
     Example: `sentei resume runs/first`
     """
     from sentei import device
+    from sentei.cli.compare import compare
     from sentei.cli.output import finish, watcher
     from sentei.cli.search import search
     from sentei.workflow.run_dir import RunDir
@@ -30,6 +31,9 @@ def resume(
 
     if threads is not None:
         device.set_threads(threads)
-    if RunDir.reopen(run_dir).read_plan()["command"] == "search":
+    command = RunDir.reopen(run_dir).read_plan()["command"]
+    if command == "search":
         return search(resume=run_dir, as_json=as_json, quiet=quiet)
+    if command == "compare":
+        return compare(resume=run_dir, as_json=as_json, quiet=quiet)
     return finish(run(run_dir, watcher(quiet or as_json)), as_json=as_json)

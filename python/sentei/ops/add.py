@@ -8,6 +8,7 @@ from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
 from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
+from sentei.ops.activations import RELU_BACKWARD
 from sentei.ops.eager import eager
 from sentei.tensor import ArrayLike
 
@@ -28,11 +29,14 @@ def _run(
     attrs: Attrs,
     workspace: Tensor | None,
 ) -> None:
-    _core.add_forward(inputs[0], inputs[1], outputs[0])
+    _core.add_forward(inputs[0], inputs[1], outputs[0], bool(attrs.get("relu", False)))
 
 
 def _backward(ctx: GradContext, node: Node, dy: Sequence[str | None]) -> Sequence[str | None]:
-    return (dy[0], dy[0])
+    d = dy[0]
+    if node.attrs.get("relu") and d is not None:
+        d = ctx.emit(RELU_BACKWARD, (node.outputs[0], d))
+    return (d, d)
 
 
 def _ties(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], attrs: Attrs) -> list[Tie]:
@@ -54,16 +58,17 @@ ADD = register(
 )
 
 
-def add_forward(a: ArrayLike, b: ArrayLike) -> Tensor:
+def add_forward(a: ArrayLike, b: ArrayLike, *, relu: bool = False) -> Tensor:
     """Add two arrays of one shape.
 
     y = a + b
 
     Args:
         a, b (Tensor, any shape of at most four axes, float32).
+        relu: replace negative outputs by 0 in the store.
     Returns:
         Tensor of that shape, float32.
     Raises:
         ShapeError: shapes differ. DTypeError: not float32.
     """
-    return eager(ADD, (a, b))[0]
+    return eager(ADD, (a, b), relu=relu)[0]

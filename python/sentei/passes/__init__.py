@@ -9,6 +9,7 @@ from sentei.passes.gates import fold_gates, gate_values
 from sentei.passes.grad import grad
 from sentei.passes.inference import inference
 from sentei.passes.memory import MemoryPlan, plan_memory
+from sentei.passes.pack import pack_filters
 from sentei.passes.precision import precision
 from sentei.passes.shapes import infer_specs
 from sentei.passes.statistics import freeze_statistics, thaw_statistics
@@ -31,6 +32,7 @@ __all__ = [
     "grad",
     "infer_specs",
     "inference",
+    "pack_filters",
     "plan_memory",
     "precision",
     "thaw_statistics",

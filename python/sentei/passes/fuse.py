@@ -1,4 +1,5 @@
-"""Fold an inference graph: batch norm into the convolution or linear layer before it, ReLU into its store."""
+"""Fold an inference graph: batch norm into the convolution or linear layer before it, ReLU into the store of
+these and of additions."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ _LINEAR = ("conv2d", "linear")
 
 
 def fuse(graph: Graph, params: Mapping[str, NDArray[np.float32]]) -> tuple[Graph, Arrays]:
-    """Fold conv/linear + batch norm (inference) + ReLU chains into single nodes.
+    """Fold conv/linear + batch norm (inference) + ReLU chains, and addition + ReLU, into single nodes.
 
     With s = gamma / sqrt(var + eps):  w' = s w,  b' = beta + s (b - mean); computed in float64.
     Only a value that nothing else reads is folded. Output value names stay.
@@ -32,12 +33,14 @@ def fuse(graph: Graph, params: Mapping[str, NDArray[np.float32]]) -> tuple[Graph
         consumers, producers = g.consumers(), g.producers()
         for node in g.nodes:
             before = producers.get(node.inputs[0] or "") if node.inputs else None
-            if before is None or before.op.name not in _LINEAR or before.attrs.get("relu"):
+            if before is None or before.attrs.get("relu"):
+                continue
+            if before.op.name not in (*_LINEAR, "add"):
                 continue
             out = before.outputs[0]
             if len(consumers[out]) != 1 or out in g.outputs:
                 continue
-            if node.op.name == "batch_norm_inference":
+            if node.op.name == "batch_norm_inference" and before.op.name in _LINEAR:
                 g = _fold_norm(g, before, node, arrays)
             elif node.op.name == "relu":
                 attrs = {**before.attrs, "relu": True}

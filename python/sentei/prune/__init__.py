@@ -11,6 +11,7 @@ from sentei.prune.preview import Preview, preview
 from sentei.prune.scores import LayerScores, score_layers
 from sentei.prune.surgery import remove
 from sentei.prune.target import Target
+from sentei.prune.trust import Trust, ranking_trust, spearman
 from sentei.prune.units import LayerUnits, PruningMap, Unit, pruning_map
 from sentei.prune.verify import Verification, VerificationError, verify
 
@@ -32,6 +33,7 @@ __all__ = [
     "ScoreSums",
     "Target",
     "TargetUnreachableError",
+    "Trust",
     "Unit",
     "Verification",
     "VerificationError",
@@ -46,8 +48,10 @@ __all__ = [
     "outlook",
     "preview",
     "pruning_map",
+    "ranking_trust",
     "remove",
     "score_layers",
     "smallest_costs",
+    "spearman",
     "verify",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from sentei.passes import Costs, costs
 from sentei.prune import importance
 from sentei.prune.preview import preview
 from sentei.prune.scores import LayerScores, score_layers
+from sentei.prune.step import PARTS, PruneStep, means_of
 from sentei.prune.surgery import Keep, original_channels, remove, shrunk_graph
 from sentei.prune.target import Target
 from sentei.prune.units import PruningMap, Unit, pruning_map
@@ -31,11 +32,6 @@ __all__ = [
     "TargetUnreachableError",
     "Trains",
 ]
-
-
-# scoring; surgery: finding what can go, cutting, planning anew; verification: masked against pruned;
-# retraining; evaluation: the accuracy in the record.
-PARTS = ("scoring", "surgery", "verification", "retraining", "evaluation")
 
 
 class TargetUnreachableError(SenteiError, ValueError):
@@ -62,33 +58,6 @@ class Trains(Protocol):
 
     def scores(self, name: str, *, normalize: float | None) -> tuple[LayerScores, ...]:
         """Scores of `scored_layers` that its steps have gathered."""
-
-
-@dataclass(frozen=True)
-class PruneStep:
-    """One removal. layer and channel: of the first member, numbered as in the original network.
-
-    max_abs_diff, tolerance: masked against pruned network, and the bound it kept. seconds: of its round,
-    shared evenly among the round's channels; parts: the same by what they went into (PARTS).
-    """
-
-    step: int
-    layer: str
-    channel: int
-    members: tuple[tuple[str, int], ...]
-    score: float
-    macs: int
-    params: int
-    max_abs_diff: float
-    tolerance: float
-    accuracy_after_retrain: float | None
-    seconds: float
-    parts: Mapping[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        d = asdict(self)
-        d["members"] = [list(m) for m in self.members]
-        return d
 
 
 @dataclass(frozen=True)
@@ -121,6 +90,8 @@ class IterativePruner:
     score_images, score_labels: the samples to score on, by the trainer's loss (softmax cross-entropy
     without one). scores_from: "pass", or "training": by what the retraining steps gathered (criteria
     first and oracle; the trainer's `scores` must name the layers); the first time by a pass.
+    analysis: gather mean features and gradients of what goes and stays; None: where the criterion's
+    maps have them anyway (robust, trace).
     include, ignore, floor: see prune.preview.
     on_step: called with (PruneStep, model, trainer) after each removal and its retraining; the model is
     trained and cut further: copy it to keep it.
@@ -146,6 +117,7 @@ class IterativePruner:
     floor: int = 1
     score_batch: int = 100
     scores_from: Literal["pass", "training"] = "pass"
+    analysis: bool | None = None
     on_step: Callable[[PruneStep, Model, Any], None] | None = None
     history: Sequence[PruneStep] = ()
     original: Costs | None = None
@@ -253,6 +225,7 @@ class IterativePruner:
                 batch=self.score_batch,
                 loss=getattr(self.trainer, "loss", None),
                 standard_errors=False,
+                means=self.analysis,
             )
         for s in scores:  # NaN has no place in an order
             if not np.isfinite(s.values).all():
@@ -329,7 +302,7 @@ class IterativePruner:
             with state.timed("evaluation"):
                 accuracy = state.trainer.evaluate(self.val).get("accuracy")
         parts = {k: (v - spent[k]) / len(chosen) for k, v in state.parts.items()}
-        steps = []
+        steps, gone = [], {m for u in units for m in u.members}
         for k, (unit, value) in enumerate(chosen):
             members = tuple(
                 (layer, int(kept.get(layer, range(1 << 30))[i])) for layer, i in unit.members
@@ -349,6 +322,7 @@ class IterativePruner:
                     accuracy if last else None,
                     sum(parts.values()),
                     parts,
+                    **means_of(scores, unit.first, gone),
                 )
             )
         state.history = [*state.history, *(s.to_json() for s in steps)]

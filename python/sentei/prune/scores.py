@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +34,9 @@ _FREE = "score.free"
 _LOSS_OPS = ("softmax_cross_entropy", "sigmoid_cross_entropy", "elementwise_loss")
 
 
+_Means = tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]
+
+
 class ScoreLoss(Protocol):
     """What is asked of a loss (those of sentei.losses have it): one node with a reduction."""
 
@@ -51,12 +54,15 @@ class ScoreLoss(Protocol):
 @dataclass(frozen=True)
 class LayerScores:
     """Scores of one layer's channels. raw: as the equation has them; values: normalised, what is
-    ranked; standard_error: of raw (None where the criterion has none)."""
+    ranked; standard_error: of raw (None where the criterion has none). feature: mean of the map over
+    samples and pixels; gradient: mean of |E[g]| over pixels (None where they were not gathered)."""
 
     layer: str
     values: NDArray[np.float64]
     raw: NDArray[np.float64]
     standard_error: NDArray[np.float64] | None = None
+    feature: NDArray[np.float64] | None = None
+    gradient: NDArray[np.float64] | None = None
 
 
 def score_points(graph: Graph, layers: Sequence[str]) -> dict[str, str]:
@@ -80,6 +86,7 @@ def score_layers(
     loss: ScoreLoss | None = None,
     l1_std_a: float = 0.5,
     standard_errors: bool = True,
+    means: bool | None = None,
 ) -> tuple[LayerScores, ...]:
     """Score every layer that has prunable channels.
 
@@ -89,10 +96,12 @@ def score_layers(
     Args:
         criterion: name in importance.CRITERIA. normalize: p of the Lp normalisation, None for none.
         images ((N, H, W, C), float32), labels ((N,), int64, or what `loss` takes): samples; not
-        needed for `l1_std`.
+        needed for `l1_std`, labels for `norm` neither.
         loss: the one the network was trained with; None: softmax cross-entropy.
         standard_errors: False leaves them out; `first` and `oracle` of layers with a batch norm then
         come from its gradients, and to float32's rounding, not to the bit, depend on `batch`.
+        means: gather `feature` and `gradient`, for which the maps of all layers are summed; None: where
+        the criterion sums them anyway.
     Raises:
         ValueError: unknown criterion. DataError: samples missing, or not as many labels as images.
     Source: methods section 5 [T eq. 4.5 to 4.13, 4.30 to 4.33].
@@ -102,13 +111,32 @@ def score_layers(
     weights = {n: weight_of(model.graph.node(n)) for n in layers}
     if kind.needs == "weights":
         raw = {n: importance.l1_std(model.tensors[weights[n]].numpy(), l1_std_a) for n in layers}
-        return tuple(_finish(criterion, normalize, n, raw[n], None) for n in layers)
+        if not means:
+            return tuple(_finish(criterion, normalize, n, raw[n], None) for n in layers)
+        robust = score_layers(
+            model, pruning, "robust", normalize=None, images=images, labels=labels, batch=batch,
+            loss=loss,
+        )  # fmt: skip
+        return tuple(
+            _finish(criterion, normalize, s.layer, raw[s.layer], None, (s.feature, s.gradient))
+            for s in robust
+        )
     if images is None or len(images) == 0:
         raise DataError(f"score: images must be given for {criterion}, got none")
-    if labels is None or len(labels) != len(images):
-        got = "none" if labels is None else len(labels)
-        raise DataError(f"score: there must be as many labels as images ({len(images)}), got {got}")
-    free = kind.sum_only and not standard_errors
+    if labels is None:
+        if kind.needs != "norm" or means:
+            raise DataError(
+                f"score: labels must be given for {criterion}, whose gradients are those of a loss, "
+                "got none (l1_std and norm need no loss)"
+            )
+        labels = np.zeros(len(images), np.int64)  # not read
+    if len(labels) != len(images):
+        raise DataError(
+            f"score: there must be as many labels as images ({len(images)}), got {len(labels)}"
+        )
+    if means:
+        kind = replace(kind, maps=True, needs="gradient" if kind.needs == "norm" else kind.needs)
+    free = kind.sum_only and not standard_errors and not means
     pass_ = _ScorePass(model, layers, kind, min(batch, len(images)), loss, free)
     pass_.run(images, labels)
     n = len(images)
@@ -116,7 +144,8 @@ def score_layers(
     for layer in layers:
         values, error = pass_.score(layer, n)
         error = error if standard_errors else None
-        found.append(_finish(criterion, normalize, layer, values, error))
+        seen = None if means is False else pass_.means(layer, n)
+        found.append(_finish(criterion, normalize, layer, values, error, seen))
     return tuple(found)
 
 
@@ -126,9 +155,10 @@ def _finish(
     layer: str,
     raw: NDArray[np.float64],
     error: NDArray[np.float64] | None,
+    means: _Means | None = None,
 ) -> LayerScores:
     values = raw if p is None else importance.normalize(name, raw, p)
-    return LayerScores(layer, values, raw, error)
+    return LayerScores(layer, values, raw, error, *(means or (None, None)))
 
 
 class _ScorePass:
@@ -268,6 +298,14 @@ class _ScorePass:
         stats = at["trace"] if name == "trace" else at["stats"]
         formula = getattr(importance, name)
         return formula(stats, n), importance.standard_error(name, stats, n)
+
+    def means(self, layer: str, n: int) -> _Means | None:
+        """Mean of the map and of |E[g]|, (C,) each; None where the maps are not summed."""
+        if not self.kind.maps or layer in self._free:
+            return None
+        x, g = (self.sums[f"score.{layer}.{k}"].numpy() / n for k in ("sum_x", "sum_g"))
+        pixels = tuple(range(x.ndim - 1))
+        return x.mean(axis=pixels), np.abs(g).mean(axis=pixels)
 
     def _kept(self, layer: str) -> Iterator[str]:
         prefix = f"score.{layer}."

@@ -85,15 +85,15 @@ def summarise_events(events: Iterable[Mapping[str, Any]]) -> Report:
 
     `event` names the kind of each: "epoch" (fields of `schema.TrainingEpoch`; counted unless its
     `phase` is other than "train"), "prune_step" (fields of `schema.Step`), "skipped" (fields of
-    `schema.Skipped`). Other kinds are left alone.
+    `schema.Skipped`), "trust" (fields of `schema.Trust`). Other kinds are left alone.
 
     Args:
         events: as `read_events` returns them.
 
     Returns:
-        `training`, `steps`, `skipped`, the `seconds` spent in both, and `pruning_loop` where the steps
-        say what their time went into; an epoch or step written twice (after a resume) counts once,
-        the later one.
+        `training`, `steps`, `skipped`, `trust` where there is one, the `seconds` spent in both, and
+        `pruning_loop` where the steps say what their time went into; an epoch or step written twice
+        (after a resume) counts once, the later one.
     """
     seen = list(events)
     epochs = [e for e in seen if e.get("event") == "epoch" and e.get("phase", "train") == "train"]
@@ -107,6 +107,9 @@ def summarise_events(events: Iterable[Mapping[str, Any]]) -> Report:
         "skipped": [{"layer": k, "reason": str(e.get("reason", ""))} for k, e in skipped.items()],
         "seconds": {"train": spent[0], "prune": spent[1]},
     }
+    trusts = [e for e in seen if e.get("event") == "trust"]
+    if trusts:
+        summary["trust"] = {k: v for k, v in trusts[-1].items() if k not in ("event", "time")}
     if loop := _loop(steps):
         summary["pruning_loop"] = loop
     return cast("Report", summary)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from . import formats as f
+from .analysis import analysis_section
 from .charts import accuracy_chart, learning_charts, score_chart
 from .quality import confusion_section, observed_section
 from .schema import clean, entries, number, table, text
@@ -115,6 +116,8 @@ def _pruning(report: Mapping[str, object]) -> str:
         columns += section("Steps of pruning", "", steps_table(report))
     if scores:
         intro = "One stroke per channel, darker where they crowd; the ring is the median."
+        if said := text(table(report, "trust"), "sentence"):
+            intro += f" {said[:1].upper()}{said[1:]}."
         columns += section("Scores", intro, _figure(scores))
     return tag("div", columns, class_="columns") if columns else ""
 
@@ -233,6 +236,7 @@ def render_html(report: Mapping[str, object]) -> str:
         _cards(data),
         layers_section(data),
         _pruning(data),
+        analysis_section(data),
         confusion_section(data),
         observed_section(data),
         _learning(data),

@@ -26,6 +26,7 @@ __all__ = [
     "Step",
     "Target",
     "TrainingEpoch",
+    "Trust",
     "Verify",
     "clean",
     "clean_text",
@@ -124,17 +125,44 @@ class Loop(TypedDict, total=False):
 
 
 class Step(TypedDict, total=False):
-    """One removal; `macs` is what the network has left after it, `parts` its seconds as in `Loop`."""
+    """One removal; `macs` is what the network has left after it, `parts` its seconds as in `Loop`.
+
+    `members`: all (layer, channel) that went; `feature`, `gradient`: means of what was removed,
+    `feature_left`, `gradient_left`: of the channels of that layer that stayed.
+    """
 
     step: int
     layer: str
     channel: int
     score: float | None
     macs: int
+    params: int
+    members: list[tuple[str, int]]
+    feature: float | None
+    gradient: float | None
+    feature_left: float | None
+    gradient_left: float | None
     accuracy_before_retrain: float | None
     accuracy_after_retrain: float | None
     seconds: float
     parts: dict[str, float]
+
+
+class LayerTrust(TypedDict, total=False):
+    """Rank correlation of one layer's scores."""
+
+    layer: str
+    correlation: float | None
+
+
+class Trust(TypedDict, total=False):
+    """Rank correlation between the scores of two halves of the images, of all channels and by layer."""
+
+    criterion: str
+    overall: float | None
+    layers: list[LayerTrust]
+    images: int  # in one half; 0: the criterion needs none
+    sentence: str
 
 
 class LayerScores(TypedDict, total=False):
@@ -245,6 +273,7 @@ class Report(TypedDict, total=False):
     steps: list[Step]
     pruning_loop: Loop
     scores: list[LayerScores]
+    trust: Trust
     training: list[TrainingEpoch]
     skipped: list[Skipped]
     gates: Gates | None

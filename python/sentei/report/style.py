@@ -5,10 +5,12 @@ __all__ = ["CSS"]
 CSS = """
 :root{color-scheme:light dark;--paper:#f8f8f5;--raised:#ffffff;--ink:#1a1d19;--soft:#5d6259;
 --line:#dfe1d9;--faint:#edeee8;--before:#b4b9ae;--after:#2b6b4d;--good:#2b6b4d;--warn:#8f5500;
---bad:#b3261e}
+--bad:#b3261e;--k0:#2b6b4d;--k1:#1f5fa8;--k2:#b35900;--k3:#8a3ffc;
+--k4:#b3261e;--k5:#00798c;--k6:#7a6a00;--k7:#a8326e}
 @media (prefers-color-scheme:dark){:root{--paper:#121512;--raised:#1a1e1a;--ink:#e8ebe3;
 --soft:#9da498;--line:#2f352f;--faint:#222722;--before:#666d63;--after:#74c69d;--good:#74c69d;
---warn:#e5b567;--bad:#ff8f80}}
+--warn:#e5b567;--bad:#ff8f80;--k0:#74c69d;--k1:#7db3f0;--k2:#f0a35e;--k3:#b79cff;
+--k4:#ff8f80;--k5:#5ecbdc;--k6:#d8c65a;--k7:#f08cbc}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;text-size-adjust:100%}
 body{margin:0;background:var(--paper);color:var(--ink);line-height:1.5;font-size:15px;
@@ -54,6 +56,13 @@ svg .note{fill:var(--soft);paint-order:stroke;stroke:var(--paper);stroke-width:3
 .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .line.before{stroke:var(--before);stroke-dasharray:5 4}.line.after{stroke:var(--after)}
 .dot.before{fill:var(--before)}.dot.after{fill:var(--after)}
+.line.plain{stroke:var(--ink)}.dot.plain{fill:var(--ink)}.line.dashed{stroke-dasharray:5 4}
+.dot.dashed{fill-opacity:.45}
+.line.k0{stroke:var(--k0)}.dot.k0{fill:var(--k0)}.line.k1{stroke:var(--k1)}.dot.k1{fill:var(--k1)}
+.line.k2{stroke:var(--k2)}.dot.k2{fill:var(--k2)}.line.k3{stroke:var(--k3)}.dot.k3{fill:var(--k3)}
+.line.k4{stroke:var(--k4)}.dot.k4{fill:var(--k4)}.line.k5{stroke:var(--k5)}.dot.k5{fill:var(--k5)}
+.line.k6{stroke:var(--k6)}.dot.k6{fill:var(--k6)}.line.k7{stroke:var(--k7)}.dot.k7{fill:var(--k7)}
+.area{fill:var(--after);fill-opacity:.75}
 rect.hit{fill:var(--after)}rect.miss{fill:var(--bad)}
 svg .count{fill:var(--ink);font-size:10px}svg .over{fill:var(--paper);font-size:10px}
 rect.before{fill:var(--before)}rect.after{fill:var(--after)}

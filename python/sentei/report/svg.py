@@ -130,16 +130,21 @@ class Chart:
     height: int = 250
 
 
-def _legend(series: Sequence[Series], left: float) -> str:
-    out, x = [], left
-    for s in series:
+def _legend(series: Sequence[Series], left: float) -> tuple[str, float]:
+    """Names of the series that have one, in as many rows as they need, and the height of the rows
+    after the first."""
+    out, x, y = [], left, 10.0
+    for s in (s for s in series if s.name):
+        length = 22 + len(s.name) * _LETTER
+        if x > left and x + length > WIDTH:
+            x, y = left, y + 17
         if s.dots_only:
-            out.append(tag("circle", cx=x + 8, cy=10.0, r=2.5, class_=f"dot {s.kind}"))
+            out.append(tag("circle", cx=x + 8, cy=y, r=2.5, class_=f"dot {s.kind}"))
         else:
-            out.append(tag("path", d=f"M{x:.1f} 10h16", class_=f"line {s.kind}"))
-        out.append(tag("text", escape(s.name), x=x + 22, y=14.0, class_="label"))
-        x += 22 + len(s.name) * _LETTER + 20
-    return "".join(out)
+            out.append(tag("path", d=f"M{x:.1f} {y:g}h16", class_=f"line {s.kind}"))
+        out.append(tag("text", escape(s.name), x=x + 22, y=y + 4, class_="label"))
+        x += length + 20
+    return "".join(out), y - 10
 
 
 def _curve(points: Sequence[tuple[float, float]], series: Series) -> str:
@@ -167,7 +172,9 @@ def line_chart(chart: Chart) -> str:
     y_ticks = ticks(y_low, y_high, 4)
     y_names = [chart.y_text(t) for t in y_ticks]
     left = 10 + max(len(n) for n in y_names) * 1.2 * _LETTER  # phones show larger letters
-    right, top, bottom = WIDTH - 14.0, 34.0, chart.height - 40.0
+    legend, more = _legend(series, left)
+    height = chart.height + more
+    right, top, bottom = WIDTH - 14.0, 34.0 + more, height - 40.0
 
     def at_x(x: float) -> float:
         share = (x - x_low) / (x_high - x_low)
@@ -214,8 +221,8 @@ def line_chart(chart: Chart) -> str:
         )
     for s in series:
         out.append(_curve([(at_x(x), at_y(y)) for x, y in thin(s.points)], s))
-    out += [*notes, _legend(series, left)]
-    return frame(chart.ident, chart.title, chart.desc, chart.height, *out)
+    out += [*notes, legend]
+    return frame(chart.ident, chart.title, chart.desc, height, *out)
 
 
 def paired_bars(title: str, before: float, after: float | None, largest: float) -> str:

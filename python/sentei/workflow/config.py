@@ -159,10 +159,12 @@ class Auxiliary(Block):
     """[prune.auxiliary] Gates h(m) on filters, for the methods autoprune, sigmoid and block."""
 
     epochs: Count = Field(default=5, description="epochs in which weights and gates learn in turns")
-    lam: AtLeast0 = Field(
-        default=0.5, description="price of an open gate; more closes more filters"
+    lam: AtLeast0 | None = Field(
+        default=None, description="price of an open gate; 0.5, with autoprune 0.05"
     )
-    gates_lr: Positive = Field(default=0.05, description="step size of the gates")
+    gates_lr: Positive | None = Field(
+        default=None, description="step size of the gates; 0.1, with autoprune 0.5"
+    )
     gates_momentum: Share = 0.0
     threshold: Annotated[float, Field(ge=-1, lt=1)] = Field(
         default=1e-3, description="a filter goes where h(m) is at most this"
@@ -212,12 +214,23 @@ class Prune(Block):
     ignore: list[str] = Field(default_factory=list, description="layers left alone (patterns)")
     include: list[Literal["conv2d", "linear"]] = Field(default=["conv2d"], min_length=1)
     score_images: Count = Field(default=500, description="training images that scores are taken on")
+    analysis: bool | None = Field(
+        default=None,
+        description="mean features and gradients of what goes and stays; not given: where scores have them",
+    )
     recalibrate_bn: NotNegative = Field(
         default=10,
         description="batches that batch norm statistics are measured on at the end; 0: none",
     )
     evaluate_every: Count = Field(default=10, description="steps between validation accuracies")
     checkpoint_every: Count = Field(default=10, description="steps between checkpoints")
+
+    @property
+    def gate_settings(self) -> tuple[float, float]:
+        """lam and gates_lr as given, or as they suit the method: the step's slope is the smaller."""
+        lam, lr = (0.05, 0.5) if self.method == "autoprune" else (0.5, 0.1)
+        a = self.auxiliary
+        return lam if a.lam is None else a.lam, lr if a.gates_lr is None else a.gates_lr
 
     @property
     def targets(self) -> dict[str, Amount]:

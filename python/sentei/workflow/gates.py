@@ -84,9 +84,11 @@ def gates_optimizer(p: c.Prune, train: c.Train) -> Optimizer:
     Raises:
         DataError: an optimizer that cannot take turns.
     """
-    a = p.auxiliary
     try:
-        return InTurns(make_optimizer(train, p.lr), SGD(a.gates_lr, momentum=a.gates_momentum))
+        return InTurns(
+            make_optimizer(train, p.lr),
+            SGD(p.gate_settings[1], momentum=p.auxiliary.gates_momentum),
+        )
     except TypeError as e:
         raise DataError(f"prune: {e}") from None
 

@@ -12,6 +12,8 @@ from sentei.optim import Constant, Cosine, Optimizer, Schedule
 from sentei.passes import Costs, costs
 from sentei.prune.iterative import IterativePruner, PruneResult, PruneStep
 from sentei.prune.target import Target
+from sentei.prune.trust import ranking_trust
+from sentei.prune.units import pruning_map
 from sentei.regularizers import OpenGates, Regularizer
 from sentei.train import BestWeights, Callback, EarlyStopping, Trainer, recalibrate_bn
 from sentei.workflow import config as c
@@ -157,6 +159,7 @@ def make_pruner(
         ignore=p.ignore,
         floor=p.floor,
         score_batch=min(100, len(pixels)),
+        analysis=p.analysis,
         history=history,
         original=original,
     )
@@ -217,7 +220,7 @@ def _close_gates(session: Session, model: Model, resumed: bool) -> Model:
         a.epochs,
         gates_optimizer(p, s),
         Constant(),
-        terms=[OpenGates(a.lam)],
+        terms=[OpenGates(p.gate_settings[0])],
         watch=[GateWatch(session, closing, original)],
     )
     smaller = close(session, fitted, closing, original)
@@ -248,6 +251,9 @@ def _remove(session: Session, model: Model, resumed: bool) -> PruneResult:
     pruner = make_pruner(session, trainer.model, trainer, original, history)
     words = pruner.target.describe(original)
     session.watch.stage(f"pruning by {p.criterion}: {words}")
+    if not resumed:
+        _log_trust(session, pruner)
+        session.heed()
     session.watch.prune_start(pruner.target, original, costs(trainer.model.graph))
 
     def on_step(step: PruneStep, now: Model, current: Any) -> None:
@@ -264,6 +270,23 @@ def _remove(session: Session, model: Model, resumed: bool) -> PruneResult:
         session.watch.prune_end()
     run.write_metrics()
     return result
+
+
+def _log_trust(session: Session, p: IterativePruner) -> None:
+    """Whether the first ranking can be trusted, as an event."""
+    model = p.model
+    found = ranking_trust(
+        model,
+        pruning_map(model.graph, include=p.include, ignore=p.ignore, floor=p.floor),
+        p.criterion,
+        normalize=p.normalize,
+        images=p.score_images,
+        labels=p.score_labels,
+        batch=p.score_batch,
+        loss=getattr(p.trainer, "loss", None),
+    )
+    session.run.event("trust", **found.to_json())
+    session.watch.note(found.sentence)
 
 
 def _afresh(model: Model) -> Model:
