@@ -14,6 +14,7 @@ from sentei.cli import (
     evaluate,
     profile,
     prune,
+    reproduce,
     resume,
     search,
     train,
@@ -40,6 +41,7 @@ app.command("demo")(guarded(demo.demo))
 app.command("train")(guarded(train.train))
 app.command("search")(guarded(search.search))
 app.command("prune")(guarded(prune.prune))
+app.command("reproduce")(guarded(reproduce.reproduce))
 app.command("compare")(guarded(compare.compare))
 app.command("eval")(guarded(evaluate.evaluate))
 app.command("profile")(guarded(profile.profile))

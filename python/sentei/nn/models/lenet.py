@@ -5,6 +5,7 @@ from __future__ import annotations
 from sentei.nn.activations import LeakyReLU, ReLU
 from sentei.nn.build import Sequential
 from sentei.nn.linear import Conv2d, Linear
+from sentei.nn.models.parts import rectifier
 from sentei.nn.norm import BatchNorm
 from sentei.nn.pool import MaxPool2d
 from sentei.nn.shape import Dropout, Flatten
@@ -13,19 +14,22 @@ from sentei.nn.symbol import Layer
 __all__ = ["lenet5_disc_1", "lenet5_disc_2", "lenet5_prune", "lenet5_sparse"]
 
 
-def lenet5_sparse(classes: int = 10, *, batch_norm: bool = False) -> Sequential:
+def lenet5_sparse(
+    classes: int = 10, *, batch_norm: bool = False, activation: str = "relu"
+) -> Sequential:
     """conv 32@5, pool, conv 64@5, pool, FC 256, FC K; ReLU. [T table 2.1]
 
-    batch_norm: between every convolution and its ReLU (the comparison of table 2.2).
+    batch_norm: between every convolution and its activation; activation: "relu" or "elu" (the
+    comparisons of table 2.2).
     """
     return Sequential(
-        *_conv(32, 5, 0, batch_norm),
+        *_conv(32, 5, 0, batch_norm, activation),
         MaxPool2d(2, ceil_mode=True),
-        *_conv(64, 5, 0, batch_norm),
+        *_conv(64, 5, 0, batch_norm, activation),
         MaxPool2d(2, ceil_mode=True),
         Flatten(),
         Linear(256),
-        ReLU(),
+        rectifier("lenet5_sparse", activation),
         Linear(classes),
     )
 
@@ -78,6 +82,9 @@ def lenet5_prune(classes: int = 10, *, dropout: float = 0.5) -> Sequential:
     )
 
 
-def _conv(channels: int, kernel: int, padding: int, batch_norm: bool) -> list[Layer]:
+def _conv(
+    channels: int, kernel: int, padding: int, batch_norm: bool, activation: str = "relu"
+) -> list[Layer]:
     conv = Conv2d(channels, kernel, padding=padding, bias=not batch_norm)
-    return [conv, BatchNorm(), ReLU()] if batch_norm else [conv, ReLU()]
+    act = rectifier("lenet5_sparse", activation)
+    return [conv, BatchNorm(), act] if batch_norm else [conv, act]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sentei.errors import GraphError
 from sentei.nn.activations import LeakyReLU, ReLU
 from sentei.nn.build import Sequential
 from sentei.nn.linear import Conv2d, Linear
+from sentei.nn.models.parts import rectifier
 from sentei.nn.norm import BatchNorm
 from sentei.nn.pool import AvgPool2d, MaxPool2d
 from sentei.nn.shape import Dropout, Flatten
@@ -15,17 +18,26 @@ from sentei.suggest import unknown
 __all__ = ["deep_cnn", "vgg13_like", "vgg13_stl", "vgg16"]
 
 
-def vgg13_like(classes: int = 10, *, batch_norm: bool = True, dropout: float = 0.5) -> Sequential:
+def vgg13_like(
+    classes: int = 10,
+    *,
+    batch_norm: bool = True,
+    dropout: float | Sequence[float] = 0.5,
+    activation: str = "relu",
+) -> Sequential:
     """64, 64, pool, 128, 128, pool, 256, 256, pool (3x3 p1, BN, ReLU), FC 1024, dropout, FC K.
 
-    batch_norm: False is the net of chapter 2. dropout: probability to drop. [T tables 2.8, 3.4, 4.3]
+    batch_norm: False is the net of chapter 2. dropout: probability to drop after FC 1024; or five of
+    them, after the activations of conv 1, 3, 5, the last pool and FC 1024 (section 4.7.2).
+    activation: "relu" or "elu". [T tables 2.8, 3.4, 4.3]
     """
+    rates = _five_rates(dropout)
     layers: list[Layer] = []
-    for channels in (64, 128, 256):
-        layers += _conv(channels, batch_norm) + _conv(channels, batch_norm)
-        layers += [MaxPool2d(2, ceil_mode=True)]
-    head = [Flatten(), Linear(1024), ReLU(), Dropout(dropout), Linear(classes)]
-    return Sequential(*layers, *head)
+    for channels, rate in zip((64, 128, 256), rates[:3], strict=True):
+        layers += [*_conv(channels, batch_norm, activation), *_dropout(rate)]
+        layers += [*_conv(channels, batch_norm, activation), MaxPool2d(2, ceil_mode=True)]
+    head = [Linear(1024), rectifier("vgg13_like", activation), Dropout(rates[4]), Linear(classes)]
+    return Sequential(*layers, *_dropout(rates[3]), Flatten(), *head)
 
 
 def vgg13_stl(classes: int = 10) -> Sequential:
@@ -76,9 +88,25 @@ def deep_cnn(classes: int = 10, *, dropout: float = 0.5) -> Sequential:
     return Sequential(*layers, AvgPool2d(2), Flatten(), Linear(classes))
 
 
-def _conv(channels: int, batch_norm: bool) -> list[Layer]:
+def _conv(channels: int, batch_norm: bool, activation: str = "relu") -> list[Layer]:
     conv = Conv2d(channels, 3, padding=1, bias=not batch_norm)
-    return [conv, BatchNorm(), ReLU()] if batch_norm else [conv, ReLU()]
+    act = rectifier("vgg13_like", activation)
+    return [conv, BatchNorm(), act] if batch_norm else [conv, act]
+
+
+def _five_rates(dropout: float | Sequence[float]) -> tuple[float, ...]:
+    """Rates after conv 1, 3, 5, the last pool and FC 1024."""
+    if not isinstance(dropout, list | tuple):
+        return (0.0, 0.0, 0.0, 0.0, dropout)  # type: ignore[return-value]
+    if len(dropout) != 5:
+        raise GraphError(
+            f"vgg13_like: dropout must be one rate or five, got {len(dropout)} of them"
+        )
+    return tuple(dropout)
+
+
+def _dropout(rate: float) -> list[Layer]:
+    return [Dropout(rate)] if rate else []
 
 
 def _leaky(channels: int, padding: int) -> list[Layer]:
