@@ -16,7 +16,7 @@ OPS = all_ops()
 # Ops that only gradients, updates and reports use.
 INNER = re.compile(
     r"backward|update|advance|append|accumulate|from_gradients|fill|channel_split|channel_pad"
-    r"|reshape_like|lazy|materialise"
+    r"|reshape_like|lazy|materialise|gather_channels"
 )
 FORWARD = sorted(k for k in OPS if not INNER.search(k))
 EAGER = [n for n in sentei.ops.__all__ if n.islower()]

@@ -86,5 +86,6 @@ def test_responses(trained, tmp_path):
     assert "mean |response|" in result.out
     found = sentei(*words, "--json").json()
     assert len(found["criterion"]["test"]) == len(found["classes"])
+    assert found["criterion"]["train"] != found["criterion"]["test"]  # other images
     wrong = sentei(*words, "--layer", "fc9")
     assert wrong.code == 2 and "check: layer" in wrong.err

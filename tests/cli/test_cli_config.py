@@ -131,3 +131,26 @@ def test_the_settings_that_the_documentation_shows_are_valid():
     assert blocks
     for block in blocks:
         make_config(tomllib.loads(block))
+
+
+def test_semi_synchronous_settings_reach_the_optimizer():
+    from sentei import optim
+    from sentei.errors import DataError
+    from sentei.workflow.factory import make_optimizer, make_regularizers
+    from sentei.workflow.settings import make_config
+
+    train = {
+        "optimizer": "adam", "lr": 0.01, "semi_sync": True, "semi_sync_convolutions": ["conv*"],
+        "semi_sync_groups": {"fc1": 4}, "semi_sync_permute": 3,
+        "regularizers": {"sparse": 0.1, "sparse_layers": ["bn*"], "sparse_where": "output"},
+    }  # fmt: skip
+    made = make_config({"train": train}).train
+    found = make_optimizer(made)
+    want = optim.SemiSync(
+        optim.Adam(0.01), permute_seed=3, convolutions=["conv*"], groups={"fc1": 4}
+    )
+    assert found == want
+    term = make_regularizers(made.regularizers)[0]
+    assert (term.layers, term.where) == (("bn*",), "output")
+    with pytest.raises(DataError, match="must go with sgd, adagrad, rmsprop or adam, got 'lbfgs'"):
+        make_optimizer(make_config({"train": {**train, "optimizer": "lbfgs"}}).train)

@@ -157,6 +157,7 @@ def test_replaced(name):
         "adam": "square_mean",
         "semi_sync": "momentum",
         "semi_sync_lazy": "momentum",
+        "semi_sync_adam": "square_mean",
         "adagrad": "square_sum",
     }[name]
     old = t.state_tensors[f"fc1.weight.{slot}"].numpy()

@@ -10,6 +10,12 @@ import typer
 from sentei.cli import options as o
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sentei.data import Loader
     from sentei.model import Model
     from sentei.workflow.config import Config
     from sentei.workflow.datasets import Images
@@ -268,6 +274,11 @@ def _page(out: Path | None, default: str) -> Path:
     return page
 
 
+def _batches(loader: Loader) -> Iterator[tuple[NDArray[np.float32], NDArray[Any]]]:
+    """All mini-batches in order; a function of its own, so that each has its own loader."""
+    return (loader.batch(0, i)[:2] for i in range(len(loader)))
+
+
 def variance(
     model: ModelName,
     samples: Samples = 64,
@@ -377,10 +388,10 @@ def responses(
         images.chosen(part, samples, settings.run.seed) for part in (images.train, images.test)
     ]
     loaders = [images.plain(part) for part in parts]
-    batches = [(ld.batch(0, i)[:2] for i in range(len(ld))) for ld in loaders]
+    train, test = map(_batches, loaders)
     with Ticker("images", quiet or as_json) as ticker:
         found = check_responses(
-            network, *batches, images.train.classes, layer=layer, total=sum(map(len, parts)),
+            network, train, test, images.train.classes, layer=layer, total=sum(map(len, parts)),
             progress=ticker,
         )  # fmt: skip
     written = write_responses(found, page, f"responses of {model}")
