@@ -28,5 +28,7 @@ def test_figures_on_the_page(path):
             f"{c['mean']:.2f}" + (f" +- {c['deviation']:.2f}" if c["deviation"] is not None else "")
             for c in row["figures"]
         ]
-        line = next(x for x in page.split(path.name)[1].split("\n") if x.startswith(f"| {arm.name} "))
+        line = next(
+            x for x in page.split(path.name)[1].split("\n") if x.startswith(f"| {arm.name} ")
+        )
         assert all(s in line for s in shown), (line, shown)
