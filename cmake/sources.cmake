@@ -30,6 +30,7 @@ set(sentei_kernel_sources
   csrc/cpu/avg_pool2d.cpp
   csrc/cpu/batch_norm.cpp
   csrc/cpu/batch_norm_add.cpp
+  csrc/cpu/batch_norm_join.cpp
   csrc/cpu/batch_norm_pool.cpp
   csrc/cpu/bf16_round.cpp
   csrc/cpu/channel_scale.cpp
@@ -57,6 +58,8 @@ set(sentei_kernel_sources
   csrc/cpu/score_from_gradients.cpp
   csrc/cpu/scores.cpp
   csrc/cpu/semi_sync.cpp
+  csrc/cpu/gather_channels.cpp
+  csrc/cpu/semi_sync_adaptive.cpp
   csrc/cpu/semi_sync_lazy.cpp
   csrc/cpu/softmax.cpp
   csrc/cpu/sparse_penalty.cpp
@@ -69,6 +72,7 @@ set(sentei_ops_sources
   csrc/ops/avg_pool2d.cpp
   csrc/ops/batch_norm.cpp
   csrc/ops/batch_norm_add.cpp
+  csrc/ops/batch_norm_join.cpp
   csrc/ops/batch_norm_pool.cpp
   csrc/ops/bias.cpp
   csrc/ops/channel_scale.cpp
@@ -94,6 +98,8 @@ set(sentei_ops_sources
   csrc/ops/score_from_gradients.cpp
   csrc/ops/scores.cpp
   csrc/ops/semi_sync.cpp
+  csrc/ops/gather_channels.cpp
+  csrc/ops/semi_sync_adaptive.cpp
   csrc/ops/semi_sync_lazy.cpp
   csrc/ops/softmax.cpp
   csrc/ops/sparse_penalty.cpp
@@ -129,6 +135,8 @@ set(sentei_binding_sources
   csrc/bindings/score_from_gradients.cpp
   csrc/bindings/scores.cpp
   csrc/bindings/semi_sync.cpp
+  csrc/bindings/gather_channels.cpp
+  csrc/bindings/semi_sync_adaptive.cpp
   csrc/bindings/semi_sync_lazy.cpp
   csrc/bindings/softmax.cpp
   csrc/bindings/sparse_penalty.cpp
@@ -142,6 +150,7 @@ set(sentei_cuda_sources
   csrc/cuda/avg_pool2d.cu
   csrc/cuda/batch_norm.cu
   csrc/cuda/batch_norm_add.cu
+  csrc/cuda/batch_norm_join.cu
   csrc/cuda/batch_norm_pool.cu
   csrc/cuda/channel_scale.cu
   csrc/cuda/column_sum.cu
@@ -175,6 +184,8 @@ set(sentei_cuda_sources
   csrc/cuda/score_from_gradients.cu
   csrc/cuda/scores.cu
   csrc/cuda/semi_sync.cu
+  csrc/cuda/gather_channels.cu
+  csrc/cuda/semi_sync_adaptive.cu
   csrc/cuda/semi_sync_lazy.cu
   csrc/cuda/slot_sum.cu
   csrc/cuda/softmax.cu

@@ -50,6 +50,11 @@ def positive(*shape: int) -> Draw:
     return lambda rng: np.abs(normal(rng, shape)) + np.float32(0.1)
 
 
+def lifted(*shape: int) -> Draw:
+    """Offsets after which everything is above 0, as a y that is given beside them."""
+    return lambda rng: normal(rng, shape) + np.float32(1000)
+
+
 def double(*shape: int) -> Draw:
     return lambda rng: rng.standard_normal(shape)
 
@@ -81,16 +86,15 @@ def signs(*shape: int) -> Draw:
     return lambda rng: rng.choice(np.array([-1, 1], np.float32), shape)
 
 
-C, N, ROW = 12, 6, 20
+C, N, ROW, X, W, Y = 12, 6, 20, (2, 5, 6, 8), (7, 3, 3, 8), (2, 3, 6, 7)
 IMAGE, HALF, MATRIX = (3, 5, 6, C), (3, 2, 3, C), (N, ROW)
 c, c_positive = real(C), positive(C)
 image, matrix, one, rate = real(*IMAGE), real(*MATRIX), real(1), positive(1)
 window = {"kernel": (3, 2), "stride": (2, 2)}
 conv = {"stride": (2, 1), "padding": (1, 1), "dilation": (1, 1)}
-X, W, Y = (2, 5, 6, 8), (7, 3, 3, 8), (2, 3, 6, 7)
-decays = {"weight_decay": 1e-2, "l2": 1e-3}
-dropped = {"keep": 0.7, "stream": 3, "inverted": True}
+decays, dropped = {"weight_decay": 1e-2, "l2": 1e-3}, {"keep": 0.7, "stream": 3, "inverted": True}
 groups = (order(N), given([0, 3, 6], "int32"), whole(2, 1, dtype="int32"))
+rows = (matrix, matrix, *[positive(*MATRIX)] * 2, whole(9, MATRIX[0]))  # w, dw, h, v, count
 lazy = (matrix, matrix, positive(2, 2), whole(2, N, dtype="int32"))  # w, v, coef, group_of
 
 CALLS = {
@@ -110,6 +114,10 @@ CALLS = {
     "batch_norm_inference": call(image, c, c, c, c_positive, relu=True),
     "batch_norm_inference_backward": call(image, image, c, c, c_positive, c, relu=True),
     "batch_norm_inference_backward_input": call(image, c, c_positive, image, c, c, relu=True),
+    "batch_norm_join": call(*[image, c, c, c, c_positive] * 2),
+    "batch_norm_join_backward": call(
+        image, positive(*IMAGE), *[image, c, lifted(C), c, c_positive] * 2
+    ),
     "batch_norm_pool": call(image, c, c, c, c_positive, relu=True),
     "batch_norm_pool_given": call(image, c, c, c, c_positive, c, c_positive, relu=True),
     "batch_norm_pool_backward": call(
@@ -122,7 +130,8 @@ CALLS = {
     "concat": call(real(3, 4, 5), real(3, 4, 8), real(3, 4, 1)),
     "conv2d": call(real(*X), real(*W), real(W[0]), **conv, relu=True),
     "conv2d_backward_input": call(real(*Y), real(*W), Spec(X), **conv),
-    "conv2d_backward_weight": call(real(*X), real(*Y), Spec(W), **conv),
+    "conv2d_backward_weight": (dw_of := call(real(*X), real(*Y), Spec(W), **conv)),
+    "conv2d_backward_weight_rows": dw_of,
     "conv2d_statistics": call(real(*X), real(*W), real(W[0]), **conv),
     "counter_advance": call(whole(3, 1), modulo=3),
     "discriminant_penalty": call(matrix, whole(4, N), lam=0.5),
@@ -137,6 +146,7 @@ CALLS = {
     "gate": call(image, kind="sigmoid", alpha=50.0),
     "gate_backward": call(image, image, kind="sigmoid", alpha=5.0),
     "gate_clip_update": call(image, bound=0.5),
+    "gather_channels": call(real(3, 5, N), *groups),
     "gate_penalty": call(c, lam=0.3),
     "gate_penalty_backward": call(Spec((C,)), one, lam=0.3),
     "gate_weights": call(real(*W), real(W[0]), estimator="value"),
@@ -174,6 +184,7 @@ CALLS = {
     "score_from_gradients": call(
         double(2, MATRIX[0] + 7), *[matrix] * 2, *[real(7)] * 4, bias=(False, True)
     ),
+    "semi_sync_adaptive_update": call(*rows, *groups, rate, rule="adam", beta1=0.9, beta2=0.99),
     "semi_sync_update": call(matrix, matrix, matrix, *groups, rate, momentum=0.9, **decays),
     "semi_sync_lazy_weight": call(*lazy),
     "semi_sync_materialise": call(*lazy),

@@ -10,6 +10,7 @@ OPTIMIZERS = {
     "adam": optim.Adam(0.01),
     "semi_sync": optim.SemiSync(optim.SGD(0.05, momentum=0.9), permute_seed=2),
     "semi_sync_lazy": optim.SemiSync(optim.SGD(0.05, momentum=0.9), permute_seed=2, lazy=True),
+    "semi_sync_adam": optim.SemiSync(optim.Adam(0.01), convolutions="conv1", groups={"conv1": 2}),
     "adagrad": optim.AdaGrad(0.02),
     "lbfgs": optim.LBFGS(memory=3, chunk=16, weight_decay=1e-3),
 }

@@ -71,6 +71,8 @@ void bind_losses(py::module_& m);
 void bind_score_from_gradients(py::module_& m);
 void bind_scores(py::module_& m);
 void bind_semi_sync(py::module_& m);
+void bind_gather_channels(py::module_& m);
+void bind_semi_sync_adaptive(py::module_& m);
 void bind_semi_sync_lazy(py::module_& m);
 void bind_optimizers(py::module_& m);
 void bind_vmath(py::module_& m);

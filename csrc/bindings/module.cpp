@@ -30,6 +30,8 @@ PYBIND11_MODULE(_core, m) {
   bind_scores(m);
   bind_score_from_gradients(m);
   bind_semi_sync(m);
+  bind_gather_channels(m);
+  bind_semi_sync_adaptive(m);
   bind_semi_sync_lazy(m);
   bind_optimizers(m);
   bind_vmath(m);

@@ -115,12 +115,12 @@ SENTEI_INLINE void batch_statistics(const View& v, const Scratch& w, const float
   set_affine(v, w, mean, gamma, rstd, beta);
 }
 
-// dx = a g + B (x - mean) + D: from the sums of g and g (x - mean) in the first slot, dgamma,
+// dx = a g + B (x - mean) + D: from the sums S of g and Q of g (x - mean), dgamma,
 // dbeta, and B and D, wide, to w.wide[3] and w.wide[4]. `a` is w.wide[1].
-SENTEI_INLINE void gradient_coefficients(const View& v, const Scratch& w, const float* rstd,
-                                         std::int64_t rows, float* dgamma, float* dbeta) {
+SENTEI_INLINE void gradient_coefficients(const View& v, const Scratch& w, const double* S,
+                                         const double* Q, const float* rstd, std::int64_t rows,
+                                         float* dgamma, float* dbeta) {
   const std::int64_t C = v.width / v.copies;
-  const double *S = w.slots, *Q = w.slots + padded(v.width);
   float *B = w.wide[3], *D = w.wide[4];
   for (std::int64_t c = 0; c < C; ++c) {
     const double dg = Q[c] * rstd[c], a = w.wide[1][c], n = static_cast<double>(rows);
@@ -131,6 +131,12 @@ SENTEI_INLINE void gradient_coefficients(const View& v, const Scratch& w, const 
   }
   expand(v, B, B);
   expand(v, D, D);
+}
+
+// From the sums in the first slot.
+SENTEI_INLINE void gradient_coefficients(const View& v, const Scratch& w, const float* rstd,
+                                         std::int64_t rows, float* dgamma, float* dbeta) {
+  gradient_coefficients(v, w, w.slots, w.slots + padded(v.width), rstd, rows, dgamma, dbeta);
 }
 
 }  // namespace sentei::cpu::SENTEI_ISA

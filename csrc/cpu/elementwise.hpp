@@ -7,12 +7,13 @@
 namespace sentei::cpu::SENTEI_ISA {
 
 constexpr std::int64_t kElementBlock = 16384;
-constexpr std::int64_t kElementsPast = std::int64_t{1} << 20;
+constexpr std::int64_t kElementsPast = std::int64_t{1} << 22;
+constexpr std::int64_t kElementsLarge = std::int64_t{1} << 20;  // from here on tasks are larger
 
 // Blocks of z = f(i, lanes) by `whole`, a vector store, but for the last lanes of the array.
 template <class Whole, class F>
 SENTEI_INLINE void map_blocks(std::int64_t n, float* z, const Whole& whole, const F& f) {
-  const std::int64_t block = n >= kElementsPast ? 4 * kElementBlock : kElementBlock;
+  const std::int64_t block = n >= kElementsLarge ? 4 * kElementBlock : kElementBlock;
   parallel_for(ceil_div(n, block), [=](std::int64_t task) {
     const std::int64_t end = imin(n, (task + 1) * block);
     std::int64_t i = task * block;

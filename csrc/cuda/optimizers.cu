@@ -4,6 +4,7 @@
 // parameter, a block finds its parameter and its 2048 elements there by bisection. lr and t are
 // read from device memory; Adam's corrections 1 - beta^t are computed in double, once per block.
 // t < 1 is not refused here: it makes w infinite or NaN.
+#include "cuda/device/adaptive_rules.cuh"
 #include "cuda/device/elementwise.cuh"
 #include "cuda/table.cuh"
 #include "kernels/optimizers.hpp"
@@ -133,53 +134,6 @@ void sgd(std::int64_t n, float* w, const float* g, float* v, const float* lr, fl
   sgd_many(1, &one, lr);
 }
 
-// Rules with states: scalar(i) is computed by thread i of a block, step gets both.
-struct AdaGrad {
-  static constexpr bool kTwo = false;
-  const float* lr;
-  float eps, decay;
-  __device__ float scalar(int) const { return *lr; }
-  __device__ __forceinline__ void step(float& w, float g, float& h, float&, float rate,
-                                       float) const {
-    g = fmaf(decay, w, g);
-    h = fmaf(g, g, h);
-    w -= rate * g / (sqrtf(h) + eps);
-  }
-};
-struct RmsProp {
-  static constexpr bool kTwo = false;
-  const float* lr;
-  float alpha, keep, eps, decay;
-  __device__ float scalar(int) const { return *lr; }
-  __device__ __forceinline__ void step(float& w, float g, float& h, float&, float rate,
-                                       float) const {
-    g = fmaf(decay, w, g);
-    h = fmaf(alpha, h, keep * g * g);
-    w -= rate * g / sqrtf(h + eps);
-  }
-};
-template <bool kInside>
-struct Adam {
-  static constexpr bool kTwo = true;
-  const std::int64_t* t;
-  const float* lr;
-  double wide_beta1, wide_beta2;
-  float beta1, keep1, beta2, keep2, eps, decay;
-  __device__ float scalar(int i) const {
-    const double top = i ? 1.0 : static_cast<double>(*lr);
-    const double beta = i ? wide_beta2 : wide_beta1;
-    return static_cast<float>(top / (1 - pow(beta, static_cast<double>(*t))));
-  }
-  __device__ __forceinline__ void step(float& w, float g, float& m, float& v, float rate,
-                                       float correction) const {
-    g = fmaf(decay, w, g);
-    m = fmaf(beta1, m, keep1 * g);
-    v = fmaf(beta2, v, keep2 * g * g);
-    const float scale = kInside ? sqrtf(fmaf(v, correction, eps)) : sqrtf(v * correction) + eps;
-    w -= rate * m / scale;
-  }
-};
-
 template <class Rule>
 __global__ void __launch_bounds__(kThreads)
     adaptive_update_kernel(std::int64_t n, std::int64_t vectors, float* w, const float* g, float* a,
@@ -228,13 +182,6 @@ void adagrad(std::int64_t n, float* w, const float* g, float* h, const float* lr
 void rmsprop(std::int64_t n, float* w, const float* g, float* h, const float* lr, float alpha,
              float keep, float eps, float decay) {
   update("rmsprop_update_kernel", n, w, g, h, nullptr, RmsProp{lr, alpha, keep, eps, decay});
-}
-
-template <bool kInside>
-Adam<kInside> adam_rule(const std::int64_t* t, const float* lr, const AdamScalars& s) {
-  const auto f = [](double x) { return static_cast<float>(x); };
-  return {t,     lr,     s.beta1, s.beta2, f(s.beta1), f(1 - s.beta1), f(s.beta2), f(1 - s.beta2),
-          s.eps, s.decay};
 }
 
 void adam(std::int64_t n, float* w, const float* g, float* m, float* v, const std::int64_t* t,

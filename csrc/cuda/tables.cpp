@@ -10,6 +10,7 @@ namespace sentei::cuda {
   X(add_kernels)                  \
   X(avg_pool2d_kernels)           \
   X(batch_norm_add_kernels)       \
+  X(batch_norm_join_kernels)      \
   X(batch_norm_kernels)           \
   X(batch_norm_pool_kernels)      \
   X(channel_scale_kernels)        \
@@ -23,6 +24,7 @@ namespace sentei::cuda {
   X(fill_kernels)                 \
   X(gate_kernels)                 \
   X(gather_batch_kernels)         \
+  X(gather_channels_kernels)      \
   X(linear_kernels)               \
   X(linear_lazy_kernels)          \
   X(loss_kernels)                 \
@@ -34,6 +36,7 @@ namespace sentei::cuda {
   X(score_from_gradients_kernels) \
   X(score_kernels)                \
   X(semi_sync_kernels)            \
+  X(semi_sync_adaptive_kernels)   \
   X(semi_sync_lazy_kernels)       \
   X(softmax_kernels)              \
   X(sparse_penalty_kernels)

@@ -66,3 +66,25 @@ def test_one_sentence(words, message, digits, tmp_path, monkeypatch):
     result = sentei("check", *words, "--data", digits)
     assert result.code == 2 and message in result.err and result.err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_variance(digits, tmp_path):
+    page = tmp_path / "v.html"
+    words = ["check", "variance", "lenet5_prune", "--data", digits, "--out", page]
+    result = sentei(*words, "--init", "henmi_kato")
+    assert result.code == 0 and "within a factor of 10,000" in result.out, result
+    assert page.is_file() and page.with_suffix(".svg").is_file()
+    far = sentei(*words, "--init", "normal", "--json")
+    assert far.code == 1 and far.json()["verdict"].startswith("the signal grows")
+
+
+def test_responses(trained, tmp_path):
+    page = tmp_path / "r.html"
+    words = ["check", "responses", trained / "model.safetensors", "--out", page, "--samples", 60]
+    result = sentei(*words, "--layer", "fc1")
+    assert result.code == 0 and page.is_file(), result.err
+    assert "mean |response|" in result.out
+    found = sentei(*words, "--json").json()
+    assert len(found["criterion"]["test"]) == len(found["classes"])
+    wrong = sentei(*words, "--layer", "fc9")
+    assert wrong.code == 2 and "check: layer" in wrong.err

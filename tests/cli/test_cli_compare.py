@@ -192,3 +192,19 @@ def test_uniform_widths(name, share):
     low, high = max(ratios[::2]), min(ratios[1::2])
     assert low <= high + 1e-9  # one share that all widths are roundings of
     assert np.isfinite([low, high]).all()
+
+
+def test_a_pruning_says_how_far_its_ranking_can_be_trusted(pruned):
+    report = json.loads((pruned / "report.json").read_text())
+    trust, steps = report["trust"], report["steps"]
+    assert -1 <= trust["overall"] <= 1
+    assert [x["layer"] for x in trust["layers"]] == ["conv1", "conv2"]
+    assert trust["images"] == 20
+    assert trust["sentence"].startswith(f"trust: {trust['overall']:.2f}, two halves of 20 images")
+    events = (pruned / "events.jsonl").read_text()
+    assert events.count('"event": "trust"') == 1
+    # `robust` sums the maps anyway
+    assert all(s["feature"] is not None and s["gradient_left"] is not None for s in steps)
+    page = (pruned / "report.html").read_text()
+    assert trust["sentence"][1:] in page
+    assert f"{sum(s['layer'] == 'conv2' for s in steps)} of 64" in page

@@ -42,6 +42,31 @@ def test_folds_a_residual_block(join_first):
     assert {"act1", "act2", "pool.y"} <= set(g.values), "the last values keep their names"
 
 
+def two_norms(eps: float = 1e-5, shared: bool = False):
+    """A block whose shortcut has a norm too; shared: something else reads that."""
+    x = nn.Input((8, 8, 3))
+    a = nn.BatchNorm(name="bn1")(nn.Conv2d(4, 3, padding=1, bias=False, name="conv1")(x))
+    b = nn.BatchNorm(eps=eps, name="bn2")(nn.Conv2d(4, 1, bias=False, name="conv2")(x))
+    y = nn.ReLU(name="act")(nn.Add(name="join")(a, b))
+    if shared:
+        y = nn.Add(name="again")(y, b)
+    return nn.build(nn.Linear(10, name="fc")(nn.Flatten(name="flat")(y)), seed=3)
+
+
+def test_joins_two_norms():
+    g = training(two_norms().graph, join=True)
+    ops = ops_of(g)
+    assert ops["bn1"] == "batch_norm_join" and not {"bn2", "join", "act"} & set(ops)
+    assert "batch_norm_join" not in ops_of(training(two_norms().graph)).values()
+
+
+@pytest.mark.parametrize("model", [two_norms(eps=1e-3), two_norms(shared=True)])
+def test_does_not_join(model):
+    """Other settings, or another reader of the branch."""
+    ops = ops_of(training(model.graph, join=True))
+    assert "batch_norm_join" not in ops.values() and ops["bn2"] == "batch_norm"
+
+
 def test_leaves_an_addition_without_relu():
     ops = ops_of(training(residual(relu=False).graph))
     assert ops["bn2"] == "batch_norm" and ops["join"] == "add"
@@ -112,13 +137,13 @@ def test_folds_every_pooling_of_a_network(name):
     assert "batch_norm_pool" in ops_of(g).values()
 
 
-@pytest.mark.parametrize("join_first", [True, False])
-def test_changes_no_number(rng, join_first):
+@pytest.mark.parametrize("make", [residual, lambda: residual(False), two_norms])
+def test_changes_no_number(rng, make):
     """One step of the folded graph against one of the plain graph."""
     results = []
     for fold in (False, True):
-        m = residual(join_first)
-        g = training(m.graph) if fold else m.graph.copy()
+        m = make()
+        g = training(m.graph, join=True) if fold else m.graph.copy()
         loss = CrossEntropy().emit(g, m.output)
         g, grads = grad(g, loss.loss)
         states = SGD(0.1, momentum=0.9).emit(g, grads)

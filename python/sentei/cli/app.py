@@ -56,13 +56,15 @@ _data.command("download")(guarded(data.download))
 app.add_typer(_data, name="data")
 
 _check = typer.Typer(
-    help="Check a network: its gradients, whether it can learn, what its units see.",
+    help="Check a network: its gradients, variances, whether it can learn, what its units see and answer.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
 _check.command("gradients")(guarded(check.gradients))
 _check.command("overfit")(guarded(check.overfit))
 _check.command("units")(guarded(check.units))
+_check.command("variance")(guarded(check.variance))
+_check.command("responses")(guarded(check.responses))
 app.add_typer(_check, name="check")
 
 

@@ -1,4 +1,4 @@
-"""sentei check gradients, overfit, units."""
+"""sentei check gradients, overfit, units, variance, responses."""
 
 from __future__ import annotations
 
@@ -228,9 +228,7 @@ def units(
 
     if part not in ("train", "val", "test"):
         raise DataError(f"check: part must be train, val or test, got {part!r}")
-    page = out or Path(f"units-{layer}.html")
-    if page.suffix != ".html":
-        raise DataError(f"check: out must end in .html, got {str(page)!r}")
+    page = _page(out, f"units-{layer}.html")
     settings = _settings(model, data, data_dir, config, pairs, seed, threads, device)
     network, loaded = _load(settings)
     chosen = getattr(loaded, part)
@@ -258,4 +256,145 @@ def units(
         return 0
     print(f"page      {written[0]}")
     print(f"picture   {written[1]}")
+    return 0
+
+
+def _page(out: Path | None, default: str) -> Path:
+    from sentei.errors import DataError
+
+    page = out or Path(default)
+    if page.suffix != ".html":
+        raise DataError(f"check: out must end in .html, got {str(page)!r}")
+    return page
+
+
+def variance(
+    model: ModelName,
+    samples: Samples = 64,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="Initial weights to look at, e.g. henmi_kato; for the name of a network.",
+            show_default="the settings' own",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Page to write; a .svg comes beside it.", show_default="variance-MODEL.html"
+        ),
+    ] = None,
+    data: o.DataName = None,
+    data_dir: o.DataDir = None,
+    config: o.ConfigFile = None,
+    pairs: o.Pairs = None,
+    seed: o.Seed = None,
+    threads: o.Threads = None,
+    device: o.Device = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """Do signals and gradients keep their variance from layer to layer?
+
+    Writes a page and a picture. Exit code 1 when a variance is more than 10,000 times off.
+
+    Example: `sentei check variance lenet5_prune --init henmi_kato`
+    """
+    from dataclasses import asdict
+
+    from sentei.cli.output import print_json, show_table
+    from sentei.cli.ticker import Ticker
+    from sentei.errors import DataError
+    from sentei.init import probe
+    from sentei.workflow.check import variance_verdict, write_variance
+
+    page = _page(out, f"variance-{Path(model).stem}.html")
+    settings = _settings(model, data, data_dir, config, pairs, seed, threads, device)
+    if init is not None:
+        if settings.model.file is not None:
+            raise DataError(f"check: init must go with the name of a network, got {init!r}")
+        settings.model.init = init
+    network, images = _load(settings)
+    x, labels = images.sample(samples, settings.run.seed)
+    if labels.ndim != 1:
+        raise DataError(f"check: {images.train.name} must have classes, got targets")
+    with Ticker("variance", quiet or as_json):
+        rows = probe(network, x, labels)
+    written = write_variance(rows, page, f"variance of {model}")
+    said = variance_verdict(rows)
+    if as_json:
+        found = [asdict(r) for r in rows]
+        print_json({"rows": found, "verdict": said, "files": [str(p) for p in written]})
+    else:
+        cells = [
+            (r.name, r.op, f"{r.signal:.3g}", "" if r.gradient is None else f"{r.gradient:.3g}")
+            for r in rows
+        ]
+        if not quiet:
+            show_table(("layer", "op", "signal", "gradient"), cells)
+            print()
+        print(f"{said} ({len(x)} images)\npage      {written[0]}\npicture   {written[1]}")
+    return 0 if said.startswith("all") else 1
+
+
+def responses(
+    model: ModelName,
+    layer: Annotated[
+        str | None, typer.Option(help="Layer whose vectors are projected too, e.g. relu3.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=2, help="Images of either part, at most.")] = 1000,
+    out: Annotated[
+        Path | None, typer.Option(help="Page to write.", show_default="responses-MODEL.html")
+    ] = None,
+    data: o.DataName = None,
+    data_dir: o.DataDir = None,
+    config: o.ConfigFile = None,
+    pairs: o.Pairs = None,
+    seed: o.Seed = None,
+    threads: o.Threads = None,
+    device: o.Device = None,
+    as_json: o.Json = False,
+    quiet: o.Quiet = False,
+) -> int:
+    """How strongly do units answer, and how well do the outputs tell the classes apart?
+
+    Writes a page: mean response per layer, the criterion 1 - W/T per output, histograms of the logits,
+    projections of logits (and of a layer) on two axes.
+
+    Example: `sentei check responses runs/first/model.safetensors --layer relu3`
+    """
+    from sentei.cli.output import print_json, show_table
+    from sentei.cli.ticker import Ticker
+    from sentei.errors import DataError
+    from sentei.workflow.check import check_responses, write_responses
+
+    page = _page(out, f"responses-{Path(model).stem}.html")
+    settings = _settings(model, data, data_dir, config, pairs, seed, threads, device)
+    network, images = _load(settings)
+    if images.train.is_regression:
+        raise DataError(f"check: {images.train.name} must have classes, got targets")
+    parts = [
+        images.chosen(part, samples, settings.run.seed) for part in (images.train, images.test)
+    ]
+    loaders = [images.plain(part) for part in parts]
+    batches = [(ld.batch(0, i)[:2] for i in range(len(ld))) for ld in loaders]
+    with Ticker("images", quiet or as_json) as ticker:
+        found = check_responses(
+            network, *batches, images.train.classes, layer=layer, total=sum(map(len, parts)),
+            progress=ticker,
+        )  # fmt: skip
+    written = write_responses(found, page, f"responses of {model}")
+    if as_json:
+        print_json({**found.to_json(), "files": [str(written)]})
+        return 0
+    if not quiet:
+        rows = [(r["layer"], f"{r['mean']:.3g}", f"{r['zeros']:.1%}") for r in found.layers]
+        show_table(("layer", "mean |response|", "zeros"), rows)
+        ways = zip(found.classes, found.criterion["train"], found.criterion["test"], strict=False)
+        print()
+        show_table(
+            ("output", "1 - W/T train", "test"), [(c, f"{a:.3f}", f"{b:.3f}") for c, a, b in ways]
+        )
+        print()
+    print(f"page      {written}")
     return 0

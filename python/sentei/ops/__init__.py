@@ -67,6 +67,12 @@ from sentei.ops.batch_norm_inference import (
     batch_norm_inference_backward_input,
     batch_norm_inference_forward,
 )
+from sentei.ops.batch_norm_join import (
+    BATCH_NORM_JOIN,
+    BATCH_NORM_JOIN_BACKWARD,
+    batch_norm_join_backward,
+    batch_norm_join_forward,
+)
 from sentei.ops.batch_norm_pool import (
     BATCH_NORM_POOL,
     BATCH_NORM_POOL_BACKWARD,
@@ -132,6 +138,11 @@ from sentei.ops.gate import (
     gate_weights_forward,
 )
 from sentei.ops.gather_batch import GATHER_BATCH, gather_batch_forward
+from sentei.ops.gather_channels import (
+    CONV2D_BACKWARD_WEIGHT_ROWS,
+    GATHER_CHANNELS,
+    gather_channels,
+)
 from sentei.ops.linear import (
     LINEAR,
     LINEAR_BACKWARD_INPUT,
@@ -184,6 +195,10 @@ from sentei.ops.semi_sync import (
     counter_advance,
     semi_sync_update,
 )
+from sentei.ops.semi_sync_adaptive import (
+    SEMI_SYNC_ADAPTIVE_UPDATE,
+    semi_sync_adaptive_update,
+)
 from sentei.ops.semi_sync_lazy import (
     SEMI_SYNC_LAZY_WEIGHT,
     SEMI_SYNC_MATERIALISE,
@@ -215,6 +230,8 @@ __all__ = [
     "BATCH_NORM_INFERENCE",
     "BATCH_NORM_INFERENCE_BACKWARD",
     "BATCH_NORM_INFERENCE_BACKWARD_INPUT",
+    "BATCH_NORM_JOIN",
+    "BATCH_NORM_JOIN_BACKWARD",
     "BATCH_NORM_POOL",
     "BATCH_NORM_POOL_BACKWARD",
     "BATCH_NORM_POOL_GIVEN",
@@ -226,6 +243,7 @@ __all__ = [
     "CONV2D",
     "CONV2D_BACKWARD_INPUT",
     "CONV2D_BACKWARD_WEIGHT",
+    "CONV2D_BACKWARD_WEIGHT_ROWS",
     "CONV2D_STATISTICS",
     "COUNTER_ADVANCE",
     "DISCRIMINANT_PENALTY",
@@ -245,6 +263,7 @@ __all__ = [
     "GATE_WEIGHTS",
     "GATE_WEIGHTS_BACKWARD",
     "GATHER_BATCH",
+    "GATHER_CHANNELS",
     "GLOBAL_AVG_POOL",
     "GLOBAL_AVG_POOL_BACKWARD",
     "LEAKY_RELU",
@@ -273,6 +292,7 @@ __all__ = [
     "SCALE",
     "SCORE_ACCUMULATE",
     "SCORE_FROM_GRADIENTS",
+    "SEMI_SYNC_ADAPTIVE_UPDATE",
     "SEMI_SYNC_LAZY_WEIGHT",
     "SEMI_SYNC_MATERIALISE",
     "SEMI_SYNC_UPDATE",
@@ -306,6 +326,8 @@ __all__ = [
     "batch_norm_inference_backward",
     "batch_norm_inference_backward_input",
     "batch_norm_inference_forward",
+    "batch_norm_join_backward",
+    "batch_norm_join_forward",
     "batch_norm_pool_backward",
     "batch_norm_pool_forward",
     "batch_norm_pool_given_forward",
@@ -337,6 +359,7 @@ __all__ = [
     "gate_weights_backward",
     "gate_weights_forward",
     "gather_batch_forward",
+    "gather_channels",
     "global_avg_pool_backward",
     "global_avg_pool_forward",
     "leaky_relu_backward",
@@ -364,6 +387,7 @@ __all__ = [
     "scale_forward",
     "score_accumulate",
     "score_from_gradients",
+    "semi_sync_adaptive_update",
     "semi_sync_lazy_weight",
     "semi_sync_materialise",
     "semi_sync_update",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from sentei.graph import Graph, Node, Spec
-from sentei.ops import BATCH_NORM_ADD, BATCH_NORM_POOL
+from sentei.ops import BATCH_NORM_ADD, BATCH_NORM_JOIN, BATCH_NORM_POOL
+from sentei.ops.batch_norm import EPS, MOMENTUM
 from sentei.ops.pool2d import window_of
 from sentei.passes.shapes import infer_specs
 
@@ -17,7 +18,7 @@ def fold_relu(graph: Graph) -> Graph:
     return _rewrite(graph, "relu", _relu, ())
 
 
-def training(graph: Graph, keep: Collection[str] = ()) -> Graph:
+def training(graph: Graph, keep: Collection[str] = (), join: bool = False) -> Graph:
     """Fold chains of nodes whose inner values nothing else reads.
 
     - batch norm, addition of another branch, ReLU
@@ -25,7 +26,8 @@ def training(graph: Graph, keep: Collection[str] = ()) -> Graph:
     - batch norm (with its ReLU) and 2 x 2 max pooling (ceil_mode: where H and W are even)
 
     The numbers stay the same, one map less is written and read in each direction. The last value of a
-    chain keeps its name; the inner ones go. keep: values that must stay.
+    chain keeps its name; the inner ones go. keep: values that must stay. join: also fold two batch norms
+    that are added (a residual block with a normalised shortcut) and ReLU; the CPU has kernels for it.
     """
     sizes = infer_specs(graph)
 
@@ -34,7 +36,7 @@ def training(graph: Graph, keep: Collection[str] = ()) -> Graph:
 
     for ends, fold in (("relu", _add_relu), ("relu", _relu), ("max_pool2d", pool)):
         graph = _rewrite(graph, ends, fold, keep)
-    return graph
+    return _rewrite(graph, "batch_norm_add", _join, keep) if join else graph
 
 
 # Given the node that ends a chain and the producers of values that only one node reads: the merged
@@ -75,6 +77,18 @@ def _add_relu(relu: Node, own: Producers) -> tuple[Node, tuple[str, ...]] | None
             attrs = {k: v for k, v in norm.attrs.items() if k != "relu"}
             return Node(norm.name, BATCH_NORM_ADD, inputs, outputs, attrs), (norm.name, join.name)
     return None
+
+
+def _join(add: Node, own: Producers) -> tuple[Node, tuple[str, ...]] | None:
+    norm = own.get(add.inputs[1])
+    if norm is None or norm.op.name != "batch_norm" or norm.attrs.get("relu"):
+        return None
+    same = (("eps", EPS), ("momentum", MOMENTUM))
+    if any(norm.attrs.get(k, v) != add.attrs.get(k, v) for k, v in same):
+        return None
+    inputs = (add.inputs[0], *add.inputs[2:], *norm.inputs)
+    outputs = (*add.outputs, *norm.outputs[1:])
+    return Node(add.name, BATCH_NORM_JOIN, inputs, outputs, add.attrs), (norm.name,)
 
 
 def _relu(relu: Node, own: Producers) -> tuple[Node, tuple[str, ...]] | None:

@@ -203,12 +203,13 @@ def _own(name: str, state: Tensor, old: Trainer, model: Model) -> bool:
 def sliced(
     states: Mapping[str, Tensor], keep: Mapping[tuple[str, int], Any], params: Iterable[str]
 ) -> dict[str, Tensor]:
-    """States "<parameter>.<slot>" of the parameter's shape, cut as the parameter was."""
+    """States "<parameter>.<slot>" of the parameter's shape or rows, cut as the parameter was."""
     known = set(params)
     touched = {name for name, _ in keep}
     out = dict(states)
     for name, t in states.items():
         param = name.rpartition(".")[0]
-        if param in known and t.dtype == "float32" and param in touched:
+        rowwise = t.dtype == "float32" or name.endswith(".count")  # Adam's updates of a row
+        if param in known and rowwise and param in touched:
             out[name] = cut(param, t, keep)
     return out

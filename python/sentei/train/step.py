@@ -83,7 +83,7 @@ def build_step(
     reads = any(r.reads_activations for r in regularizers)
     sums = ScoreSums.find(model.graph, g, scores, partial)
     if not reads:
-        g = training(g, keep=tuple(sums.points.values()))
+        g = training(g, keep=tuple(sums.points.values()), join=model.device == "cpu")
     values = loss.emit(g, model.output)
     total = values.loss
     for r in regularizers:

@@ -97,6 +97,10 @@ class Regularizers(Block):
         default=0.0, description="log(1 + u^2) of the units before activations"
     )
     channelwise: bool = Field(default=False, description="sparse: one value a channel")
+    sparse_layers: list[str] | None = Field(
+        default=None, description="names or patterns; all activations"
+    )
+    sparse_where: Literal["input", "output"] = Field(default="input", description="of these layers")
     discriminant: AtLeast0 = Field(
         default=0.0, description="within-class over total variance of logits"
     )
@@ -144,6 +148,15 @@ class Train(Block):
     semi_sync: bool = Field(default=False, description="semi-synchronous update of linear layers")
     semi_sync_layers: list[str] | None = Field(
         default=None, description="names or patterns; all but last"
+    )
+    semi_sync_convolutions: list[str] | None = Field(
+        default=None, description="names or patterns of convolutions that are updated so too"
+    )
+    semi_sync_groups: dict[str, Count] = Field(
+        default={}, description="groups of a layer, by name or pattern; round(sqrt(rows))"
+    )
+    semi_sync_permute: NotNegative | None = Field(
+        default=None, description="seed that permutes the rows before they are cut"
     )
     regularizers: Regularizers = Regularizers()
     checkpoint_every: Count = Field(

@@ -70,10 +70,14 @@ class Images:
 
     def sample(self, count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Standardised training images (N, H, W, C) and labels (N,) or targets (N, K), each once."""
-        count = min(count, len(self.train))
-        order = np.random.default_rng([seed, 1]).permutation(len(self.train))[:count]
-        chosen = self.train.subset(np.sort(order))
+        chosen = self.chosen(self.train, count, seed)
         return self.standardize.apply(chosen.images), chosen.labels
+
+    @staticmethod
+    def chosen(part: Dataset, count: int, seed: int) -> Dataset:
+        """So many of the samples of a part, at most, drawn by the seed, in their order."""
+        order = np.random.default_rng([seed, 1]).permutation(len(part))[:count]
+        return part.subset(np.sort(order))
 
     def about(self) -> dict[str, Any]:
         """What a model file keeps, enough to evaluate it again without asking."""

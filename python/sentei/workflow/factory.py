@@ -116,18 +116,28 @@ def make_optimizer(settings: c.Train, lr: float | None = None) -> optim.Optimize
     """The optimizer; `lr` goes before the settings' own.
 
     Raises:
-        DataError: semi_sync with another optimizer than sgd.
+        DataError: semi_sync with lbfgs.
     """
     common: dict[str, Any] = {
         "lr": settings.lr if lr is None else lr,
         "weight_decay": settings.weight_decay,
         "l2": settings.l2,
     }
-    if settings.semi_sync and settings.optimizer != "sgd":
-        raise DataError(f"train: semi_sync must go with sgd, got {settings.optimizer!r}")
+    if settings.semi_sync:
+        if settings.optimizer == "lbfgs":
+            raise DataError(
+                "train: semi_sync must go with sgd, adagrad, rmsprop or adam, got 'lbfgs'"
+            )
+        whole = settings.model_copy(update={"semi_sync": False})
+        return optim.SemiSync(
+            make_optimizer(whole, lr),  # type: ignore[arg-type]
+            settings.semi_sync_layers,
+            settings.semi_sync_permute,
+            convolutions=settings.semi_sync_convolutions,
+            groups=settings.semi_sync_groups,
+        )
     if settings.optimizer == "sgd":
-        sgd = optim.SGD(**common, momentum=settings.momentum)
-        return optim.SemiSync(sgd, settings.semi_sync_layers) if settings.semi_sync else sgd
+        return optim.SGD(**common, momentum=settings.momentum)
     if settings.optimizer == "adam":
         return optim.Adam(**common, eps_inside=settings.eps_inside)
     if settings.optimizer == "lbfgs":
@@ -156,7 +166,8 @@ def make_regularizers(settings: c.Regularizers) -> list[regularizers.Regularizer
     found: list[regularizers.Regularizer] = []
     if settings.sparse:
         form = "channel" if settings.channelwise else "neuron"
-        found.append(regularizers.LogActivity(settings.sparse, form=form))  # type: ignore[arg-type]
+        where, layers = settings.sparse_where, settings.sparse_layers
+        found.append(regularizers.LogActivity(settings.sparse, layers, form, where))  # type: ignore[arg-type]
     if settings.discriminant:
         found.append(regularizers.Discriminant(settings.discriminant))
     return found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sentei.data import Dataset
 from sentei.errors import DataError
 from sentei.report.files import atomic_path
-from sentei.report.style import CSS
+from sentei.report.page import page as whole_page
 from sentei.report.svg import escape, tag
 from sentei.workflow.check.units import Box, Found, Units
 
@@ -77,14 +77,7 @@ def write_units(units: Units, data: Dataset, page: Path, title: str) -> tuple[Pa
         f"with the largest values of each unit of {units.layer} ({units.width} in all), best first. "
         "The rectangle is the part of the image that the unit sees there."
     )
-    body = tag("h1", escape(title)) + tag("p", escape(intro), class_="intro") + "".join(rows)
-    text = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{escape(title)}</title><style>{CSS}{_STYLE}</style></head>\n"
-        f"<body>{tag('main', body)}</body></html>\n"
-    )
+    text = whole_page(title, intro, *rows, style=_STYLE)
     picture = page.with_suffix(".png")
     mosaic = _mosaic(units, data)
     with atomic_path(picture) as beside:
