@@ -46,13 +46,8 @@ def real(*shape: int) -> Draw:
     return lambda rng: normal(rng, shape)
 
 
-def positive(*shape: int) -> Draw:
-    return lambda rng: np.abs(normal(rng, shape)) + np.float32(0.1)
-
-
-def lifted(*shape: int) -> Draw:
-    """Offsets after which everything is above 0, as a y that is given beside them."""
-    return lambda rng: normal(rng, shape) + np.float32(1000)
+def positive(*shape: int, least: float = 0.1) -> Draw:
+    return lambda rng: np.abs(normal(rng, shape)) + np.float32(least)
 
 
 def double(*shape: int) -> Draw:
@@ -88,7 +83,7 @@ def signs(*shape: int) -> Draw:
 
 C, N, ROW, X, W, Y = 12, 6, 20, (2, 5, 6, 8), (7, 3, 3, 8), (2, 3, 6, 7)
 IMAGE, HALF, MATRIX = (3, 5, 6, C), (3, 2, 3, C), (N, ROW)
-c, c_positive = real(C), positive(C)
+c, c_positive, high = real(C), positive(C), positive(C, least=1000)
 image, matrix, one, rate = real(*IMAGE), real(*MATRIX), real(1), positive(1)
 window = {"kernel": (3, 2), "stride": (2, 2)}
 conv = {"stride": (2, 1), "padding": (1, 1), "dilation": (1, 1)}
@@ -115,9 +110,7 @@ CALLS = {
     "batch_norm_inference_backward": call(image, image, c, c, c_positive, c, relu=True),
     "batch_norm_inference_backward_input": call(image, c, c_positive, image, c, c, relu=True),
     "batch_norm_join": call(*[image, c, c, c, c_positive] * 2),
-    "batch_norm_join_backward": call(
-        image, positive(*IMAGE), *[image, c, lifted(C), c, c_positive] * 2
-    ),
+    "batch_norm_join_backward": call(image, positive(*IMAGE), *[image, c, high, c, c_positive] * 2),
     "batch_norm_pool": call(image, c, c, c, c_positive, relu=True),
     "batch_norm_pool_given": call(image, c, c, c, c_positive, c, c_positive, relu=True),
     "batch_norm_pool_backward": call(
