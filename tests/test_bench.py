@@ -42,10 +42,16 @@ def test_plots_equal_the_records():
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_records_are_complete(path):
+    report = False  # of the command line, which knows versions and no commits; its trials follow it
     for line in path.read_text().splitlines():
         r = json.loads(line)
+        if report and "date" not in r:
+            assert {"arm", "seed", "state", "values"} <= set(r)
+            continue
+        report = "command" in r
         assert r["date"]
-        assert {"cpu", "isa", "threads", "commit", "dirty"} <= set(r["machine"])
+        assert {"cpu", "isa", "threads"} <= set(r["machine"])
+        assert r["versions"]["sentei"] if report else {"commit", "dirty"} <= set(r["machine"])
         if path.name.startswith("cuda_"):
             complete_on_cuda(r)
             continue

@@ -11,7 +11,13 @@ from sentei.ops import add_forward, relu_forward
 from sentei.tensor import Tensor
 
 LARGE = 1 << 22  # elements, from which on stores go past the caches
-SHAPES = [(257, 32, 32, 16), (129, 32, 32, 32), (67, 32, 31, 64), (34, 31, 32, 128), (27, 47, 46, 77)]
+SHAPES = [
+    (257, 32, 32, 16),
+    (129, 32, 32, 32),
+    (67, 32, 31, 64),
+    (34, 31, 32, 128),
+    (27, 47, 46, 77),
+]
 
 
 def between(shape, offset):
