@@ -176,6 +176,7 @@ SENTEI_INLINE void reduce_rows(const View& v, double* slots, const P& p) {
     for (std::int64_t r = part.begin; r < part.end; r += kBlockRows)
       reduce_columns(p, r * v.width, v.width, imin(kBlockRows, part.end - r), v.width, S, Q);
     if (slot == n - 1 && v.rest) reduce_columns(p, v.rows * v.width, v.width, 1, v.rest, S, Q);
+    stream_fence();  // what a reduction stores on its way is read by other threads next
   });
   const std::int64_t C = v.width / v.copies;
   for (std::int64_t slot = 1; slot < n; ++slot)

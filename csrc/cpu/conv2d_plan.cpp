@@ -280,7 +280,7 @@ Conv2dWeightSplit conv2d_weight_split(const Conv2dGeometry& g) {
     s.window_rows = std::max<int64_t>(1, std::min(g.P, 4096 / (g.Q * std::min(g.K, kPanel))));
     s.scratch_floats =
         ((s.window_rows - 1) * g.stride_h + (g.R - 1) * g.dilation_h + 1) * s.window_floats;
-  } else if (run >= 16 && (Kg <= 32 || g.R * g.S == 1 || g.stride_h * g.stride_w > 1)) {
+  } else if (run >= 16 && (Kg <= 32 || g.R * g.S == 1 || g.stride_h > 1 || g.stride_w > 1)) {
     s.mode = WeightMode::channels_in_lanes;
     // Every panel reads all of x, so few of them.
     constexpr int64_t panel = 32, most = 4;
