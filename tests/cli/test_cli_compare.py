@@ -208,3 +208,21 @@ def test_a_pruning_says_how_far_its_ranking_can_be_trusted(pruned):
     page = (pruned / "report.html").read_text()
     assert trust["sentence"][1:] in page
     assert f"{sum(s['layer'] == 'conv2' for s in steps)} of 64" in page
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        (["--dry-run"], "--dry-run"),
+        (["lenet5_prune", "--seeds", 2], "MODEL"),
+        (["--criteria", "norm", "--set", "train.lr=0.1", "-q"], "--criteria, --set"),
+        (["--seed", 3, "--device", "cpu"], "--seed, --device"),
+    ],
+)
+def test_resume_stands_alone(whole, more, names):
+    before = (whole.run_dir / "run.json").read_bytes()
+    result = sentei("compare", "--resume", whole.run_dir, *more)
+    allowed = "--seeds, --json, --quiet"
+    said = f"sentei: compare: with --resume only {allowed} may be given, got {names}\n"
+    assert (result.code, result.err, result.out) == (2, said, "")
+    assert (whole.run_dir / "run.json").read_bytes() == before

@@ -214,7 +214,7 @@ def test_the_command(digits, tmp_path):
         (["--metric", "speed"], "metric must be val_accuracy"),
         (["--jobs", "0"], "jobs must lie in [1, 256], got 0"),
         (["--trials", "0"], "trials must lie in [1, 10000], got 0"),
-        (["--resume", "nowhere"], "must hold run.json and config.resolved.toml"),
+        (["--resume", "nowhere"], "may be given, got --param, --data, --epochs, --set, --run-dir"),
     ],
 )
 def test_one_sentence(digits, tmp_path, more, message, monkeypatch):
@@ -241,3 +241,23 @@ def test_without_optuna(digits, tmp_path, monkeypatch):
 def test_resume_of_a_run_that_is_no_search(trained):
     result = sentei("search", "--resume", trained)
     assert result.code == 2 and "must hold a search, got 'train'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        (["--dry-run"], "--dry-run"),
+        (["--method", "random", "--jobs", 2], "--method"),  # its default, and given all the same
+        (["--trials", 9, "--set", "train.lr=0.1", "--metric", "loss"], "--metric, --set"),
+        (["--seed", 1, "--threads", 1], "--seed, --threads"),
+    ],
+)
+def test_resume_stands_alone(whole, more, names):
+    before = (whole.run_dir / "run.json").read_bytes()
+    result = sentei("search", "--resume", whole.run_dir, *more)
+    allowed = "--trials, --jobs, --json, --quiet"
+    said = f"sentei: search: with --resume only {allowed} may be given, got {names}\n"
+    assert (result.code, result.err, result.out) == (2, said, "")
+    assert (whole.run_dir / "run.json").read_bytes() == before
+    nowhere = sentei("search", "--resume", whole.run_dir / "no", "--jobs", 2, "-q", "--json")
+    assert nowhere.code == 2 and "must hold run.json and config.resolved.toml" in nowhere.err

@@ -132,6 +132,44 @@ def test_refuses(whole, digits, tmp_path):
         plan_table(replace(two_arms(), needs="the method y"), data_dir=digits, device="cpu")
 
 
+def test_refuses_fewer_images_than_a_mini_batch(digits, tmp_path):
+    out = tmp_path / "run"
+    message = r"images must be at least the largest mini-batch of x, 50, got 49 for training"
+    with pytest.raises(DataError, match=message):
+        plan_table(two_arms(), images=49, data_dir=digits, out=out, device="cpu")
+    with pytest.raises(DataError, match=r"50, got 30 for training"):
+        plan_table(two_arms(), scale=0.00025, data_dir=digits, out=out, device="cpu")
+    assert plan_table(two_arms(), images=50, data_dir=digits, out=out, device="cpu").done == 0
+    # the table says 60,000 images, the files hold 600
+    made = plan_table(two_arms(), scale=0.001, data_dir=digits, out=out, device="cpu")
+    with pytest.raises(DataError, match=r"50, got 1 for training"):
+        reproduce(made)
+    assert not out.exists()
+
+
+def test_a_folder_without_a_trial_is_taken_over(whole, digits, tmp_path, monkeypatch):
+    """What other settings left there must not be gone on from: networks carry no number of images."""
+    from sentei.workflow.reproduce import trial
+
+    out = tmp_path / "run"
+
+    def stopping(self, trainer):
+        if trainer.epoch == 1 and trainer.step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as m:
+        m.setattr(trial._Teller, "on_step_end", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce(plan_table(two_arms(), images=200, data_dir=digits, out=out, device="cpu"))
+    assert (out / engine.PLAN).is_file() and list(out.glob("training/*/checkpoint.safetensors"))
+    (out / engine.TRIALS).write_text('{"arm": "pl')
+    plan = plan_table(two_arms(), data_dir=digits, out=out, device="cpu")
+    assert plan.done == 0
+    assert values(reproduce(plan)) == values(whole)
+    with pytest.raises(DataError, match=r"got other settings in"):
+        plan_table(two_arms(), images=200, data_dir=digits, out=out, device="cpu")
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def compare(
+    ctx: typer.Context,
     model: Annotated[
         str | None,
         typer.Argument(
@@ -83,40 +84,56 @@ def compare(
     """
     from sentei.cli.output import command_line, print_json
     from sentei.cli.ticker import Ticker
-    from sentei.workflow.compare import plan_compare, resume_compare, run_compare, to_json
+    from sentei.workflow.compare import plan_compare, run_compare
     from sentei.workflow.runs import prune_config
 
     if resume is not None:
-        with Ticker("compare", quiet or as_json) as ticker:
-            result = resume_compare(resume, ticker, seeds)
-    else:
-        is_file = model is not None and (model.endswith(".safetensors") or Path(model).exists())
-        flags = {
-            "model.file" if is_file else "model.network": model,
-            "prune.per_round": per_round,
-            "prune.retrain_steps": retrain_steps,
-            "prune.finetune_epochs": finetune_epochs,
-            "train.epochs": epochs,
-            "data.name": data,
-            "data.data_dir": data_dir,
-            **o.run_flags(run_dir, seed, threads, device),
-        }
-        chosen = [] if baselines.strip() == "none" else _words(baselines)
-        made = plan_compare(
-            prune_config(config, pairs or (), flags),
-            _words(criteria),
-            _words(flops),
-            3 if seeds is None else seeds,
-            chosen,
-        )
-        if dry_run:
-            if as_json:
-                print_json({**made.to_json(), "run_dir": str(made.run_dir)})
-            else:
-                _show_plan(made)
-            return 0
-        with Ticker("compare", quiet or as_json) as ticker:
-            result = run_compare(made, ticker, command_line())
+        o.check_alone(ctx, "compare", ("--seeds", "--json", "--quiet"))
+        return go_on(resume, seeds, as_json=as_json, quiet=quiet)
+    is_file = model is not None and (model.endswith(".safetensors") or Path(model).exists())
+    flags = {
+        "model.file" if is_file else "model.network": model,
+        "prune.per_round": per_round,
+        "prune.retrain_steps": retrain_steps,
+        "prune.finetune_epochs": finetune_epochs,
+        "train.epochs": epochs,
+        "data.name": data,
+        "data.data_dir": data_dir,
+        **o.run_flags(run_dir, seed, threads, device),
+    }
+    chosen = [] if baselines.strip() == "none" else _words(baselines)
+    made = plan_compare(
+        prune_config(config, pairs or (), flags),
+        _words(criteria),
+        _words(flops),
+        3 if seeds is None else seeds,
+        chosen,
+    )
+    if dry_run:
+        if as_json:
+            print_json({**made.to_json(), "run_dir": str(made.run_dir)})
+        else:
+            _show_plan(made)
+        return 0
+    with Ticker("compare", quiet or as_json) as ticker:
+        result = run_compare(made, ticker, command_line())
+    return _end(result, as_json)
+
+
+def go_on(run_dir: Path, seeds: int | None = None, *, as_json: bool, quiet: bool) -> int:
+    """Go on with a comparison that was stopped, with more seeds if asked for."""
+    from sentei.cli.ticker import Ticker
+    from sentei.workflow.compare import resume_compare
+
+    with Ticker("compare", quiet or as_json) as ticker:
+        result = resume_compare(run_dir, ticker, seeds)
+    return _end(result, as_json)
+
+
+def _end(result: CompareResult, as_json: bool) -> int:
+    from sentei.cli.output import print_json
+    from sentei.workflow.compare import to_json
+
     if as_json:
         print_json({**to_json(result), "run_dir": str(result.run_dir)})
     else:

@@ -61,3 +61,25 @@ def run_flags(
         "run.threads": threads,
         "run.device": device,
     }
+
+
+def check_alone(ctx: typer.Context, command: str, allowed: tuple[str, ...]) -> None:
+    """Refuse what --resume does not heed: the folder keeps its settings.
+
+    Raises:
+        DataError: an option or argument was given that is not among those allowed (and --resume).
+    """
+    from sentei.errors import DataError
+
+    names = {p.name: p.opts[0] if p.param_type_name == "option" else str(p.name).upper()
+             for p in ctx.command.params if p.name is not None}  # fmt: skip
+    found = []
+    for name, shown in names.items():
+        source = ctx.get_parameter_source(name)
+        given = source is not None and source.name == "COMMANDLINE"
+        if given and shown not in ("--resume", *allowed):
+            found.append(shown)
+    if found:
+        raise DataError(
+            f"{command}: with --resume only {', '.join(allowed)} may be given, got {', '.join(found)}"
+        )

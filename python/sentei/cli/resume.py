@@ -23,9 +23,9 @@ def resume(
     Example: `sentei resume runs/first`
     """
     from sentei import device
-    from sentei.cli.compare import compare
+    from sentei.cli.compare import go_on as go_on_comparing
     from sentei.cli.output import finish, watcher
-    from sentei.cli.search import search
+    from sentei.cli.search import go_on as go_on_searching
     from sentei.workflow.run_dir import RunDir
     from sentei.workflow.runs import resume as run
 
@@ -33,7 +33,7 @@ def resume(
         device.set_threads(threads)
     command = RunDir.reopen(run_dir).read_plan()["command"]
     if command == "search":
-        return search(resume=run_dir, as_json=as_json, quiet=quiet)
+        return go_on_searching(run_dir, as_json=as_json, quiet=quiet)
     if command == "compare":
-        return compare(resume=run_dir, as_json=as_json, quiet=quiet)
+        return go_on_comparing(run_dir, as_json=as_json, quiet=quiet)
     return finish(run(run_dir, watcher(quiet or as_json)), as_json=as_json)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def search(
+    ctx: typer.Context,
     params: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,38 +67,56 @@ def search(
     """
     from sentei.cli.output import command_line, print_json
     from sentei.cli.ticker import Ticker
-    from sentei.workflow.search import plan_search, resume_search, run_search, to_json
+    from sentei.workflow.search import plan_search, run_search
     from sentei.workflow.settings import load_config, read_toml
 
     if resume is not None:
-        with Ticker("search", quiet or as_json) as ticker:
-            result = resume_search(resume, jobs, ticker, trials)
-    else:
-        flags = {
-            "model.network": network,
-            "data.name": data,
-            "data.data_dir": data_dir,
-            "train.epochs": epochs,
-            **o.run_flags(run_dir, seed, threads, device),
-        }
-        made = plan_search(
-            load_config(config, pairs or (), flags),
-            tuple(params or ()),
-            None if space is None else read_toml(space),
-            method=method,  # type: ignore[arg-type]
-            trials=trials,
-            metric=metric,
-        )
-        if dry_run:
-            if as_json:
-                print_json(
-                    {**made.to_json(), "run_dir": str(made.run_dir), "values": made.assignments()}
-                )
-            else:
-                _show_plan(made)
-            return 0
-        with Ticker("search", quiet or as_json) as ticker:
-            result = run_search(made, jobs, ticker, command_line())
+        o.check_alone(ctx, "search", ("--trials", "--jobs", "--json", "--quiet"))
+        return go_on(resume, jobs, trials, as_json=as_json, quiet=quiet)
+    flags = {
+        "model.network": network,
+        "data.name": data,
+        "data.data_dir": data_dir,
+        "train.epochs": epochs,
+        **o.run_flags(run_dir, seed, threads, device),
+    }
+    made = plan_search(
+        load_config(config, pairs or (), flags),
+        tuple(params or ()),
+        None if space is None else read_toml(space),
+        method=method,  # type: ignore[arg-type]
+        trials=trials,
+        metric=metric,
+    )
+    if dry_run:
+        if as_json:
+            print_json(
+                {**made.to_json(), "run_dir": str(made.run_dir), "values": made.assignments()}
+            )
+        else:
+            _show_plan(made)
+        return 0
+    with Ticker("search", quiet or as_json) as ticker:
+        result = run_search(made, jobs, ticker, command_line())
+    return _end(result, as_json)
+
+
+def go_on(
+    run_dir: Path, jobs: int = 1, trials: int | None = None, *, as_json: bool, quiet: bool
+) -> int:
+    """Go on with a search that was stopped, with more trials if asked for."""
+    from sentei.cli.ticker import Ticker
+    from sentei.workflow.search import resume_search
+
+    with Ticker("search", quiet or as_json) as ticker:
+        result = resume_search(run_dir, jobs, ticker, trials)
+    return _end(result, as_json)
+
+
+def _end(result: SearchResult, as_json: bool) -> int:
+    from sentei.cli.output import print_json
+    from sentei.workflow.search import to_json
+
     if as_json:
         print_json({**to_json(result), "run_dir": str(result.run_dir)})
     else:

@@ -76,8 +76,8 @@ def plan_table(
         scale, images: see Scale. seeds: runs of each arm; None: as many as the source made.
         out: folder; None: runs/reproduce/NAME.
     Raises:
-        DataError: a number out of range, a method that is not there, no data, a folder that holds
-        other settings.
+        DataError: a number out of range, fewer images than a mini-batch has, a method that is not
+        there, no data, a folder that holds trials of other settings.
     """
     if table.needs:
         raise DataError(f"reproduce: {table.name} must wait, it needs {table.needs}")
@@ -85,6 +85,8 @@ def plan_table(
     if not 1 <= count <= 1000:
         raise DataError(f"reproduce: seeds must lie in [1, 1000], got {count}")
     made = Scale(scale, images)
+    if (there := table.data.images or images) is not None:
+        _check_batch(table, made.training(table, there))
     if not is_there(table.data, data_dir):
         load_parts(table, data_dir, made)  # says what is missing
     where = Path("runs") / "reproduce" / table.name if out is None else Path(out)
@@ -100,8 +102,18 @@ def plan_table(
     return Reproduction(**{**plan.__dict__, "done": done})
 
 
+def _check_batch(table: Table, images: int) -> None:
+    """DataError when the training images fill no mini-batch of an arm."""
+    batch = max(a.setting.batch for a in table.arms)
+    if images < batch:
+        raise DataError(
+            f"reproduce: images must be at least the largest mini-batch of {table.name}, {batch}, "
+            f"got {images} for training (scale and images set how many)"
+        )
+
+
 def _matches(what: Reproduction) -> bool:
-    """Whether the folder holds a run of these settings; False: nothing at all.
+    """Whether the folder holds a run of these settings; False: nothing, or none that has a trial.
 
     Raises:
         DataError: it holds something else.
@@ -117,12 +129,15 @@ def _matches(what: Reproduction) -> bool:
         kept = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as e:
         raise DataError(f"reproduce: {file} must be JSON, got: {e}") from None
-    if not isinstance(kept, dict) or kept.get("fingerprint") != what.fingerprint():
-        raise DataError(
-            f"reproduce: out must hold {what.table.name} with the same scale and images to go on "
-            f"with, got other settings in {out}"
-        )
-    return True
+    ours = isinstance(kept, dict) and kept.get("command") == "reproduce"
+    if ours and kept.get("fingerprint") == what.fingerprint():
+        return True
+    if ours and not read_trials(out / TRIALS):
+        return False  # it stopped before its first trial: nothing is lost
+    raise DataError(
+        f"reproduce: out must hold {what.table.name} with the same scale and images to go on "
+        f"with, got other settings in {out}"
+    )
 
 
 def read_trials(path: Path) -> list[Trial]:
@@ -171,10 +186,14 @@ def reproduce(what: Reproduction, progress: Progress | None = None, words: str =
     from sentei.workflow.reproduce.report import write_results
 
     parts = load_parts(what.table, what.data_dir, what.scale)
+    _check_batch(what.table, len(parts.train))
     scaled = what.scale.describe(what.table, what.seeds, parts.there)
     _matches(what)
     what.out.mkdir(parents=True, exist_ok=True)
     with _claimed(what.out):
+        if (what.out / PLAN).is_file() and not _matches(what):
+            for left in ("networks", "training"):  # of the settings that were there
+                shutil.rmtree(what.out / left, ignore_errors=True)
         finished = _finished(what)
         _write_plan(what, words, scaled)
         _mend(what.out / TRIALS)
