@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from sentei.errors import DataError
@@ -59,7 +60,7 @@ def test_quartiles():
         ({"a": [1, 1.1], "b": [5, 5.1], "c": [9, 9.1]}, "holds", "holds (3 of 3 pairs"),
         ({"a": [9, 9.1], "b": [5, 5.1], "c": [1, 1.1]}, "does not hold", "a above b; a above c"),
         (
-            {"a": [1, 1.1], "b": [5, 9.0], "c": [6, 9.1]},
+            {"a": [1, 1.1], "b": [8.9, 9.0], "c": [8.8, 9.1]},
             "not contradicted",
             "is not contradicted (2 of 3 pairs in the published order, 1 too close to tell",
         ),
@@ -78,6 +79,74 @@ def test_ties_of_the_source_are_not_judged():
     t = made({"a": [70.0], "b": [70.0]})
     (order,) = orders(t, rows(t, trials({"a": [1.0, 1.1], "b": [2.0, 2.1]})))
     assert order.judged == 0
+    assert "no two published figures of it differ" in order.words
+
+
+def test_quartiles_are_not_judged():
+    t = made({"a": [9.0, 1.0], "b": [8.0, 2.0]}, "quartiles", ("max", "median"))
+    for order in orders(t, rows(t, trials({"a": [9, 9.1, 9.2], "b": [1, 1.1, 1.2]}))):
+        assert (order.verdict, order.same, order.against) == ("not judged", 0, ())
+        assert "there is no test for quartiles" in order.words
+
+
+def test_no_spread_decides_nothing():
+    """Neither of both arms nor of one, unless the test images say how well the means are known."""
+    t = made({"a": [70.0], "b": [80.0]})
+    for ours in ({"a": [50, 50], "b": [51, 51]}, {"a": [50, 50], "b": [51, 51.001]}):
+        assert orders(t, rows(t, trials(ours)))[0].verdict == "not decided"
+        assert orders(t, rows(t, trials(ours)), 1000)[0].verdict == "not decided"
+        assert orders(t, rows(t, trials(ours)), 10**8)[0].verdict == "holds"
+
+
+def test_test_images_are_a_floor():
+    """Deviation 0.01 points, but 100 images tell 50 from 52 percent by 5 points of one run only."""
+    t = made({"a": [70.0], "b": [80.0]})
+    found = rows(t, trials({"a": [50.0, 50.01, 50.02], "b": [52.0, 52.01, 52.02]}))
+    assert orders(t, found)[0].verdict == "holds"
+    assert orders(t, found, 100)[0].verdict == "not decided"
+    assert orders(t, found, 10**7)[0].verdict == "holds"
+
+
+def test_flops_have_no_floor():
+    t = made({"a": [70.0], "b": [80.0]}, columns=("FLOPs removed",))
+    ours = {"a": [50.0, 50.1, 50.2], "b": [52.0, 52.1, 52.2]}
+    runs = [
+        Trial(k, i, "done", {"FLOPs removed": v}) for k, x in ours.items() for i, v in enumerate(x)
+    ]
+    assert orders(t, rows(t, runs), 100)[0].verdict == "holds"
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("spread", [(0.2, 0.2), (0.2, 2.0)], ids=["alike", "unlike"])
+def test_equal_arms_seldom_differ(count, spread):
+    """Six arms of one accuracy: 15 pairs; within two standard errors most such runs are decided."""
+    rng = np.random.default_rng(count)
+    names = "abcdef"
+    t = made({k: [80.0 + i] for i, k in enumerate(names)})
+    deviation = np.resize(spread, (len(names), 1))
+    wrong, decided, times = 0, 0, 500
+    for _ in range(times):
+        drawn = 90 + deviation * rng.standard_normal((len(names), count))
+        ours = dict(zip(names, drawn.tolist(), strict=True))
+        (order,) = orders(t, rows(t, trials(ours)))
+        wrong += order.verdict == "does not hold"
+        decided += order.close < order.judged
+    assert wrong <= 0.06 * times
+    assert decided <= 0.06 * times
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_clearly_separated_arms_hold(count):
+    rng = np.random.default_rng(count)
+    t = made({"a": [70.0], "b": [80.0], "c": [90.0]})
+    held = 0
+    for _ in range(100):
+        ours = {
+            k: (m + 0.1 * rng.standard_normal(count)).tolist()
+            for k, m in (("a", 70.0), ("b", 80.0), ("c", 90.0))
+        }
+        held += orders(t, rows(t, trials(ours)), 10_000)[0].verdict == "holds"
+    assert held == 100
 
 
 def test_groups_are_apart():
@@ -86,7 +155,7 @@ def test_groups_are_apart():
         for k, v, g in (("a", 1.0, "p"), ("b", 2.0, "p"), ("c", 3.0, "q"))
     )
     t = Table("x", "", "", table("t2.6").data, ("accuracy",), arms)
-    found = orders(t, rows(t, trials({"a": [1.0, 1.0], "b": [2.0, 2.0], "c": [0.0, 0.0]})))
+    found = orders(t, rows(t, trials({"a": [1.0, 1.1], "b": [9.0, 9.1], "c": [0.0, 0.1]})))
     assert [(o.group, o.judged, o.same) for o in found] == [("p", 1, 1), ("q", 0, 0)]
 
 

@@ -50,7 +50,9 @@ def reproduce(
 
     Full size takes days to months; --scale, --images and --seeds make it smaller, and the report says
     by what. A line is kept per finished trial: the same command goes on after Ctrl-C, also with more
-    --seeds. The ordering of the source holds where two means differ by more than two standard errors.
+    --seeds. Whether the ordering of the source holds is judged by Welch's t test of every
+    pair of arms, at 5 % divided by the number of pairs; it takes two --seeds at least, and only clear
+    differences show with two or three.
 
     Example: `sentei reproduce t2.6 --data-dir data --scale 0.002 --images 10000 --seeds 3`
     """
@@ -186,7 +188,7 @@ def _show(result: Result) -> None:
     print(f"{table.title}; {table.source}")
     show_table(*lines_of(result), left=2)
     print()
-    for order in orders(table, rows(table, result.trials)):
+    for order in orders(table, rows(table, result.trials), result.test_images):
         print(f"order     {order.words}")
     for words in result.scaled:
         print(f"scaled    {words}")

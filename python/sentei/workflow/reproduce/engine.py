@@ -53,11 +53,12 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Result:
-    """The trials of a run, and what was smaller than in the source."""
+    """The trials of a run, what was smaller than in the source, and the test images in use."""
 
     what: Reproduction
     trials: tuple[Trial, ...]
     scaled: tuple[str, ...]
+    test_images: int
 
 
 def plan_table(
@@ -210,7 +211,7 @@ def reproduce(what: Reproduction, progress: Progress | None = None, words: str =
             _append(what.out / TRIALS, trial)
             finished[arm.name, seed] = trial
         wanted = [(what.table.arms[a].name, s) for s, a in what.trials]
-        result = Result(what, tuple(finished[k] for k in wanted), scaled)
+        result = Result(what, tuple(finished[k] for k in wanted), scaled, len(parts.test))
         write_results(result)
         shutil.rmtree(what.out / "training", ignore_errors=True)
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from sentei.report.svg import Chart, Series, escape, line_chart, tag
 from sentei.report.tables import section, table_of
 from sentei.workflow.doctor import cpu_model, versions
 from sentei.workflow.reproduce.engine import Result
+from sentei.workflow.reproduce.spec import Table
 from sentei.workflow.reproduce.summary import Cell, Row, orders, rows
+from sentei.workflow.reproduce.trial import Trial
 
-__all__ = ["lines_of", "to_json", "write_record", "write_results"]
+__all__ = ["judged", "lines_of", "to_json", "write_record", "write_results"]
 
 _HEAD = ["arm", "figure", "published", "ours", "difference", "runs"]
 
@@ -56,7 +59,6 @@ def _with(mean: float | None, deviation: float | None) -> str:
 def to_json(result: Result) -> dict[str, Any]:
     """The result as JSON data."""
     what, table = result.what, result.what.table
-    found = rows(table, result.trials)
     return {
         "command": "reproduce",
         "table": table.name,
@@ -65,6 +67,7 @@ def to_json(result: Result) -> dict[str, Any]:
         "data": table.data.name,
         "scale": what.scale.factor,
         "images": what.scale.images,
+        "test_images": result.test_images,
         "seeds": what.seeds,
         "scaled": list(result.scaled),
         "settled": list(table.settled),
@@ -75,6 +78,15 @@ def to_json(result: Result) -> dict[str, Any]:
             "device": what.device,
         },
         "versions": versions(),
+        **judged(table, result.trials, result.test_images),
+        "trials": [t.to_json() for t in result.trials],
+    }
+
+
+def judged(table: Table, trials: Sequence[Trial], test_images: int) -> dict[str, Any]:
+    """Figures of the arms and whether the ordering holds, as JSON data: all from the trials."""
+    found = rows(table, trials)
+    return {
         "rows": [
             {
                 "arm": r.arm,
@@ -84,8 +96,7 @@ def to_json(result: Result) -> dict[str, Any]:
             }
             for r in found
         ],
-        "orders": [o.to_json() for o in orders(table, found)],
-        "trials": [t.to_json() for t in result.trials],
+        "orders": [o.to_json() for o in orders(table, found, test_images)],
     }
 
 
@@ -132,7 +143,7 @@ def render(result: Result) -> str:
     table = result.what.table
     found = rows(table, result.trials)
     title = f"{table.title}: {table.source}"
-    said = orders(table, found)
+    said = orders(table, found, result.test_images)
     headline = "; ".join(dict.fromkeys(o.words for o in said)) + "."
     head, lines = lines_of(result)
     body = tag(

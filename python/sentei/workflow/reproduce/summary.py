@@ -11,10 +11,12 @@ from typing import Any
 
 from sentei.workflow.reproduce.spec import Arm, Table
 from sentei.workflow.reproduce.trial import Trial
+from sentei.workflow.reproduce.welch import welch
 
 __all__ = ["Cell", "Order", "Row", "orders", "rows"]
 
-_FAR = 2.0  # standard errors of a difference that is not taken for noise
+_LEVEL = 0.05  # chance that equal arms give one pair or more that is not too close to tell
+_NO_ACCURACY = {"FLOPs removed"}  # columns that are no share of the test images
 _QUARTILES = {"first quartile": 0.25, "median": 0.5, "third quartile": 0.75, "max": 1.0}
 
 
@@ -56,7 +58,7 @@ class Row:
 class Order:
     """Pairs of arms of a column and a group: in the published order, against it, or too close.
 
-    judged: pairs that could be: both have two runs at least.
+    judged: pairs that could be: both have two runs at least. reason: why none could be.
     """
 
     column: str
@@ -65,6 +67,7 @@ class Order:
     against: tuple[tuple[str, str], ...]  # (published better, better here)
     close: int
     judged: int
+    reason: str = ""
 
     @property
     def verdict(self) -> str:
@@ -82,7 +85,7 @@ class Order:
         """One sentence."""
         where = self.column + (f", {self.group}" if self.group else "")
         if not self.judged:
-            return f"{where}: the ordering cannot be judged, it takes two runs of each arm"
+            return f"{where}: the ordering cannot be judged, {self.reason}"
         parts = [f"{self.same} of {self.judged} pairs in the published order"]
         if self.close:
             parts.append(f"{self.close} too close to tell")
@@ -139,35 +142,69 @@ def _quantile(values: Sequence[float], share: float) -> float | None:
     return values[low] + (at - low) * (values[high] - values[low])
 
 
-def orders(table: Table, found: Sequence[Row]) -> tuple[Order, ...]:
-    """The ordering in every judged column and group."""
+def orders(table: Table, found: Sequence[Row], test_images: int | None = None) -> tuple[Order, ...]:
+    """The ordering in every judged column and group.
+
+    Two arms differ where Welch's t test says so, two-sided, at 5 % divided by the judged pairs of the
+    column and group (Bonferroni). Quartiles and single runs are not judged.
+
+    Args:
+        test_images: that accuracies are of; they bound from below how well a mean is known.
+    """
     return tuple(
-        _order(column, group, [r for r in found if r.group == group])
+        _quartiles(column, group)
+        if table.statistic == "quartiles"
+        else _order(column, group, [r for r in found if r.group == group], test_images)
         for column in table.judged
         for group in dict.fromkeys(r.group for r in found)
     )
 
 
-def _order(column: str, group: str, found: Sequence[Row]) -> Order:
-    same, close, judged = 0, 0, 0
+def _quartiles(column: str, group: str) -> Order:
+    return Order(column, group, 0, (), 0, 0, "there is no test for quartiles of runs here")
+
+
+def _order(column: str, group: str, found: Sequence[Row], test_images: int | None) -> Order:
+    images = None if column in _NO_ACCURACY else test_images
+    differ = [  # in the source: the better arm first
+        (a, b) if p.published > q.published else (b, a)
+        for a, b in combinations(found, 2)
+        for p, q in [(a.cell(column), b.cell(column))]
+        if p.published is not None and q.published is not None and p.published != q.published
+    ]
+    pairs = [(a, b) for a, b in differ if min(a.cell(column).runs, b.cell(column).runs) > 1]
+    same, close = 0, 0
     against: list[tuple[str, str]] = []
-    for a, b in combinations(found, 2):
-        p, q = a.cell(column), b.cell(column)
-        if p.published is None or q.published is None or p.published == q.published:
-            continue
-        if p.mean is None or q.mean is None or min(p.runs, q.runs) < 2:
-            continue
-        judged += 1
-        difference = p.mean - q.mean
-        if abs(difference) <= _FAR * _standard_error(p, q):
+    for a, b in pairs:
+        difference, chance = _compared(a.cell(column), b.cell(column), images)
+        if chance >= _LEVEL / len(pairs):
             close += 1
-        elif (difference > 0) == (p.published > q.published):
+        elif difference > 0:
             same += 1
         else:
-            against.append((a.arm, b.arm) if p.published > q.published else (b.arm, a.arm))
-    return Order(column, group, same, tuple(against), close, judged)
+            against.append((a.arm, b.arm))
+    reason = ""
+    if not pairs:
+        reason = (
+            "it takes two runs of each arm" if differ else "no two published figures of it differ"
+        )
+    return Order(column, group, same, tuple(against), close, len(pairs), reason)
 
 
-def _standard_error(p: Cell, q: Cell) -> float:
-    """Of the difference of two means; 0 for quartiles, which have none here."""
-    return math.sqrt(sum((c.deviation or 0.0) ** 2 / c.runs for c in (p, q)))
+def _compared(p: Cell, q: Cell, images: int | None) -> tuple[float, float]:
+    """The difference of two means, and the probability of such a one between equal arms."""
+    assert p.mean is not None
+    assert q.mean is not None
+    variances = (_variance(p, images), _variance(q, images))
+    return p.mean - q.mean, welch(p.mean - q.mean, variances, (p.runs, q.runs))
+
+
+def _variance(cell: Cell, images: int | None) -> float:
+    """Of the mean, in squared percent: of the sample, at least the binomial one of the test images.
+
+    Few runs that agree by chance would count as certain without that floor.
+    """
+    assert cell.mean is not None
+    sample = (cell.deviation or 0.0) ** 2
+    binomial = cell.mean * (100 - cell.mean) / images if images else 0.0
+    return max(sample, binomial) / cell.runs
