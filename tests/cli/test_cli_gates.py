@@ -132,6 +132,14 @@ def test_nothing_closed_is_no_success(trained, small, tmp_path):
             "place must be output with block",
         ),
         (("--method", "autoprune", "--lambda", -1), "lam must be at least 0"),
+        (
+            ("--method", "sigmoid", "--criterion", "nonsense", "--normalize", 0),
+            "--criterion, --normalize must be left out with method sigmoid, being of method score",
+        ),
+        (
+            ("--flops", "50%", "--lambda", 0, "--freeze-statistics", "--layers", "conv1"),
+            "--lambda, --layers, --freeze-statistics must be left out with method score, being of",
+        ),
         (("--network", "lenet5_prune"), "exactly one of prune.flops"),
     ],
 )

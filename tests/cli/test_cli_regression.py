@@ -100,3 +100,31 @@ def test_lbfgs_on_the_whole_set(digits, tmp_path):
     matrix = np.array(report["confusion"]["before"])
     assert matrix.shape == (4, 4) and matrix.sum() == 60
     assert np.trace(matrix) / 60 == report["accuracy"]["before"]
+
+
+def test_a_search_is_judged_by_the_loss(targets, tmp_path):
+    pytest.importorskip("optuna")
+    pairs = [*words(targets), "--set", "data.limit=60"]
+    more = ["--param", "train.lr=0.003,0.01", "--epochs", 1, "--run-dir", tmp_path / "s"]
+    for metric in ("val_accuracy", "accuracy"):
+        result = sentei("search", *pairs, *more, "--metric", metric)
+        said = f"search: metric must be val_loss or loss for a regression, got '{metric}'"
+        assert (result.code, result.err) == (2, f"sentei: {said}\n")
+        assert not (tmp_path / "s").exists()
+    result = sentei("search", *pairs, *more, "--method", "grid", "--json")
+    assert result.code == 0, result.err
+    scores = [t["score"] for t in result.json()["results"]]
+    assert result.json()["metric"] == "val_loss"
+    assert result.json()["best"]["score"] == min(scores) and len(set(scores)) == 2
+
+
+def test_only_metrics_of_a_search_are_offered(targets, tmp_path):
+    from sentei.errors import DataError
+    from sentei.workflow.run_dir import RunDir
+    from sentei.workflow.search.trial import score_of
+
+    folder = tmp_path / "t"
+    result = sentei("train", *words(targets), "--epochs", 1, "--run-dir", folder, "-q")
+    assert result.code == 0, result.err
+    with pytest.raises(DataError, match=r"one of \['val_loss', 'loss'\], got 'val_accuracy'"):
+        score_of(RunDir(folder), "val_accuracy")

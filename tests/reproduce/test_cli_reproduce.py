@@ -112,3 +112,15 @@ def test_refuses(words, message, digits, tmp_path):
 def test_front_page_of_the_package():
     for name in package.__all__:
         assert hasattr(package, name)
+
+
+def test_a_record_that_cannot_be_written(digits, tmp_path):
+    (tmp_path / "file").touch()
+    words = ("reproduce", "t2.6", "--data-dir", digits, "--out", tmp_path / "r", "--record")
+    for record, message in (
+        (tmp_path, "record must be a file to write, got the folder"),
+        (tmp_path / "file" / "x", "record must lie in a folder, got"),
+    ):
+        found = sentei(*words, record)
+        assert found.code == 2 and message in found.err and found.err.count("\n") == 1
+        assert not (tmp_path / "r").exists()

@@ -71,7 +71,8 @@ def compare(
     """Compare criteria at the same targets and the same training budget, over seeds.
 
     Every network gets the same number of training steps: those before pruning, those between the
-    removals, and what is left of them at the end. Test images are judged once, after the last step.
+    removals, and what is left of them at the end. Test images are looked at
+    right after pruning, which is only reported, and after the last step; they decide nothing.
 
     Baselines, trained as long: scratch, the architecture that pruning found with fresh weights;
     uniform, every layer the same share of its channels; unpruned. Where pruning does not beat them it

@@ -119,8 +119,23 @@ def prune(
     By gates: `sentei prune runs/first/model.safetensors --method block --gate-epochs 8`
     """
     from sentei.cli.output import carry_out, command_line
+    from sentei.errors import DataError
     from sentei.workflow.runs import plan, prune_config
 
+    by_score: dict[str, object] = {
+        "criterion": criterion,
+        "normalize": normalize,
+        "per_round": per_round,
+        "retrain_steps": retrain_steps,
+    }
+    by_gates: dict[str, object] = {
+        "gate_epochs": gate_epochs,
+        "lambda": lam,
+        "gates_lr": gates_lr,
+        "threshold": threshold,
+        "layers": layers or None,
+        "freeze_statistics": freeze_statistics,
+    }
     targets = {"prune.flops": flops, "prune.macs": macs, "prune.params": params}
     flags = {
         "model.file": model,
@@ -145,5 +160,16 @@ def prune(
         "train.precision": precision,
         **o.run_flags(run_dir, seed, threads, device),
     }
-    made = plan(prune_config(config, pairs or (), flags), "prune")
+    settings = prune_config(config, pairs or (), flags)
+    of_gates = settings.prune.method != "score"
+    unused = [
+        f"--{k.replace('_', '-')}" for k, v in (by_score if of_gates else by_gates).items()
+        if v is not None and v is not False
+    ]  # fmt: skip
+    if unused:
+        raise DataError(
+            f"prune: {', '.join(unused)} must be left out with method {settings.prune.method}, "
+            f"being of {'method score' if of_gates else 'methods with gates'}"
+        )
+    made = plan(settings, "prune")
     return carry_out(made, words=command_line(), as_json=as_json, dry_run=dry_run, quiet=quiet)

@@ -62,6 +62,7 @@ def reproduce(
     from sentei.cli.ticker import Ticker
     from sentei.errors import DataError
     from sentei.workflow.reproduce import (
+        check_record,
         entries,
         plan_table,
         table,
@@ -86,6 +87,8 @@ def reproduce(
         out=out,
         device=device,
     )
+    if record is not None:
+        check_record(record)
     if dry_run:
         _show_plan(made, as_json)
         return 0

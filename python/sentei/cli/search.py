@@ -34,8 +34,12 @@ def search(
         int | None, typer.Option(help="How many.", show_default="20; of a grid, all")
     ] = None,
     metric: Annotated[
-        str, typer.Option(help="val_accuracy, val_loss, accuracy or loss.")
-    ] = "val_accuracy",
+        str | None,
+        typer.Option(
+            help="val_accuracy, val_loss, accuracy or loss.",
+            show_default="val_accuracy; of a regression val_loss",
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option(help="Trials at a time; the threads are divided among them.")
     ] = 1,

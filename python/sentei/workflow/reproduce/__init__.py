@@ -2,7 +2,7 @@
 
 from sentei.workflow.reproduce.engine import Reproduction, Result, plan_table, reproduce
 from sentei.workflow.reproduce.listing import Entry, entries
-from sentei.workflow.reproduce.report import lines_of, to_json, write_record
+from sentei.workflow.reproduce.report import check_record, lines_of, to_json, write_record
 from sentei.workflow.reproduce.summary import orders, rows
 from sentei.workflow.reproduce.tables import TABLES, table
 
@@ -11,6 +11,7 @@ __all__ = [
     "Entry",
     "Reproduction",
     "Result",
+    "check_record",
     "entries",
     "lines_of",
     "orders",

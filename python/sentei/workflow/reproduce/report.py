@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sentei import _core
+from sentei.errors import DataError
 from sentei.report import formats as f
 from sentei.report.files import atomic_path
 from sentei.report.schema import clean
@@ -23,7 +25,7 @@ from sentei.workflow.reproduce.spec import Table
 from sentei.workflow.reproduce.summary import Cell, Row, orders, rows
 from sentei.workflow.reproduce.trial import Trial
 
-__all__ = ["judged", "lines_of", "to_json", "write_record", "write_results"]
+__all__ = ["check_record", "judged", "lines_of", "to_json", "write_record", "write_results"]
 
 _HEAD = ["arm", "figure", "published", "ours", "difference", "runs"]
 
@@ -125,6 +127,19 @@ def _csv(result: Result) -> str:
             shown = ["" if v is None else f"{v:.4f}" for v in numbers]
             out.writerow([r.arm, c.column, *shown, c.runs, r.diverged])
     return text.getvalue()
+
+
+def check_record(path: Path) -> None:
+    """DataError when no record can be written there."""
+    above = next(p for p in path.absolute().parents if p.exists())
+    if path.is_dir():
+        raise DataError(f"reproduce: record must be a file to write, got the folder {path}")
+    if not above.is_dir():
+        raise DataError(
+            f"reproduce: record must lie in a folder, got {path} below the file {above}"
+        )
+    if not os.access(above, os.W_OK):
+        raise DataError(f"reproduce: record must lie in a folder that can be written, got {path}")
 
 
 def write_record(result: Result, path: Path) -> None:

@@ -21,7 +21,7 @@ from sentei.workflow.config import Config
 from sentei.workflow.run_dir import RunDir, RunDirError
 from sentei.workflow.runs import plan
 from sentei.workflow.search.space import Choice, Parameter, read_space, values_of, with_values
-from sentei.workflow.search.trial import Outcome, Task
+from sentei.workflow.search.trial import Outcome, Task, choose_metric
 from sentei.workflow.search.workers import run_trials
 from sentei.workflow.session import InterruptedRunError
 from sentei.workflow.settings import dump_toml, make_config, read_toml
@@ -164,23 +164,20 @@ def plan_search(
     *,
     method: Method = "random",
     trials: int | None = None,
-    metric: str = "val_accuracy",
+    metric: str | None = None,
 ) -> Search:
     """Check everything that can be checked before any work; nothing is written.
 
     Args:
         config: settings of every trial. pairs, table: what is searched (space.read_space).
         trials: how many; None: 20, or the whole grid. metric: of an epoch; an accuracy is to be high,
-        anything else low.
+        anything else low; None: val_accuracy, of a regression val_loss.
     Raises:
         ConfigError, DataError: a setting or a value is wrong, or Optuna is missing.
     """
     if method not in ("random", "grid"):
         raise DataError(f"search: method must be random or grid, got {method!r}")
-    if metric not in ("val_accuracy", "val_loss", "accuracy", "loss"):
-        raise DataError(
-            f"search: metric must be val_accuracy, val_loss, accuracy or loss, got {metric!r}"
-        )
+    choose_metric(metric, regression=False)
     if config.train.epochs < 1:
         raise DataError(f"search: train.epochs must be at least 1, got {config.train.epochs}")
     if trials is not None and not 1 <= trials <= _MOST:
@@ -190,6 +187,7 @@ def plan_search(
     values_of(base, space)
     _optuna()
     made = plan(make_config(base), "train")  # data, network and folder are there
+    metric = choose_metric(metric, made.images.train.is_regression)
     where = RunDir.place(config, "search", made.config.model.network)
     given = {k: _text(p) for k, p in space.items()}
     size = len(_grid(space)) if method == "grid" else 20

@@ -16,9 +16,25 @@ from sentei.workflow.search.space import with_values
 from sentei.workflow.session import InterruptedRunError
 from sentei.workflow.watch import Watch
 
-__all__ = ["Outcome", "Task", "run_trial", "score_of"]
+__all__ = ["Outcome", "Task", "choose_metric", "run_trial", "score_of"]
 
 Tell = Callable[[str], None]
+_METRICS = ("val_accuracy", "val_loss", "accuracy", "loss")
+
+
+def choose_metric(given: str | None, regression: bool) -> str:
+    """What trials are judged by. given: None for val_accuracy, of a regression val_loss.
+
+    Raises:
+        DataError: it is none, or an accuracy of a regression.
+    """
+    known = [k for k in _METRICS if not (regression and "accuracy" in k)]
+    metric = known[0] if given is None else given
+    if metric not in known:
+        of = " for a regression" if regression else ""
+        *first, last = known
+        raise DataError(f"search: metric must be {', '.join(first)} or {last}{of}, got {metric!r}")
+    return metric
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,7 @@ def score_of(run: RunDir, metric: str) -> float:
         raise DataError("search: train.epochs must be at least 1, got a trial without an epoch")
     rows = [epochs[k] for k in sorted(epochs)]
     if metric not in rows[-1]:
-        known = sorted(k for k, v in rows[-1].items() if isinstance(v, float))
+        known = [k for k in _METRICS if k in rows[-1]]  # not lr, seconds and the like
         raise DataError(f"search: metric must be one of {known}, got {metric!r}")
     row = rows[-1]
     if make_config(read_toml(run.config)).train.best_weights:
