@@ -15,7 +15,6 @@ from sentei.report.responses import responses_sections
 from sentei.workflow.check import (
     check_responses,
     criterion,
-    principal_axes,
     variance_verdict,
     write_responses,
     write_variance,
@@ -41,22 +40,6 @@ def test_criterion_of_classes_that_stand_apart_and_of_none():
     ]  # apart; constant; class without samples
 
 
-def test_principal_axes_of_a_stretched_cloud():
-    rng = np.random.default_rng(0)
-    turn, _ = np.linalg.qr(rng.standard_normal((5, 5)))
-    x = rng.standard_normal((400, 5)) * [9, 3, 0.1, 0.1, 0.1] @ turn.T + 7
-    mean, axes, share = principal_axes(x)
-    assert np.allclose(mean, x.mean(0))
-    assert np.allclose(axes.T @ axes, np.eye(2))
-    assert abs(axes[:, 0] @ turn[:, 0]) > 0.99 and abs(axes[:, 1] @ turn[:, 1]) > 0.99
-    assert np.allclose(
-        share, np.sort(np.linalg.eigvalsh(np.cov(x.T)))[::-1][:2] / np.cov(x.T).trace()
-    )
-    assert (axes.max(0) == np.abs(axes).max(0)).all()  # the sign is settled
-    flat = principal_axes(np.ones((3, 1)))
-    assert flat[1].shape == (1, 2) and not flat[2].any()
-
-
 def found(layer=None):
     data = toy_data(30)
     parts = [(data.images[a : a + 10], data.labels[a : a + 10]) for a in (0, 10, 20)]
@@ -67,7 +50,7 @@ def found(layer=None):
 
 def test_responses_are_means_over_the_test_set():
     model, data, made = found("fc1")
-    assert [r["layer"] for r in made.layers] == ["conv1", "conv2", "fc1"] or len(made.layers) == 3
+    assert [r["layer"] for r in made.layers] == ["relu1", "relu2", "relu3"]
     from sentei.passes import inference
     from sentei.run import Runner
 

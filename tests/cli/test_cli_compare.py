@@ -92,10 +92,6 @@ def test_what_it_leaves(whole):
         assert io.load(folder / "networks" / o.trial.file).costs().flops == o.flops
 
 
-class Stop(Exception):
-    pass
-
-
 def test_stopped_and_gone_on_with_is_the_same(whole, digits, tmp_path):
     made = plan_compare(config_for(digits, tmp_path / "a"), CRITERIA, TARGETS, 1)
     calls = 0

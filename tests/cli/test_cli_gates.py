@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 from command import sentei
@@ -155,17 +154,3 @@ def test_a_score_needs_a_file(small):
     assert result.code == 2 and "model.file must be given" in result.err
     result = sentei("prune", "--method", "sigmoid", *small)
     assert "can do with model.network, untrained" in result.err
-
-
-def test_maps_are_projections_on_the_axes_of_the_training_images():
-    from sentei.prune.maps import principal_axes
-
-    rng = np.random.default_rng(3)
-    plane = rng.standard_normal((2, 7))
-    x = rng.standard_normal((50, 2)) * [5, 1] @ plane + 3
-    mean, axes, share = principal_axes(x)
-    np.testing.assert_allclose(axes @ axes.T, np.eye(2), atol=1e-12)
-    np.testing.assert_allclose((x - mean) @ axes.T @ axes + mean, x, atol=1e-9)
-    assert share.sum() == pytest.approx(1.0) and share[0] > share[1]
-    flat = principal_axes(np.ones((4, 3)))
-    assert not flat[1].any() or flat[2].sum() == 0

@@ -37,18 +37,18 @@ def principal_axes(x: NDArray[Any]) -> tuple[Points, Points, NDArray[np.float64]
     """Mean (D,), two principal axes (2, D) and the share of the variance of each.
 
     Args:
-        x (N, D): N at least 2. Missing axes (D or N too small, no variance) are 0.
+        x (N, D): N at least 1. Missing axes (D or N too small, no variance) are 0.
     The sign of an axis is that of its largest entry, so that the same data give the same picture.
     """
-    if x.ndim != 2 or len(x) < 2:
-        raise ShapeError(f"principal_axes: x must have shape (N, D) with N > 1, got {x.shape}")
+    if x.ndim != 2 or len(x) < 1:
+        raise ShapeError(f"principal_axes: x must have shape (N, D) with N > 0, got {x.shape}")
     x = x.astype(np.float64)
     mean = x.mean(axis=0)
     _, s, axes = np.linalg.svd(x - mean, full_matrices=False)
     power = s**2
     total = float(power.sum()) or 1.0
     found, share = np.zeros((2, x.shape[1])), np.zeros(2)
-    for i in range(min(2, len(s))):
+    for i in range(min(2, int(np.count_nonzero(s)))):
         found[i] = axes[i] * (np.sign(axes[i][np.abs(axes[i]).argmax()]) or 1.0)
         share[i] = power[i] / total
     return mean, found, share

@@ -7,7 +7,6 @@ from sentei.workflow.check.responses import (
     Responses,
     check_responses,
     criterion,
-    principal_axes,
     write_responses,
 )
 from sentei.workflow.check.units import Box, Found, Units, check_units, field_of
@@ -28,7 +27,6 @@ __all__ = [
     "criterion",
     "field_of",
     "handful",
-    "principal_axes",
     "variance_verdict",
     "write_responses",
     "write_units",

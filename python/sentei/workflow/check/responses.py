@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from sentei.errors import DataError, GraphError
 from sentei.model import Model
 from sentei.passes import inference
+from sentei.prune.maps import principal_axes
 from sentei.report.files import atomic_path
 from sentei.report.page import page
 from sentei.report.responses import responses_sections
 from sentei.run import Runner
 from sentei.suggest import unknown
 
-__all__ = ["Responses", "check_responses", "criterion", "principal_axes", "write_responses"]
+__all__ = ["Responses", "check_responses", "criterion", "write_responses"]
 
 _ACTIVATIONS = ("relu", "leaky_relu", "elu", "prelu", "logistic", "tanh", "softplus")
 _BINS = 40
@@ -62,26 +63,6 @@ def criterion(y: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
         within = ((own - own.mean()) ** 2).sum() + ((rest - rest.mean()) ** 2).sum()
         out[k] = 1 - within / total
     return out
-
-
-def principal_axes(
-    x: NDArray[Any],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Mean (D,), the two directions of largest variance (D, 2), and their shares of it (2,).
-
-    The largest component of a direction is positive, so that the same data give the same picture. With
-    fewer than two dimensions or samples the missing directions are 0.
-    """
-    x = x.astype(np.float64)
-    mean = x.mean(0)
-    _, s, vt = np.linalg.svd(x - mean, full_matrices=False)
-    axes, share = np.zeros((x.shape[1], 2)), np.zeros(2)
-    total = float((s**2).sum())
-    for i in range(min(2, len(s))):
-        sign = 1.0 if vt[i, np.argmax(np.abs(vt[i]))] >= 0 else -1.0
-        axes[:, i] = sign * vt[i]
-        share[i] = s[i] ** 2 / total if total > 0 else 0.0
-    return mean, axes, share
 
 
 class _Collector:
@@ -192,7 +173,7 @@ def _scatter(
     what: str, axes_of: NDArray[Any], shown: NDArray[Any], labels: NDArray[Any]
 ) -> dict[str, Any]:
     mean, axes, share = principal_axes(axes_of)
-    points = (shown.astype(np.float64) - mean) @ axes
+    points = (shown.astype(np.float64) - mean) @ axes.T
     return {
         "what": what,
         "share": share.tolist(),
