@@ -24,6 +24,7 @@ FLOORS: list[set[str]] = [
     {"model"},
     {"nn", "init", "losses", "metrics", "regularizers", "optim", "prune", "data", "report"},
     {"train", "io"},
+    {"distributed"},
     {"workflow"},
     {"cli"},
 ]
