@@ -120,7 +120,7 @@ class Emitter:
 
     def _name(self, value: str) -> str:
         if value not in self.names:
-            raise self.refuse(f"its input {value!r} has none")
+            raise self.refuse(f"its input {value!r} must be computed from the image")
         return self.names[value]
 
 
