@@ -50,7 +50,9 @@ class Versioned(ctypes.Structure):
 def opened(capsule) -> Versioned:
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.restype, get.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    return Versioned.from_address(get(capsule, b"dltensor_versioned"))
+    found = Versioned.from_address(get(capsule, b"dltensor_versioned"))
+    found.capsule = capsule  # whose memory this is
+    return found
 
 
 class Producer:

@@ -112,8 +112,11 @@ T read(const py::object& given, const char* rule) {
 // copy: 1 always, 0 never, -1 where it cannot be avoided.
 int read_copy(const char* who, const py::object& copy) {
   if (copy.is_none()) return -1;
-  return read<bool>(copy, (std::string(who) + ": copy must be True, False or None").c_str()) ? 1
-                                                                                             : 0;
+  py::detail::make_caster<bool> truth;
+  if (!truth.load(copy, false))  // true and false of Python and NumPy, not what is merely true
+    throw py::type_error(std::string(who) + ": copy must be True, False or None, got " +
+                         std::string(py::repr(copy)));
+  return py::detail::cast_op<bool>(truth) ? 1 : 0;
 }
 
 // The consumer's stream (1: legacy default, 2: per-thread default, or its address) waits for ours.

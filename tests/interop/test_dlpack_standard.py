@@ -107,10 +107,10 @@ def test_to_numpy(a, copy):
 def test_copy_true_always_copies_and_false_never():
     """ "If True, the function must always copy. If False, the function must never copy." """
     a = np.arange(4, dtype=np.float32)
-    for producer in (a, from_numpy(a), Old(a)):
-        assert memory(from_dlpack(producer, copy=True)) != memory(producer)
-        assert memory(from_dlpack(producer, copy=False)) == memory(producer)
-        assert memory(from_dlpack(producer)) == memory(producer)
+    for producer in (a, Tensor.borrow(a), Old(a)):
+        assert memory(from_dlpack(producer, copy=True)) != memory(a)
+        assert memory(from_dlpack(producer, copy=np.False_)) == memory(a)
+        assert memory(from_dlpack(producer)) == memory(a)
     arena = Tensor.empty((64,), "uint8", arena=True).view((4,), 0, "float32")
     with pytest.raises(BufferError, match="copy must not be False: the memory belongs to a plan"):
         from_dlpack(arena, copy=False)
