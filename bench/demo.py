@@ -109,7 +109,7 @@ def filled(page: str, r: dict[str, Any]) -> str:
 # -- pictures -----------------------------------------------------------------------------------
 def cut(svg: str, x: float, y: float, width: float) -> str:
     """A chart as a part of another picture."""
-    height = float(svg.split('viewBox="0 0 ', 1)[1].split('"')[0].split()[1])
+    height = float(re.search(r'viewBox="0 0 \S+ ([\d.]+)"', svg)[1])  # type: ignore[index]
     size = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height * width / WIDTH:g}"'
     return svg.replace("<svg ", f"<svg {size} ", 1)
 
@@ -128,7 +128,8 @@ def card(figure: Figure, x: float, y: float, width: float) -> str:
     if figure.remaining is not None:
         share = min(1.0, figure.remaining)
         out.append(f'<rect class="whole" x="{x}" y="{y + 72}" width="{width}" height="5"/>')
-        out.append(f'<rect class="after" x="{x}" y="{y + 72}" width="{width * share:.1f}" height="5"/>')  # fmt: skip
+        left = f"{width * share:.1f}"
+        out.append(f'<rect class="after" x="{x}" y="{y + 72}" width="{left}" height="5"/>')
     return "".join(out)
 
 
