@@ -22,7 +22,7 @@ from harness import RESULTS, record
 from sentei.report import judge
 from sentei.report.analysis import removed_chart
 from sentei.report.charts import accuracy_chart, learning_charts, score_chart
-from sentei.report.page import standalone
+from sentei.report.page import FONT, standalone
 from sentei.report.style import CSS
 from sentei.report.svg import WIDTH, escape, tag
 from sentei.report.verdict import Figure, figures
@@ -73,14 +73,15 @@ def blocks(r: dict[str, Any]) -> dict[str, str]:
         f"{machine['cpu']}, {machine['threads']} threads, {report['seconds']['total']:.0f} seconds, "
         f"{r['date'][:10]}."
     )
-    widths = ["| layer | filters before | after | MACs before | after |", "| --- | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    widths = ["| layer | filters before | after | MACs before | after |"]
+    widths.append("| --- | ---: | ---: | ---: | ---: |")
     for row in report["layers"]:
         widths.append(
             f"| `{row['name']}` | {row['before']} | {row['after']} "
             f"| {row['macs_before']:,} | {row['macs_after']:,} |"
         )
     counts = (
-        f"{len(report['steps'])} removals, each followed by the comparison; the largest difference of all was "
+        f"{len(report['steps'])} removals, each with its proof; the largest difference of all was "
         f"{largest:.1e} where rounding allows {report['verify']['tolerance']:.1e}."
     )
     return {
@@ -107,11 +108,13 @@ def filled(page: str, r: dict[str, Any]) -> str:
 
 
 # -- pictures -----------------------------------------------------------------------------------
-def cut(svg: str, x: float, y: float, width: float) -> str:
-    """A chart as a part of another picture."""
-    height = float(re.search(r'viewBox="0 0 \S+ ([\d.]+)"', svg)[1])  # type: ignore[index]
-    size = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height * width / WIDTH:g}"'
-    return svg.replace("<svg ", f"<svg {size} ", 1)
+def cut(svg: str, x: float, y: float, width: float) -> tuple[str, float]:
+    """A chart as a part of another picture, and how high it is there."""
+    box = re.search(r'viewBox="0 0 \S+ ([\d.]+)"', svg)
+    assert box is not None
+    height = float(box[1]) * width / WIDTH
+    size = f'x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"'
+    return svg.replace("<svg ", f"<svg {size} ", 1), height
 
 
 def card(figure: Figure, x: float, y: float, width: float) -> str:
@@ -159,19 +162,20 @@ def summary(report: dict[str, Any]) -> str:
     top += 140
     half = (wide - 2 * edge - 40) / 2
     charts = (
-        ("Accuracy while pruning", accuracy_chart(report)),
-        ("Filters removed per layer, over the FLOPs", removed_chart(report, "macs")),
+        (0, "Accuracy while pruning", accuracy_chart(report)),
+        (1, "Filters removed per layer, over the FLOPs", removed_chart(report, "macs")),
+        (1, "Scores of the channels that are left", score_chart(report)),
     )
-    tall = 0.0
-    for i, (title, svg) in enumerate(charts):
-        x = edge + i * (half + 40)
-        out.append(f'<text class="title" x="{x}" y="{top}">{title}</text>')
-        part = cut(svg, x, top + 12, half)
-        tall = max(tall, float(re.search(r'height="([\d.]+)"', part)[1]))  # type: ignore[index]
+    ends = [top, top]
+    for column, title, svg in charts:
+        x, y = edge + column * (half + 40), ends[column]
+        out.append(f'<text class="title" x="{x}" y="{y}">{title}</text>')
+        part, height = cut(svg, x, y + 12, half)
         out.append(part)
-    high = top + tall + 32
+        ends[column] += height + 44
+    high = max(ends) - 12
     own = (
-        ".ground{fill:var(--paper)}text{font-family:system-ui,sans-serif}text.head{font-size:25px;"
+        ".ground{fill:var(--paper)}text.head{font-size:25px;"
         "font-weight:600;fill:var(--ink)}line.head{stroke:var(--ink)}text.soft{font-size:13px;"
         "fill:var(--soft)}text.now{font-size:26px;font-weight:600}text.gain{font-size:13.5px;"
         "font-weight:600}text.title{font-size:15px;font-weight:600}.whole{fill:var(--line)}"
@@ -180,7 +184,7 @@ def summary(report: dict[str, Any]) -> str:
     ground = f'<rect class="ground" width="{wide}" height="{high:g}"/>'
     return (
         f'<svg viewBox="0 0 {wide} {high:g}" role="img" xmlns="http://www.w3.org/2000/svg">'
-        f"<style>{CSS}{own}</style>{title}{ground}{''.join(out)}</svg>\n"
+        f"<style>{CSS}{FONT}{own}</style>{title}{ground}{''.join(out)}</svg>\n"
     )
 
 
