@@ -10,9 +10,14 @@ from sentei.io.torch_state import load_torch_state_dict, to_torch_state_dict
 
 if TYPE_CHECKING:
     from sentei.io.onnx_in import import_onnx
+    from sentei.io.onnx_out import ExportError, ExportMismatchError, ExportReport, export_onnx
 
 __all__ = [
     "FORMAT",
+    "ExportError",
+    "ExportMismatchError",
+    "ExportReport",
+    "export_onnx",
     "import_onnx",
     "load",
     "load_checkpoint",
@@ -23,6 +28,10 @@ __all__ = [
 
 # Imported when first used: they need extras, or time.
 _LATER = {
+    "ExportError": "onnx_out",
+    "ExportMismatchError": "onnx_out",
+    "ExportReport": "onnx_out",
+    "export_onnx": "onnx_out",
     "import_onnx": "onnx_in",
 }
 
