@@ -1,6 +1,6 @@
 """What carries messages between workers: the few calls that every strategy is written in.
 
-`sentei.distributed.cluster` is such an engine; the tests have one whose time is virtual. A worker is a
+`sentei.distributed.ray_cluster` has such an engine; the tests have one whose time is virtual. A worker is a
 plain object in a process of its own: it knows its methods and no engine. A method that has to call other
 workers is a generator, a *process*: `port = yield` first, then it yields what it waits for.
 """
@@ -135,6 +135,9 @@ class Engine(Protocol):
 
     def now(self) -> float:
         """As Port.now."""
+
+    def pause(self, seconds: float) -> None:
+        """Let so many seconds pass."""
 
 
 _current: list[Engine] = []

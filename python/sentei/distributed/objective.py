@@ -101,5 +101,3 @@ def cuts(size: int, shards: int, blocks: Sequence[int] = ()) -> tuple[int, ...]:
 def updates_of(batches: int, n_push: int) -> int:
     """Pushes of a chunk of so many mini-batches."""
     return -(-batches // n_push)
-
-

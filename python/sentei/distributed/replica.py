@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sentei.distributed.engine import Computed, Future, LostError, Port, Process, Sleep, Wait, Worker
+from sentei.distributed.engine import (
+    Computed,
+    Future,
+    LostError,
+    Port,
+    Process,
+    Sleep,
+    Wait,
+    Worker,
+)
 from sentei.distributed.objective import Chunks, Recipe, checked, updates_of
 from sentei.distributed.shard import Ack, Weights, no_point
 

@@ -48,9 +48,7 @@ def no_point(name: str) -> str | None:
 def check_rule(rule: Optimizer) -> None:
     """ValueError unless a shard can apply it: AdaGrad or SGD, without decay (the gradient's affair)."""
     if type(rule) not in (AdaGrad, SGD):
-        raise ValueError(
-            f"distributed: rule must be AdaGrad or SGD, got {type(rule).__name__}"
-        )
+        raise ValueError(f"distributed: rule must be AdaGrad or SGD, got {type(rule).__name__}")
     if rule.weight_decay or rule.l2:
         raise ValueError(
             "distributed: weight_decay and l2 must be given to the model, not to the rule"

@@ -221,6 +221,9 @@ class Cluster:
     def now(self) -> float:
         return time.monotonic()
 
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def close(self) -> None:
         """End all workers, also those that stand still."""
         for worker, _ in list(self._workers.values()):
