@@ -6,12 +6,12 @@ import os
 
 import numpy as np
 import pytest
-from distributed_toys import LogisticRecipe, chunks_of, correlated
-from virtual_time import VirtualCluster
 
+from distributed_toys import LogisticRecipe, chunks_of, correlated
 from sentei.distributed import downpour, faults
 from sentei.distributed.engine import using
 from sentei.optim import AdaGrad
+from virtual_time import VirtualCluster
 
 REPLICAS, SHARDS = ["replica 0", "replica 1", "replica 2"], ["shard 0", "shard 1"]
 DATA = chunks_of(*correlated(480, 6), 4, 10)  # 12 chunks of 4 mini-batches
@@ -34,7 +34,7 @@ def run(seed, tmp_path, injected, **options):
 def test_every_update_is_applied_exactly_once(decade, tmp_path):
     for seed in range(10 * decade, 10 * decade + 10):
         injected = faults.schedule(seed, REPLICAS, SHARDS)
-        engine, found = run(seed, tmp_path / str(seed), injected)
+        _, found = run(seed, tmp_path / str(seed), injected)
         assert found.counters.planned == 48
         assert found.counters.updates == [48, 48], (seed, injected)
         assert np.isfinite(found.weights).all()

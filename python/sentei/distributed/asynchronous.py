@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def downpour(
                 f"shard {i}", ParameterShard,
                 run, i, start[a:b], rule, str(folder), every, schedule, faults=faults,
             )
-            for i, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False))
+            for i, (a, b) in enumerate(pairwise(bounds))
         ]  # fmt: skip
         clock = engine.spawn("clock", Clock) if max_staleness is not None else None
         data = None if isinstance(chunks, list | tuple) else chunks
@@ -156,8 +157,8 @@ def stored(store: str | Path | None, engine: Engine, resume: bool) -> Iterator[P
             )
         if resume:
             raise ValueError("distributed: store must be given to resume from it, got None")
-        with tempfile.TemporaryDirectory(prefix="sentei-shards-") as folder:
-            yield Path(folder)
+        with tempfile.TemporaryDirectory(prefix="sentei-shards-") as name:
+            yield Path(name)
         return
     folder = Path(store)
     folder.mkdir(parents=True, exist_ok=True)

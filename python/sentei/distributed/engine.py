@@ -49,7 +49,8 @@ class Worker:
     actor: Any
 
 
-class Wait(NamedTuple):
+@dataclass(frozen=True)
+class Wait:
     """Yielded: go on when `count` futures are ready or `timeout` seconds have passed.
 
     What comes back is (ready, pending), two lists.

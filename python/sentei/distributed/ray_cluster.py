@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -69,11 +70,12 @@ def cluster(
     """
     if address is not None and (":" not in address or address.startswith("ray://")):
         raise ValueError(f'cluster: address must be "host:port", got {address!r:.80}')
-    before = {k: os.environ.get(k) for k in (*_QUIET, *_AUTH)}
+    before = {k: os.environ.get(k) for k in (*_QUIET, *_AUTH, "PYTHONPATH")}
     os.environ.update(_QUIET)
     if address is None:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
         os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
+        os.environ["PYTHONPATH"] = os.pathsep.join(p or os.getcwd() for p in sys.path)
     found, ours = None, False
     ray: Any = None
     try:
@@ -134,6 +136,11 @@ def _first_line(e: BaseException) -> str:
     return (str(e).strip() or type(e).__name__).splitlines()[0]
 
 
+def _last_line(e: BaseException) -> str:
+    lines = [x for x in str(e).strip().splitlines() if x.strip()]
+    return lines[-1].strip() if lines else type(e).__name__
+
+
 class Cluster:
     """An open cluster; see Engine for what its methods do."""
 
@@ -180,9 +187,12 @@ class Cluster:
             "max_concurrency": concurrency,
             "scheduling_strategy": "SPREAD",
         }
-        # A worker that is started again needs its arguments: this reference keeps them.
-        kept = self._ray.put((make, args))
-        actor = self._host.options(**options).remote(name, [kept], threads, tuple(faults))
+        # A worker that is started again needs its arguments: what is large stays in the store for it.
+        kept, made = None, self._ray.cloudpickle.dumps((make, args))
+        if len(made) >= _INLINE:
+            kept = self._ray.put(made)
+            made = self._ray.cloudpickle.dumps(kept)
+        actor = self._host.options(**options).remote(name, made, threads, tuple(faults))
         worker = Worker(name, actor)
         self._workers[name] = (worker, kept)
         return worker
@@ -255,6 +265,10 @@ def _take(ray: Any, future: Future) -> Any:
         raise cause from None
     except e.GetTimeoutError:
         raise LostError(f"distributed: its bytes did not arrive in {_PULL:g} s") from None
+    except e.ActorDiedError as error:
+        if "creation task" in str(error):  # it would fail again and again
+            raise ClusterError(f"distributed: a worker cannot start: {_last_line(error)}") from None
+        raise LostError("distributed: the worker died") from None
     except e.RayError as error:  # the actor, its process, its machine, or what it was given is gone
         raise LostError(f"distributed: {type(error).__name__}") from None
 
@@ -262,7 +276,7 @@ def _take(ray: Any, future: Future) -> Any:
 class _Host:
     """The actor around a worker's object: threads, faults, and processes that call others."""
 
-    def __init__(self, name: str, made: Sequence[Any], threads: int, faults: Any) -> None:
+    def __init__(self, name: str, made: bytes, threads: int, faults: Any) -> None:
         import ray
 
         from sentei.device import set_threads
@@ -272,7 +286,8 @@ class _Host:
         first = not ray.get_runtime_context().was_current_actor_reconstructed
         self._faults = Faults(faults if first else (), name)
         self._local = threading.local()
-        make, args = ray.get(made[0])
+        found = ray.cloudpickle.loads(made)
+        make, args = found if isinstance(found, tuple) else ray.cloudpickle.loads(ray.get(found))
         self._thing = make(*args)
         self._thing.point = self._point
 
@@ -308,7 +323,7 @@ class _Host:
                 return end.value
             answer = None
             if isinstance(effect, Wait):
-                answer = _wait(self._ray, *effect)
+                answer = _wait(self._ray, effect.futures, effect.count, effect.timeout)
             elif isinstance(effect, Sleep):
                 time.sleep(effect.seconds)
 

@@ -6,6 +6,7 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class Replica:
         self.name, self.chunks, self.shards, self.settings = name, chunks, list(shards), settings
         self.objective = recipe.build()
         self.size = self.objective.size
-        self.parts = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        self.parts = [slice(a, b) for a, b in pairwise(bounds)]
         self.clock = clock
         self.w = np.zeros(self.size, np.float32)
         n = len(self.shards)

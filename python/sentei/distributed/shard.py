@@ -208,7 +208,7 @@ class ParameterShard:
                 self.positions,
                 self.counters,
             ),
-            lambda: self.point("mid_snapshot") and None,
+            lambda: self.point("mid_snapshot"),
         )
         self.safe = self.version
         self.point("after_snapshot")

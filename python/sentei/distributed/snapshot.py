@@ -58,7 +58,7 @@ def newest(folder: Path, shard: int, version: int | None = None) -> Path | None:
     return found[-1] if found else None
 
 
-def write_snapshot(folder: Path, s: Snapshot, midway: Callable[[], None] = lambda: None) -> None:
+def write_snapshot(folder: Path, s: Snapshot, midway: Callable[[], object] = lambda: None) -> None:
     """Write beside, rename, then remove all but the last two files of the shard.
 
     midway: called when half of the file is written.
