@@ -19,6 +19,9 @@ from sentei.distributed.faults import Fault, Faults
 __all__ = ["Died", "VirtualCluster"]
 
 
+_END = 600.0  # virtual seconds after which a run has failed
+
+
 class Died(BaseException):
     """The process ended at a named point."""
 
@@ -34,6 +37,7 @@ class Promise:
         self.ready = False
         self.value: Any = None
         self.error: BaseException | None = None
+        self.heard: list[Callable[[], None]] = []  # called when it is ready
 
 
 def copied(value: Any) -> Any:
@@ -256,6 +260,7 @@ class VirtualCluster:
                 self.time = end
                 break
             self.time, _, event = heapq.heappop(self._events)
+            assert self.time < _END, "it does not come to an end"
             event()
         return self._split(futures, count)
 
@@ -308,6 +313,9 @@ class VirtualCluster:
             for i, p in enumerate(promises):
                 p.ready, p.error = True, error
                 p.value = value if len(promises) == 1 or error is not None else value[i]
+                for heard in p.heard:
+                    heard()
+                p.heard.clear()
 
         self.later(self.latency * float(self.rng.exponential()), arrive)
 
@@ -317,15 +325,17 @@ class VirtualCluster:
     def after_effect(self, actor: _Actor, call: _Call, effect: Any) -> None:
         """Let a process go on when what it has yielded is over."""
         if isinstance(effect, Wait):
-            end = self.time + effect.timeout
             count = min(effect.count, len(effect.futures))
+            over: list[bool] = []
 
-            def look() -> None:
-                if sum(f.ready for f in effect.futures) >= count or self.time >= end:
+            def look(late: bool = False) -> None:
+                if not over and (late or sum(f.ready for f in effect.futures) >= count):
+                    over.append(True)
                     actor.go(call, self._split(effect.futures, count))
-                else:
-                    self.later(min(0.002, max(end - self.time, 1e-9)), look)
 
+            for f in effect.futures:
+                f.heard.append(look)
+            self.later(call.extra + effect.timeout, lambda: look(late=True))
             self.later(call.extra, look)
             return
         seconds = call.extra

@@ -16,7 +16,15 @@ import numpy as np
 
 from sentei.describe import described
 from sentei.distributed.clock import Clock
-from sentei.distributed.engine import ClusterError, Engine, Future, GaveUpError, LostError, Worker, current
+from sentei.distributed.engine import (
+    ClusterError,
+    Engine,
+    Future,
+    GaveUpError,
+    LostError,
+    Worker,
+    current,
+)
 from sentei.distributed.leases import Leases
 from sentei.distributed.objective import Chunks, Recipe, cuts, start_of, updates_of
 from sentei.distributed.replica import Downpour, Replica
@@ -217,8 +225,7 @@ class _Run:
 
     def all(self, resume: bool, show: Show | None) -> Result:
         begun = shown = self.engine.now()
-        futures = [self.engine.call(h.worker, "beat") for h in self.hands.values()]
-        self.engine.wait(futures, len(futures), _START)
+        self._begin()
         if resume:
             self.leases.restore([self._ask(i, "save")[1] for i in range(len(self.shards))])
         while True:
@@ -234,6 +241,17 @@ class _Run:
         if show is not None:
             show(self._status())
         return result
+
+    def _begin(self) -> None:
+        """Wait until everybody has given a first sign; who has not is watched as one that starts."""
+        for hand in self.hands.values():
+            hand.beat, hand.asked = self.engine.call(hand.worker, "beat"), self.engine.now()
+        for i in range(len(self.shards)):
+            self._lives(i, self._ask(i, "status")["life"])
+        beats = [h.beat for h in self.hands.values()]
+        self.engine.wait(beats, len(beats), _START)
+        for hand in self.hands.values():
+            self._heard(hand)
 
     # -- work ----------------------------------------------------------------------------------
     def _hand_out(self) -> None:
@@ -262,9 +280,11 @@ class _Run:
             if self.checks[i] is None and now - self.looked[i] >= _TICK:
                 self.checks[i], self.looked[i] = (self.engine.call(shard, "status"), now), now
         futures = [h.work for h in self.hands.values() if h.chunk is not None]
-        ready, _ = self.engine.wait(futures, 1, _TICK / 2)
-        if not futures:
-            self.engine.wait([h.beat for h in self.hands.values() if h.beat], 1, _TICK / 2)
+        ready: list[Future] = []
+        if futures:
+            ready, _ = self.engine.wait(futures, 1, _TICK / 2)
+        else:  # all workers are on their way back
+            self.engine.pause(_TICK / 2)
         for hand in self.hands.values():
             if hand.chunk is not None and any(hand.work is f for f in ready):
                 self._worked(hand)
