@@ -119,8 +119,8 @@ class _Actor:
 
     def go(self, call: _Call, answer: Any) -> None:
         """Run a method up to its end or to what it waits for."""
-        if not self.alive or self.standing:
-            return
+        if not self.alive or self.standing or all(c is not call for c in self.running):
+            return  # also a process of an earlier life
         self.now, call.extra = call, 0.0
         effect: Any = None
         try:

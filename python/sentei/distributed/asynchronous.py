@@ -16,7 +16,7 @@ import numpy as np
 
 from sentei.describe import described
 from sentei.distributed.clock import Clock
-from sentei.distributed.engine import ClusterError, Engine, Future, LostError, Worker, current
+from sentei.distributed.engine import ClusterError, Engine, Future, GaveUpError, LostError, Worker, current
 from sentei.distributed.leases import Leases
 from sentei.distributed.objective import Chunks, Recipe, cuts, start_of, updates_of
 from sentei.distributed.replica import Downpour, Replica
@@ -28,6 +28,7 @@ __all__ = ["downpour"]
 
 _TICK = 0.25  # seconds between two signs of life
 _LOSSES = 25  # of one worker in a row, before it is given up
+_START = 60.0  # seconds that a process may take to start
 _BYTES = 256 << 20  # of gradients that replicas keep, about
 
 
@@ -182,6 +183,8 @@ class _Hand:
     said: Mapping[str, Any] | None = None
     rest: float = 0.0  # not before
     losses: int = 0
+    born: str = ""  # of the process that last gave a sign
+    fresh: bool = True  # this process has given none yet
 
 
 class _Run:
@@ -208,11 +211,14 @@ class _Run:
         self.notes: list[str] = []
         self.lives = [0] * len(self.shards)
         self.checks: list[tuple[Future, float] | None] = [None] * len(self.shards)
+        self.up = [False] * len(self.shards)  # this process has given a sign
         self.looked = [0.0] * len(self.shards)
         self.applied = 0
 
     def all(self, resume: bool, show: Show | None) -> Result:
         begun = shown = self.engine.now()
+        futures = [self.engine.call(h.worker, "beat") for h in self.hands.values()]
+        self.engine.wait(futures, len(futures), _START)
         if resume:
             self.leases.restore([self._ask(i, "save")[1] for i in range(len(self.shards))])
         while True:
@@ -273,7 +279,7 @@ class _Run:
         try:
             report = self.engine.take(hand.work)
         except LostError as e:
-            self._lost(hand, str(e))
+            self._lost(hand, str(e), died=not isinstance(e, GaveUpError))
             return
         hand.losses, hand.chunk, hand.work = 0, None, None
         if self.leases.finish(chunk, hand.worker.name):
@@ -287,10 +293,12 @@ class _Run:
             }
             self.history.append(row)
 
-    def _lost(self, hand: _Hand, why: str) -> None:
+    def _lost(self, hand: _Hand, why: str, died: bool = True) -> None:
         """A replica has lost its chunk: it died, hung, or could not reach a shard."""
         name = hand.worker.name
         hand.chunk, hand.work, hand.beat = None, None, None
+        self.counters.restarts += died and not hand.fresh
+        hand.fresh = hand.fresh or died
         hand.losses += 1
         if hand.losses > _LOSSES:
             raise ClusterError(
@@ -311,7 +319,7 @@ class _Run:
             return
         ready, _ = self.engine.wait([hand.beat], 1, 0)
         if not ready:
-            if now - hand.asked > self.wait:
+            if now - hand.asked > (_START if hand.fresh else self.wait):
                 self.engine.kill(hand.worker)
                 self._lost(hand, "it did not answer")
             return
@@ -320,10 +328,10 @@ class _Run:
         except LostError:
             hand.beat = None
             return
-        hand.beat = None
         before, hand.said = hand.said, said
-        if before is not None and said["born"] != before["born"]:
+        if not hand.fresh and said["born"] != hand.born:
             self.counters.restarts += 1
+        hand.beat, hand.fresh, hand.born = None, False, said["born"]
         if before != said:
             hand.told = now
         elif hand.chunk is not None:
@@ -340,14 +348,19 @@ class _Run:
         future, sent = check
         ready, _ = self.engine.wait([future], 1, 0)
         if not ready:
-            if self.engine.now() - sent > self.wait:
+            if self.engine.now() - sent > (self.wait if self.up[i] else _START):
                 self.engine.kill(self.shards[i])
-                self.checks[i] = None
+                self.checks[i], self.up[i] = None, False
             return
         self.checks[i] = None
-        with contextlib.suppress(LostError):
-            self._lives(i, self.engine.take(future)["life"])
-            self.applied = max(self.applied, self.engine.take(future)["version"])
+        try:
+            status = self.engine.take(future)
+        except LostError:
+            self.up[i] = False
+            return
+        self.up[i] = True
+        self._lives(i, status["life"])
+        self.applied = max(self.applied, status["version"])
 
     def _lives(self, i: int, life: int) -> None:
         if self.lives[i] and life > self.lives[i]:
@@ -389,14 +402,19 @@ class _Run:
         """Call a shard until it answers; start it again when it hangs."""
         for _ in range(_LOSSES):
             future = self.engine.call(self.shards[i], method, *args)
-            ready, _ = self.engine.wait([future], 1, self.wait)
-            if ready:
-                try:
-                    return self.engine.take(future)
-                except LostError:
-                    self.engine.pause(0.1)
-            else:
+            ready, _ = self.engine.wait([future], 1, self.wait if self.up[i] else _START)
+            if not ready:
                 self.engine.kill(self.shards[i])
+                self.up[i] = False
+                continue
+            try:
+                found = self.engine.take(future)
+            except LostError:
+                self.up[i] = False
+                self.engine.pause(0.1)
+            else:
+                self.up[i] = True
+                return found
         raise ClusterError(f"distributed: shard {i} must answer, but was lost {_LOSSES} times")
 
     def _result(self, begun: float) -> Result:

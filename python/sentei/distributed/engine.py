@@ -20,6 +20,7 @@ __all__ = [
     "Effect",
     "Engine",
     "Future",
+    "GaveUpError",
     "LostError",
     "Port",
     "Process",
@@ -39,6 +40,10 @@ class ClusterError(SenteiError, RuntimeError):
 
 class LostError(SenteiError, RuntimeError):
     """No answer came, and none will: the worker died or was started again meanwhile."""
+
+
+class GaveUpError(LostError):
+    """A worker lives, but another that it needs does not answer it."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sentei.distributed.engine import (
     Computed,
     Future,
+    GaveUpError,
     LostError,
     Port,
     Process,
@@ -279,7 +280,7 @@ class Replica:
                 self._forget()
                 return
             yield Sleep(0.05)
-        raise LostError(f"distributed: {self.shards[i].name} did not take what it had lost")
+        raise GaveUpError(f"distributed: {self.shards[i].name} did not take what it had lost")
 
     def _resend(self, port: Port, i: int, key: tuple[int, int]) -> Process:
         """Send a kept push once more; False: the shard has died, or lacks one before it."""
@@ -311,4 +312,4 @@ class Replica:
                     pass
             yield Sleep(pause)
             pause = min(2 * pause, 1.0)
-        raise LostError(f"distributed: {self.shards[i].name} does not answer")
+        raise GaveUpError(f"distributed: {self.shards[i].name} does not answer")

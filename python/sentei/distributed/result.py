@@ -21,7 +21,7 @@ class Counters:
     had lost them. leases_lost: chunks (mini-batches of a step) that went to another worker.
     restarts, shard_restarts: of replicas and shards. backups: gradients that came too late for their
     step. rolled_back: steps made again from a snapshot. staleness: updates of others between the fetch
-    of the weights and the application of their gradient. bytes: through the shards, both directions.
+    of the weights and the application of their gradient, replays aside. bytes: through the shards, both directions.
     """
 
     planned: int = 0
@@ -48,7 +48,7 @@ class Counters:
         self.replays = sum(c["replayed"] for c in every)
         self.snapshots = sum(c["snapshots"] for c in every)
         self.bytes = sum(c["bytes"] for c in every)
-        applied = sum(self.updates)
+        applied = sum(self.updates) - self.replays
         self.staleness_mean = sum(c["late_sum"] for c in every) / applied if applied else 0.0
         self.staleness_max = max((c["late_max"] for c in every), default=0)
 

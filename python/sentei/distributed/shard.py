@@ -126,7 +126,7 @@ class ParameterShard:
             fate = "repeat" if sequence < due else "gap"
             self.counters["repeats" if sequence < due else "gaps"] += 1
             return Ack(self.life, self.version, self.safe, fate)
-        late = max(self.version - version, 0)
+        late = 0 if again else max(self.version - version, 0)
         self._apply(gradient)
         self.positions[chunk] = due + 1
         c = self.counters
@@ -232,8 +232,3 @@ class ParameterShard:
             )
         if g.shape != self.w.shape:
             raise ShapeError(f"push: gradient must have shape {self.w.shape}, got {g.shape}")
-
-
-def mean_of(found: Mapping[str, int]) -> float:
-    """Mean staleness from a shard's counters."""
-    return found["late_sum"] / found["applied"] if found["applied"] else math.nan
