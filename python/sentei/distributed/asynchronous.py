@@ -16,7 +16,15 @@ import numpy as np
 
 from sentei.describe import described
 from sentei.distributed.clock import Clock
-from sentei.distributed.engine import ClusterError, Engine, Future, GaveUpError, LostError, Worker, current
+from sentei.distributed.engine import (
+    ClusterError,
+    Engine,
+    Future,
+    GaveUpError,
+    LostError,
+    Worker,
+    current,
+)
 from sentei.distributed.leases import Leases
 from sentei.distributed.objective import Chunks, Recipe, cuts, start_of, updates_of
 from sentei.distributed.replica import Downpour, Replica
@@ -163,7 +171,7 @@ def stored(store: str | Path | None, engine: Engine, resume: bool) -> Iterator[P
         return
     folder = Path(store)
     folder.mkdir(parents=True, exist_ok=True)
-    if not resume and any(folder.glob("shard-*.safetensors")):
+    if not resume and any(folder.glob("*.safetensors")):
         raise ValueError(
             f"distributed: store must hold no snapshots unless resume is set, got some in {folder}"
         )

@@ -8,15 +8,19 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sentei.distributed.engine import ClusterError, Engine, Future, LostError, Worker
+from sentei.distributed.engine import ClusterError, Engine, Future, GaveUpError, LostError, Worker
 from sentei.distributed.objective import Chunks
 
-__all__ = ["Foreman"]
+__all__ = ["Foreman", "StartedAgainError"]
 
 _TICK = 0.25  # seconds between two signs of life
 _LOSSES = 25  # of one worker in a row, before it is given up
 _START = 60.0  # seconds that a process may take to start
 _AT_ONCE = 2  # workers at one portion
+
+
+class StartedAgainError(LostError):
+    """A shard was started again: it stands at its last snapshot."""
 
 
 @dataclass
@@ -95,9 +99,11 @@ class Foreman:
         for hand in self.hands:
             if hand.portion is not None or now < hand.rest:
                 continue
-            portion = self._waiting.popleft() if self._waiting else self._doubled(evaluation, now)
+            again = not self._waiting
+            portion = self._doubled(evaluation, now) if again else self._waiting.popleft()
             if portion is None:
                 return
+            self.backups += again
             data = list(self.chunks[portion]) if self.send else None
             hand.portion, hand.evaluation, hand.since = portion, evaluation, now
             hand.work = self.engine.call(hand.worker, "work", evaluation, portion, data)
@@ -136,16 +142,20 @@ class Foreman:
         assert portion is not None
         try:
             found = self.engine.take(hand.work)
+        except GaveUpError:  # of a shard
+            hand.portion, hand.work = None, None
+            if of == evaluation:
+                raise
+            return
         except LostError as e:
             self._gone(hand, evaluation, str(e))
             return
         hand.portion, hand.work, hand.losses = None, None, 0
         if of != evaluation or portion in self._done:
-            self.backups += 1
-        elif found is None:  # the shards do not gather this evaluation: one of them is new
-            raise LostError("sandblaster: a shard was started again")
-        else:
-            self._done[portion] = found
+            return  # it came second, or too late
+        if found is None:  # the shards do not gather this evaluation: one of them is new
+            raise StartedAgainError("sandblaster: a shard does not gather this evaluation")
+        self._done[portion] = found
 
     def _heard(self, hand: _Hand, evaluation: int) -> None:
         """Heed the sign of life of a worker, or its absence."""

@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sentei.distributed.engine import Computed, LostError, Port, Process, Sleep, Wait, Worker
+from sentei.distributed.engine import (
+    Computed,
+    GaveUpError,
+    LostError,
+    Port,
+    Process,
+    Sleep,
+    Wait,
+    Worker,
+)
 from sentei.distributed.objective import Batch, Chunks, Objective, Recipe, checked
 from sentei.distributed.shard import no_point
 from sentei.errors import NonFiniteError
@@ -135,4 +144,4 @@ class PortionWorker:
                     pass
             yield Sleep(pause)
             pause = min(2 * pause, 1.0)
-        raise LostError(f"distributed: {self.shards[i].name} does not answer")
+        raise GaveUpError(f"distributed: {self.shards[i].name} does not answer")

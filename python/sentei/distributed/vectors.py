@@ -126,7 +126,9 @@ class VectorShard:
         self.evaluation = evaluation
         return self.born, True
 
-    def close(self, evaluation: int, weight: float, portions: int) -> tuple[str, list[float] | None]:
+    def close(
+        self, evaluation: int, weight: float, portions: int
+    ) -> tuple[str, list[float] | None]:
         """End an evaluation: [d . g, g . g] at the trial; None: portions are missing here.
 
         weight: of all portions, by which their sum is divided.
@@ -136,8 +138,10 @@ class VectorShard:
         self.trial_g = (self.sum / weight).astype(np.float32)
         return self.born, [_dot(self.d, self.trial_g), _dot(self.trial_g, self.trial_g)]
 
-    def accept(self, iteration: int, slot: int) -> tuple[str, NDArray[np.float64] | None]:
-        """Step to the last trial: products (3, 2 m + 1) of the new s, y, g with all vectors.
+    def accept(
+        self, iteration: int, slot: int
+    ) -> tuple[str, tuple[NDArray[np.float64], float] | None]:
+        """Step to the last trial: products (3, 2 m + 1) of the new s, y, g with all vectors; w . w.
 
         slot: of the new pair; below 0: this is where L-BFGS starts, there is no pair.
         """
@@ -157,7 +161,7 @@ class VectorShard:
             rows[row, -1] = _dot(new, self.g)
         if iteration % self.every == 0:
             self._save()
-        return self.born, rows
+        return self.born, (rows, _dot(self.w, self.w))
 
     # -- snapshots -------------------------------------------------------------------------------
     def snapshots(self) -> tuple[str, list[int]]:

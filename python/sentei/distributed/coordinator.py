@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sentei.distributed.asynchronous import stored
 from sentei.distributed.directions import Directions
-from sentei.distributed.engine import ClusterError, Engine, LostError, Worker, current
-from sentei.distributed.foreman import Foreman
+from sentei.distributed.engine import ClusterError, Engine, Future, LostError, Worker, current
+from sentei.distributed.foreman import Foreman, StartedAgainError
 from sentei.distributed.objective import Chunks, Recipe, cuts, start_of
 from sentei.distributed.portions import PortionWorker
 from sentei.distributed.result import Counters, Result, Show, Status
@@ -30,6 +30,7 @@ from sentei.optim.line_search import Point, strong_wolfe
 __all__ = ["sandblaster"]
 
 _TRIES = 25  # at one shard in a row, before it is given up
+_KEPT = 3  # states that the shards may be sent back to
 _START = 60.0  # seconds that a process may take to start
 
 
@@ -70,7 +71,8 @@ def sandblaster(
         store, resume, wait, threads, faults, show: see downpour.
     Returns:
         Result: weights; a row of history per iteration (iteration, loss, gradient, step, evaluations,
-        seconds); counters: updates are iterations, backups are answers that came second.
+        seconds); counters: updates are iterations, backups are portions
+            given to a second worker.
     Raises:
         ValueError: an argument cannot be used. ClusterError: no cluster, or a worker died too often.
         NonFiniteError: the loss at the start is not finite.
@@ -96,7 +98,7 @@ def sandblaster(
     start = start_of(model)
     about = [len(start), shards, [len(chunks[i]) for i in range(len(chunks))], asdict(rule)]
     run = hashlib.blake2b(json.dumps(about).encode(), digest_size=8).hexdigest()
-    with stored(store, engine, resume, "vectors-*.safetensors") as folder:
+    with stored(store, engine, resume) as folder:
         bounds = cuts(len(start), shards, getattr(model, "blocks", ()))
         servers = [
             engine.spawn(
@@ -116,14 +118,19 @@ def sandblaster(
         ]  # fmt: skip
         foreman = Foreman(engine, hands, chunks, data is None, wait, backup_after)
         try:
-            return _Run(engine, servers, foreman, rule, iterations, folder, wait, show).all(resume)
+            settings = _Settings(rule, iterations, snapshot_every, wait, folder)
+            return _Run(engine, servers, foreman, settings, show).all(resume)
         finally:
             for w in (*hands, *servers):
                 engine.kill(w, again=False)
 
 
-class _StartedAgainError(LostError):
-    """A shard was started again: it stands at its last snapshot."""
+class _Settings(NamedTuple):
+    rule: LBFGS
+    iterations: int
+    every: int  # iterations between two snapshots
+    wait: float
+    folder: Path
 
 
 class _Run:
@@ -134,26 +141,24 @@ class _Run:
         engine: Engine,
         shards: Sequence[Worker],
         foreman: Foreman,
-        rule: LBFGS,
-        iterations: int,
-        folder: Path,
-        wait: float,
+        settings: _Settings,
         show: Show | None,
     ) -> None:
         self.engine, self.shards, self.foreman = engine, list(shards), foreman
-        self.rule, self.iterations, self.folder, self.wait = rule, iterations, folder, wait
-        self.counters = Counters(planned=iterations)
+        self.rule, self.iterations, self.every, self.wait, self.folder = settings
+        self.counters = Counters(planned=self.iterations)
         self.born: list[str | None] = [None] * len(self.shards)
         self.known: dict[int, dict[str, Any]] = {}  # iteration -> state, for a way back
         self.evaluation = 0
         self.evaluations = 0  # of this iteration
         self.iteration, self.loss = -1, math.inf
-        self.directions = Directions(rule.memory)
+        self.directions = Directions(self.rule.memory)
         self.history: list[dict[str, Any]] = []
-        self._rate: tuple[float, float] | None = None  # d.d of no use to us; kept for the slope
+        self.size = 0.0  # |w|
         self.notes: list[str] = []
         self.show = show
-        foreman.watch = self._look
+        self.checks: list[tuple[Future, float] | None] = [None] * len(self.shards)
+        foreman.watch = self._watch
 
     def all(self, resume: bool) -> Result:
         begun = self.engine.now()
@@ -165,18 +170,18 @@ class _Run:
                     self._begin()
                 if self.iteration >= self.iterations or not self._step():
                     break
-            except _StartedAgainError:
+            except LostError:  # a shard: whoever else is lost is the foreman's affair
                 self._go_back()
         weights = [np.asarray(self._ask(i, "weights")) for i in range(len(self.shards))]
         counted = [self._ask(i, "status") for i in range(len(self.shards))]
         c = self.counters
         c.updates = [max(self.iteration, 0)] * len(self.shards)
-        c.repeats = sum(x["repeats"] + x["late"] for x in counted)
+        c.repeats = sum(x["repeats"] for x in counted)
         c.snapshots = sum(x["snapshots"] for x in counted)
         c.bytes = sum(x["bytes"] for x in counted)
         c.backups, c.restarts = self.foreman.backups, self.foreman.restarts
         c.leases_lost = self.foreman.lost
-        self._look(force=True)
+        self._look()
         return Result(np.concatenate(weights), self.history, c, self.engine.now() - begun)
 
     # -- L-BFGS --------------------------------------------------------------------------------
@@ -185,7 +190,9 @@ class _Run:
         began = self.engine.now()
         point = self._evaluate(0.0)
         if not math.isfinite(point.value):
-            raise NonFiniteError(f"sandblaster: the loss must be finite to start, got {point.value}")
+            raise NonFiniteError(
+                f"sandblaster: the loss must be finite to start, got {point.value}"
+            )
         rows = self._accept(0, -1)
         self.directions.learn(rows[2, -1])
         self._reached(0, point, self.engine.now() - began)
@@ -194,7 +201,7 @@ class _Run:
         """One iteration; False: there is no lower place to be found."""
         began, self.evaluations = self.engine.now(), 0
         norm = self.directions.gradient_norm
-        if norm <= self.rule.tolerance:
+        if norm <= self.rule.tolerance * max(1.0, self.size):
             return False
         found = self._search(norm)
         if found is None and self.directions.count:  # the pairs are of another place
@@ -214,7 +221,7 @@ class _Run:
             return None
         for i in range(len(self.shards)):
             if not self._ask(i, "direct", self.iteration, factors):
-                raise _StartedAgainError("sandblaster: a shard stands elsewhere")
+                raise StartedAgainError("sandblaster: a shard stands elsewhere")
         last = [0.0]
 
         def evaluate(t: float) -> Point:
@@ -250,17 +257,19 @@ class _Run:
         for i in range(len(self.shards)):
             found = self._ask(i, "close", self.evaluation, weight, len(done))
             if found is None:
-                raise _StartedAgainError("sandblaster: a shard has lost portions")
+                raise StartedAgainError("sandblaster: a shard has lost portions")
             slope += found[0]
         return Point(t, loss / weight, slope)
 
     def _accept(self, iteration: int, slot: int) -> NDArray[np.float64]:
-        rows = np.zeros((3, 2 * self.rule.memory + 1))
+        rows, squared = np.zeros((3, 2 * self.rule.memory + 1)), 0.0
         for i in range(len(self.shards)):
             found = self._ask(i, "accept", iteration, slot)
             if found is None:
-                raise _StartedAgainError("sandblaster: a shard stands elsewhere")
-            rows += found
+                raise StartedAgainError("sandblaster: a shard stands elsewhere")
+            rows += found[0]
+            squared += found[1]
+        self.size = math.sqrt(squared)
         return rows
 
     def _reached(self, iteration: int, point: Point, seconds: float) -> None:
@@ -274,21 +283,23 @@ class _Run:
             "seconds": round(seconds, 4),
         }
         self.history.append(row)
-        self.known[iteration] = {
-            "iteration": iteration,
-            "loss": self.loss.hex(),
-            "directions": self.directions.to_json(),
-            "history": list(self.history),
-        }
-        for old in sorted(self.known)[:-8]:
-            del self.known[old]
-        with replacing(self.folder / "coordinator.json") as file:
-            file.write(json.dumps(list(self.known.values())).encode())
-        self._look(force=True)
+        if iteration % self.every == 0:  # when the shards made theirs
+            self.known[iteration] = {
+                "iteration": iteration,
+                "loss": self.loss.hex(),
+                "size": self.size.hex(),
+                "directions": self.directions.to_json(),
+                "history": list(self.history),
+            }
+            for old in sorted(self.known)[:-_KEPT]:
+                del self.known[old]
+            with replacing(self.folder / "coordinator.json") as file:
+                file.write(json.dumps(list(self.known.values())).encode())
+        self._look()
 
     # -- shards --------------------------------------------------------------------------------
     def _ask(self, i: int, method: str, *args: Any) -> Any:
-        """Call a shard; _StartedAgainError when it is another process than before, or none."""
+        """Call a shard; StartedAgainError when it is another process than before, or none."""
         future = self.engine.call(self.shards[i], method, *args)
         patience = _START if self.born[i] is None else self.wait
         ready, _ = self.engine.wait([future], 1, patience)
@@ -302,9 +313,9 @@ class _Run:
             if self.born[i] is None and ready:  # it died while it started
                 born, found = self._again(i, method, *args)
             else:
-                raise _StartedAgainError(f"sandblaster: shard {i} was lost") from None
+                raise StartedAgainError(f"sandblaster: shard {i} was lost") from None
         if self.born[i] not in (None, born):
-            raise _StartedAgainError(f"sandblaster: shard {i} was started again")
+            raise StartedAgainError(f"sandblaster: shard {i} was started again")
         self.born[i] = born
         return found
 
@@ -322,8 +333,29 @@ class _Run:
                 self.engine.kill(self.shards[i])
         raise ClusterError(f"sandblaster: shard {i} must answer, but was lost {_TRIES} times")
 
+    def _watch(self) -> None:
+        """While portions are computed nobody else asks the shards whether they live."""
+        now = self.engine.now()
+        for i, check in enumerate(self.checks):
+            if check is None:
+                self.checks[i] = (self.engine.call(self.shards[i], "status"), now)
+                continue
+            future, sent = check
+            ready, _ = self.engine.wait([future], 1, 0)
+            if not ready and now - sent <= self.wait:
+                continue
+            self.checks[i] = None
+            if not ready:
+                self.engine.kill(self.shards[i])
+                raise StartedAgainError(f"sandblaster: shard {i} does not answer")
+            born, _ = self.engine.take(future)
+            if born != self.born[i]:
+                raise StartedAgainError(f"sandblaster: shard {i} was started again")
+        self._look()
+
     def _go_back(self) -> None:
         """Take all shards to the newest iteration that every one of them and we know."""
+        self.checks = [None] * len(self.shards)
         for _ in range(_TRIES):
             common: set[int] | None = None
             for i in range(len(self.shards)):
@@ -339,7 +371,7 @@ class _Run:
             there = [k for k in common if k in self.known]
             try:
                 self._stand_at(max(there) if there else None)
-            except _StartedAgainError:
+            except StartedAgainError:
                 continue
             return
         raise ClusterError(f"sandblaster: the shards must stay up, but one was lost {_TRIES} times")
@@ -356,6 +388,7 @@ class _Run:
             return
         state = self.known[iteration]
         self.iteration, self.loss = iteration, float.fromhex(state["loss"])
+        self.size = float.fromhex(state["size"])
         self.directions = Directions.from_json(state["directions"])
         self.history = list(state["history"])
 
@@ -367,7 +400,7 @@ class _Run:
         try:
             found = {int(x["iteration"]): x for x in json.loads(path.read_text())}
             for x in found.values():
-                float.fromhex(x["loss"])
+                float.fromhex(x["loss"]), float.fromhex(x["size"])
                 Directions.from_json(x["directions"])
                 list(x["history"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
@@ -375,7 +408,7 @@ class _Run:
         return found
 
     # -- for those who look on -------------------------------------------------------------------
-    def _look(self, force: bool = False) -> None:
+    def _look(self) -> None:
         if self.show is None:
             return
         states = dict(self.foreman.states())
