@@ -11,9 +11,10 @@ from extras import need
 from networks import networks, random_images, shake
 from onnx_written import written
 from sentei import nn
-from sentei.graph import Graph, all_ops
+from sentei.graph import BATCH, Graph, Op, Spec, all_ops
 from sentei.model import Model
 from sentei.nn import models
+from sentei.ops import CLIP
 from sentei.passes import inference
 from sentei.prune import attach_blocks, attach_gates, gates_of, pruning_map
 from sentei.prune.surgery import remove
@@ -58,6 +59,21 @@ def test_ops_on_images_and_rows(op, shape, folder):
     model = built(ON_IMAGES_AND_ROWS[op], shape)
     assert [n.op.name for n in inference(model.graph).nodes] == [op]
     written(model, folder, random_images(model, 3))
+
+
+def alone(op: Op, shape: tuple[int, ...], **attrs: object) -> Model:
+    """A network of one op that no layer makes."""
+    g = Graph()
+    g.add_input("x", Spec((BATCH, *shape)))
+    g.outputs = g.add(op, ("x",), attrs)[:1]
+    return Model(g, {})
+
+
+@pytest.mark.parametrize("ends", [(0.0, 6.0), (-0.5, np.inf), (-np.inf, 0.25), (-np.inf, np.inf)])
+@pytest.mark.parametrize("shape", [(5, 3, 4), (13,)], ids=str)
+def test_clip(ends, shape, folder):
+    model = alone(CLIP, shape, low=ends[0], high=ends[1])
+    written(model, folder, 5 * random_images(model, 3))
 
 
 @FEW
@@ -127,7 +143,7 @@ def test_add_and_concat(relu, folder):
 def test_every_op_has_a_form_that_is_tested_here():
     """What test_contract demands to have a form is made above, or it would be untested."""
     seen = set(ON_IMAGES_AND_ROWS) | {
-        "conv2d", "linear", "add", "concat", "flatten", "maxout", "max_pool2d", "avg_pool2d",
+        "clip", "conv2d", "linear", "add", "concat", "flatten", "maxout", "max_pool2d", "avg_pool2d",
         "global_avg_pool",
     }  # fmt: skip
     assert seen == {k for k, op in all_ops().items() if callable(op.to_onnx)}

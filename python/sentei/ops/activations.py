@@ -74,7 +74,7 @@ def _forward_op(
     function: Callable[..., None],
     back: Op,
     *attributes: str,
-    onnx: str,
+    onnx: str | Callable[[OnnxContext, Node], None],
     zero_preserving: bool = True,
 ) -> Op:
     return register(
@@ -86,7 +86,7 @@ def _forward_op(
             run=runs(function, *attributes),
             backward=backward_through(back, saved, *attributes),
             ties=tie_channels,
-            to_onnx=onnx_unary(onnx, *attributes),
+            to_onnx=onnx if callable(onnx) else onnx_unary(onnx, *attributes),
             zero_preserving=zero_preserving,
         )
     )
@@ -103,6 +103,16 @@ LEAKY_RELU = _forward_op(
 ELU_BACKWARD = _backward_op("elu", "y", _core.elu_backward, "alpha")
 ELU = _forward_op("elu", "y", _core.elu_forward, ELU_BACKWARD, "alpha", onnx="Elu")
 
+
+def _clip_to_onnx(ctx: OnnxContext, node: Node) -> None:
+    ends = [
+        None if np.isinf(node.attrs[k]) else np.array(node.attrs[k], np.float32)
+        for k in ("low", "high")
+    ]
+    low, high = (None if e is None else ctx.constant(e, f"{node.name}.end") for e in ends)
+    ctx.emit("Clip", (node.inputs[0], low, high), node.outputs[0])
+
+
 # Of a range without 0 the bound nearest to it stands for a channel of zeros.
 CLIP_BACKWARD = _backward_op("clip", "y", _core.clip_backward, "low", "high")
 CLIP = _forward_op(
@@ -112,7 +122,7 @@ CLIP = _forward_op(
     CLIP_BACKWARD,
     "low",
     "high",
-    onnx="Clip",
+    onnx=_clip_to_onnx,
     zero_preserving=False,
 )
 
