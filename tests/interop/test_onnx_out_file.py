@@ -17,7 +17,7 @@ from onnx_written import channels_first, runtime
 from sentei import __version__, io, nn
 from sentei.graph import Graph, Spec
 from sentei.io import ExportError, ExportMismatchError, export_onnx
-from sentei.io.onnx_out import describe_onnx, proto
+from sentei.io.onnx_out import describe_onnx, proto, session
 from sentei.model import Model
 from sentei.ops import CHANNEL_SCALE, CONV2D, LINEAR, MASK_MULTIPLY, RELU
 from sentei.tensor import Tensor
@@ -221,6 +221,11 @@ def test_outputs_that_are_not_finite(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_that_onnx_runtime_refuses():
+    with pytest.raises(ExportError, match="ONNX Runtime must load the file, it says: "):
+        session(b"no protobuf")
+
+
 # -- refusals ----------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -263,7 +268,7 @@ def ends_in(op, inputs, **attrs) -> Model:
 def test_an_op_without_a_form(tmp_path):
     masked = ends_in(MASK_MULTIPLY, {"mask": (1, 2, 2, 3)}, factor=1.0)
     with pytest.raises(
-        ExportError, match=r"the node 'last' \(mask_multiply\) must have a form: its mask"
+        ExportError, match=r"the node 'last' \(mask_multiply\) must have a form in ONNX: its mask"
     ):
         export_onnx(masked, tmp_path / "m.onnx")
 
@@ -274,7 +279,7 @@ def test_numbers_and_values_do_not_change_places(tmp_path):
     (rows,) = g.add(RELU, ("x",))
     g.outputs = g.add(LINEAR, ("x", rows, None))
     with pytest.raises(
-        ExportError, match=r"'linear' \(linear\) must have a form: relu must be a parameter"
+        ExportError, match=r"'linear' \(linear\) must have a form in ONNX: relu must be a parameter"
     ):
         describe_onnx(Model(g, {}))
     scaled = ends_in(CHANNEL_SCALE, {"m": (3,)}).graph.to_json()
@@ -299,7 +304,9 @@ def test_more_numbers_than_the_format_holds(model, tmp_path, monkeypatch):
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_a_missing_package(model, tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ExportError, match=rf'{package} is needed .*pip install "sentei\[onnx\]"'):
+    with pytest.raises(
+        ExportError, match=rf'{package} is needed and not installed: pip install "sentei\[onnx\]"'
+    ):
         export_onnx(model, tmp_path / "m.onnx")
     assert describe_onnx(model).nodes  # which needs neither
 

@@ -76,6 +76,7 @@ DISTILLATION = register(
         infer=_infer,
         run=_run,
         backward=_backward,
+        to_onnx="a loss is a part of training",
         zero_preserving=False,
     )
 )

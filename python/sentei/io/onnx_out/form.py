@@ -96,7 +96,9 @@ class Emitter:
 
     def refuse(self, why: str) -> ExportError:
         """The error that names the node at work."""
-        return ExportError(f"export: the node {self._at!r} ({self._kind}) must have a form: {why}")
+        return ExportError(
+            f"export: the node {self._at!r} ({self._kind}) must have a form in ONNX: {why}"
+        )
 
     def add(self, node: Node) -> None:
         """Append what the node's op makes of it."""
