@@ -22,6 +22,7 @@ from torch import nn
 from weights import to_sentei, to_torch
 
 from peers import torch_models
+from sentei import optim
 from sentei.model import Model
 
 
@@ -123,7 +124,7 @@ def prune(
         reached.append(pruner.counter.macs() / pruner.whole)
         cut = accuracy(to_sentei(net, start.graph), data)
         with clock.part("retrain"):
-            retrain(net, s, loader, lr, done, steps)
+            Retraining(net, s, loader, lr, done).steps(steps)
         done += steps
     model = to_sentei(net.eval(), start.graph)
     ops, params = tp.utils.count_ops_and_params(net, x[:1])
@@ -148,21 +149,30 @@ def nchw(x: NDArray[np.float32]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
 
 
-def retrain(net: nn.Module, s: Scale, loader: Any, lr: Any, done: int, steps: int) -> None:
-    """Steps `done`, `done` + 1, ... of the same mini-batches and step sizes as the other tool's."""
-    net.train()
-    weights = [p for p in net.parameters() if p.ndim > 1]
-    others = [p for p in net.parameters() if p.ndim == 1]
-    groups = [{"params": weights, "weight_decay": s.weight_decay}, {"params": others}]
-    sgd = torch.optim.SGD(groups, s.retrain_lr, momentum=s.momentum, fused=True)
-    for k in range(done, done + steps):
-        epoch, place = divmod(k, len(loader.batches(0)))
-        x, labels = loader.batch(epoch, place)
-        for g in sgd.param_groups:
-            g["lr"] = lr(s.retrain_lr, k, epoch)
-        sgd.zero_grad(set_to_none=True)
-        F.cross_entropy(net(nchw(x)), torch.from_numpy(labels)).backward()
-        sgd.step()
+class Retraining:
+    """Training steps of a network, with the mini-batches and step sizes of the other tool."""
+
+    def __init__(
+        self, net: nn.Module, s: Scale, loader: Any, lr: optim.Schedule, done: int = 0
+    ) -> None:
+        self.net, self.lr, self.loader, self.done = net, s.retrain_lr, loader, done
+        weights = [p for p in net.parameters() if p.ndim > 1]
+        others = [p for p in net.parameters() if p.ndim == 1]
+        groups = [{"params": weights, "weight_decay": s.weight_decay}, {"params": others}]
+        self.sgd = torch.optim.SGD(groups, s.retrain_lr, momentum=s.momentum, fused=True)
+        self.schedule = lr
+
+    def steps(self, n: int) -> None:
+        self.net.train()
+        for k in range(self.done, self.done + n):
+            epoch, place = divmod(k, len(self.loader.batches(0)))
+            x, labels = self.loader.batch(epoch, place)
+            for g in self.sgd.param_groups:
+                g["lr"] = self.schedule(self.lr, k, epoch)
+            self.sgd.zero_grad(set_to_none=True)
+            F.cross_entropy(self.net(nchw(x)), torch.from_numpy(labels)).backward()
+            self.sgd.step()
+        self.done += n
 
 
 def own_accuracy(net: nn.Module, data: Images, count: int | None = None) -> float:

@@ -24,7 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import common
-from scale import ARMS, SCALES, SCHEDULES, Scale
+from scale import SCALES, SCHEDULES, Scale
 
 from harness import RESULTS, high_water, record
 from sentei import _core, io, optim
@@ -98,11 +98,13 @@ def one_arm(args: argparse.Namespace, s: Scale, case: dict[str, Any]) -> dict[st
     }  # fmt: skip
 
 
-def known(args: argparse.Namespace) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Lines of the record by KEY; the last of each counts."""
+def known(args: argparse.Namespace) -> set[tuple[Any, ...]]:
+    """What the record has, by KEY, made with the settings of today."""
     path = RESULTS / args.record / f"{NAME}.jsonl"
     lines = path.read_text().splitlines() if path.is_file() else []
-    return {tuple(r.get(k) for k in KEY): r for r in map(json.loads, lines)}
+    today = {k: json.loads(json.dumps(asdict(s))) for k, s in SCALES[args.scale].items()}
+    rows = [json.loads(x) for x in lines]
+    return {tuple(r.get(k) for k in KEY) for r in rows if r["settings"] == today[r["network"]]}
 
 
 def cases(args: argparse.Namespace, s: Scale, seed: int) -> list[dict[str, Any]]:
@@ -118,7 +120,7 @@ def cases(args: argparse.Namespace, s: Scale, seed: int) -> list[dict[str, Any]]
         }
         for target in s.targets
         for schedule in s.schedules
-        for tool, criterion in ARMS
+        for tool, criterion in s.arms
         if schedule in args.schedule and (not args.arm or f"{tool}:{criterion}" in args.arm)
     ]
 
