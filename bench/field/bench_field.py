@@ -118,7 +118,7 @@ def cases(args: argparse.Namespace, s: Scale, seed: int) -> list[dict[str, Any]]
             "schedule": schedule,
             "target": target,
         }
-        for target in s.targets
+        for target in args.target or s.targets
         for schedule in s.schedules
         for tool, criterion in s.arms
         if schedule in args.schedule and (not args.arm or f"{tool}:{criterion}" in args.arm)
@@ -178,6 +178,7 @@ def main() -> None:
     p.add_argument("--scale", choices=SCALES, default="small")
     p.add_argument("--network", nargs="+", choices=SCALES["small"], help="default: all")
     p.add_argument("--schedule", nargs="+", choices=SCHEDULES, default=list(SCHEDULES))
+    p.add_argument("--target", type=float, nargs="+", metavar="SHARE", help="default: all")
     p.add_argument("--arm", nargs="+", metavar="TOOL:CRITERION", help="default: all")
     p.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1")
     p.add_argument("--first-seed", type=int, default=0)
@@ -187,6 +188,7 @@ def main() -> None:
                    help="bench/results/FOLDER/field.jsonl; what it has is not run again")  # fmt: skip
     p.add_argument("--one", help=argparse.SUPPRESS)
     args = p.parse_args()
+    _core.set_threads(args.threads)
     if not args.one:
         run(args)
         return
