@@ -133,6 +133,7 @@ def run(file, *arguments):
     return ran
 
 
+@pytest.mark.slow
 def test_smoke(script, tmp_path, rng):
     """Two arms on random images, recorded; a second call has nothing left to do."""
     need("torch_pruning")

@@ -91,9 +91,10 @@ class Pruner:
             gone = before - self._widths()
             self.steps += 1
             self.idle += gone == 0
-            asked = self.pruner.current_step * self.channels / self.pruner.iterative_steps
+            kept = 1 - self.pruner.current_step / self.pruner.iterative_steps
+            asked = self.channels - int(self.channels * kept)
             self.most = max(self.most, gone)
-            self.short += self.channels - self._widths() < int(asked)
+            self.short = asked - (self.channels - self._widths())
         self.net.zero_grad()
 
     def _widths(self) -> int:
@@ -131,7 +132,7 @@ def prune(
     notes = {
         "tool_steps": pruner.steps,
         "steps_without_effect": pruner.idle,
-        "steps_short_of_request": pruner.short,
+        "channels_short_of_request": pruner.short,
         "most_channels_in_a_step": pruner.most,
         "channels_per_step_asked": pruner.channels / pruner.pruner.iterative_steps,
         "own_count": {"ops": int(ops), "params": int(params)},

@@ -86,6 +86,7 @@ def one_arm(args: argparse.Namespace, s: Scale, case: dict[str, Any]) -> dict[st
     done = prune(start, s, data, case["seed"], *chosen)
     peak = high_water()
     model, cost = done.model, done.model.costs()
+    widths = [n.shape[-1] for n in cost.nodes if n.op == "conv2d"]
     name = [str(case[k]) for k in KEY]
     io.save(Model(model.graph, model.tensors), common.work_file(args.work, *name))
     return {
@@ -93,6 +94,7 @@ def one_arm(args: argparse.Namespace, s: Scale, case: dict[str, Any]) -> dict[st
         "accuracy": common.accuracy(model, data), "cut_accuracy": done.cut_accuracy,
         "macs": cost.macs, "params": cost.params,
         "share": cost.macs / whole.macs, "params_share": cost.params / whole.params,
+        "narrowest": min(widths), "widths": widths,
         "wall": done.clock.wall, "cpu": done.clock.cpu,
         "peak_bytes": peak, "peak_above_start": peak - before, "notes": done.notes,
     }  # fmt: skip

@@ -117,10 +117,10 @@ def said_of_start(starts: Sequence[Record], before: str) -> str:
 
 
 def behaviour_table(rows: Sequence[Record]) -> list[str]:
-    """FLOPs asked for and reached, and steps that did something else than asked."""
+    """FLOPs asked for and reached, and what did not go as asked."""
     head = ["network", "target", "tool and criterion", "reached: mean, least, %"]
-    head += ["cut too much, points", "steps", "largest step, channels (asked)"]
-    head += ["steps short of the request", "steps without effect"]
+    head += ["cut too much, points", "narrowest layer", "steps", "largest step (asked)"]
+    head += ["channels short of the request", "steps without effect"]
     cells = []
     arms = [r for r in rows if r["what"] == "arm"]
     for key, runs in grouped(arms, "network", "target", "tool", "criterion").items():
@@ -128,12 +128,13 @@ def behaviour_table(rows: Sequence[Record]) -> list[str]:
         row = [f"`{key[0]}`", f"{key[1]:.0%}", arm_name(runs[0])]
         row += [f"{points(statistics.mean(share))}, {points(min(share))}"]
         row += [points(key[1] - statistics.mean(share))]
+        row += [str(min(r["narrowest"] for r in runs))]
         notes = [r["notes"] for r in runs]
         if "tool_steps" in notes[0]:
             row += [f"{statistics.mean(n['tool_steps'] for n in notes):.0f}"]
             most = max(n["most_channels_in_a_step"] for n in notes)
             row += [f"{most} ({notes[0]['channels_per_step_asked']:.1f})"]
-            row += [str(sum(n["steps_short_of_request"] for n in notes))]
+            row += [str(max(n["channels_short_of_request"] for n in notes))]
             row += [str(sum(n["steps_without_effect"] for n in notes))]
         else:
             row += ["-"] * 4
