@@ -137,11 +137,21 @@ def run(file, *arguments):
 def test_smoke(script, tmp_path, rng):
     """Two arms on random images, recorded; a second call has nothing left to do."""
     need("torch_pruning")
-    images = {f"{k}_images": rng.integers(0, 256, (100, 32, 32, 3), np.uint8) for k in ("train", "test")}
+    images = {
+        f"{k}_images": rng.integers(0, 256, (100, 32, 32, 3), np.uint8) for k in ("train", "test")
+    }
     labels = {f"{k}_labels": rng.integers(0, 10, 100) for k in ("train", "test")}
     np.savez(tmp_path / "cifar10-100-100.npz", **images, **labels)
     common = ["--scale", "tiny", "--network", "resnet20", "--data", tmp_path, "--work", tmp_path]
-    wanted = ["--schedule", "rounds", "--arm", "torch_pruning:taylor", "sentei:robust", "--seeds", "1"]
+    wanted = [
+        "--schedule",
+        "rounds",
+        "--arm",
+        "torch_pruning:taylor",
+        "sentei:robust",
+        "--seeds",
+        "1",
+    ]
     run("bench_field.py", *common, *wanted, "--record", tmp_path)
     path = tmp_path / "field.jsonl"
     rows = [json.loads(x) for x in path.read_text().splitlines()]
@@ -154,9 +164,10 @@ def test_smoke(script, tmp_path, rng):
     assert 0.7 < peer["notes"]["own_count"]["ops"] / peer["macs"] < 1.1
     run("bench_field.py", *common, *wanted, "--record", tmp_path)
     assert len(path.read_text().splitlines()) == 3
-    timing = ["--schedule", "rounds", "--target", "0.8", "--samples", "2", "--record", tmp_path]
-    run("time_field.py", "step", *common, *timing)
-    time = json.loads((tmp_path / "field_time.jsonl").read_text())
-    assert set(time["milliseconds"]) == {"torch_pruning:taylor", "sentei:robust"}
-    text = script("field_tables").tables(script("field_tables").current(rows, "tiny"), [time])
+    tables = script("field_tables")
+    ms = {"start:0": {"median": 4.0}, "torch_pruning:taylor:0": {"median": 2.0}}
+    late = {"network": "resnet20", "target": 0.8, "schedule": "rounds", "milliseconds": {"1": ms}}
+    rows[1]["alone"] = True
+    text = tables.tables(tables.current(rows, "tiny"), [{**late, "torch": "2", "onnxruntime": "1"}])
     assert "| 80% | cut and retrained in turns | Torch-Pruning `taylor` |" in text
+    assert "| 2.00 (2.00x) | - |" in text

@@ -115,7 +115,7 @@ def prune(
     net = to_torch(start, getattr(torch_models, s.network)())
     loader = data.training(s, seed)
     x, labels = data.scored(s, seed)
-    x, t = nchw(x), torch.from_numpy(labels)
+    x, t = nchw(x), torch.tensor(labels)
     with clock.part("prune"):
         pruner = Pruner(net, s, criterion, x, t)
     lr, done, cut, reached = retraining(s), 0, 0.0, []
@@ -171,7 +171,7 @@ class Retraining:
             for g in self.sgd.param_groups:
                 g["lr"] = self.schedule(self.lr, k, epoch)
             self.sgd.zero_grad(set_to_none=True)
-            F.cross_entropy(self.net(nchw(x)), torch.from_numpy(labels)).backward()
+            F.cross_entropy(self.net(nchw(x)), torch.tensor(labels)).backward()
             self.sgd.step()
         self.done += n
 

@@ -5,9 +5,9 @@ usage: bench_field.py --data FOLDER [--scale small] [--network NAME ...] [--seed
 Per network and seed one starting network is trained (by sentei; its weights are then put into PyTorch,
 and both must say the same). Every arm (tool, criterion, schedule, target) prunes and retrains it in a
 process of its own. Each tool retrains on its own engine, with the same mini-batches, optimizer and step
-sizes. What the record has already is not run again, so an interrupted run goes on. time_field.py times
-saved results, field_page.py writes the page, scale.py says what is run; `--scale full` is CIFAR-10 as
-papers do it.
+sizes. What the record has already is not run again, so an interrupted run goes on. Seconds count where
+--alone says that the machine does nothing else. latency_field.py times the results, field_page.py writes
+the page, scale.py says what is run; `--scale full` is CIFAR-10 as papers do it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,12 @@ def known(args: argparse.Namespace) -> set[tuple[Any, ...]]:
     lines = path.read_text().splitlines() if path.is_file() else []
     today = {k: json.loads(json.dumps(asdict(s))) for k, s in SCALES[args.scale].items()}
     rows = [json.loads(x) for x in lines]
-    return {tuple(r.get(k) for k in KEY) for r in rows if r["settings"] == today[r["network"]]}
+    return {
+        tuple(r.get(k) for k in KEY)
+        for r in rows
+        if r["settings"] == today.get(r["network"])
+        and (r["what"] == "start" or r.get("alone") or not args.alone)
+    }
 
 
 def cases(args: argparse.Namespace, s: Scale, seed: int) -> list[dict[str, Any]]:
@@ -153,7 +158,7 @@ def say(case: dict[str, Any], r: dict[str, Any]) -> None:
 def run(args: argparse.Namespace) -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     scales = SCALES[args.scale]
-    done = known(args)
+    done, arms = known(args), 0
     for seed in range(args.first_seed, args.seeds):
         for name in args.network or scales:
             s = scales[name]
@@ -167,7 +172,11 @@ def run(args: argparse.Namespace) -> None:
                 say(case, found)
                 if case is start and not fresh:
                     continue  # made again, recorded already
-                record(args.record, NAME, {**case, "settings": asdict(s), **found})
+                about = {"alone": args.alone, "settings": asdict(s)}
+                record(args.record, NAME, {**case, **about, **found})
+                arms += "tool" in case
+                if arms == args.at_most:
+                    return
                 if case is start and found["what"] == "failed":
                     break
 
@@ -188,6 +197,9 @@ def main() -> None:
     p.add_argument("--work", type=Path, default=Path("runs/field"), help="for the networks")
     p.add_argument("--record", default="new", metavar="FOLDER",
                    help="bench/results/FOLDER/field.jsonl; what it has is not run again")  # fmt: skip
+    p.add_argument("--alone", action="store_true",
+                   help="the machine does nothing else: seconds count; others are run again")  # fmt: skip
+    p.add_argument("--at-most", type=int, metavar="N", help="stop after so many arms")
     p.add_argument("--one", help=argparse.SUPPRESS)
     args = p.parse_args()
     _core.set_threads(args.threads)

@@ -32,7 +32,7 @@ def read(name: str) -> list[dict[str, Any]]:
 def made() -> tuple[str, str]:
     """Markdown and SVG."""
     rows = field_tables.current(read("field"), SCALE)
-    times = [r for r in read("field_time") if r["scale"] == SCALE]
+    times = [r for r in read("field_latency") if r["scale"] == SCALE]
     return field_tables.tables(rows, times), field_tables.plot(rows)
 
 

@@ -1,4 +1,4 @@
-"""Tables and the plot of docs/field.md from records of bench_field.py and time_field.py."""
+"""Tables and the plot of docs/field.md from records of bench_field.py and latency_field.py."""
 
 from __future__ import annotations
 
@@ -82,7 +82,12 @@ def accuracy_table(rows: Sequence[Record]) -> list[str]:
         before = spread([r["accuracy"] for r in mine], points)
         lines += [f"### `{network}`", "", said_of_start(mine, before), ""]
         head = ["target", "schedule", "tool and criterion", "FLOPs left, %", "parameters left, %"]
-        head += ["right after the cut, %", "retrained, %", "change, points", "peak memory, MiB"]
+        head += [
+            "right after the cut, %",
+            "retrained, %",
+            "change, points",
+            "peak memory (added by the work), MiB",
+        ]
         cells = []
         arms = [r for r in some if r["what"] != "start"]
         for key, runs in grouped(arms, "target", "schedule", "tool", "criterion").items():
@@ -93,7 +98,7 @@ def accuracy_table(rows: Sequence[Record]) -> list[str]:
                 row += [spread([r[k] for r in good], points) for k in ("share", "params_share")]
                 row += [spread([r[k] for r in good], points) for k in ("cut_accuracy", "accuracy")]
                 row += [spread(change, points)]
-                row += [f"{statistics.median(r['peak_bytes'] for r in good) / 2**20:.0f}"]
+                row.append(memory(good))
             else:
                 row += ["-"] * 6
             if len(good) < len(runs):
@@ -102,6 +107,12 @@ def accuracy_table(rows: Sequence[Record]) -> list[str]:
             cells.append(row)
         lines += table(head, cells, 3)
     return lines
+
+
+def memory(runs: Sequence[Record]) -> str:
+    """Median peak of a process, and of what it rose by since libraries and images were loaded."""
+    both = (statistics.median(r[k] for r in runs) for k in ("peak_bytes", "peak_above_start"))
+    return "{:.0f} ({:.0f})".format(*(v / 2**20 for v in both))
 
 
 def said_of_start(starts: Sequence[Record], before: str) -> str:
@@ -142,60 +153,47 @@ def behaviour_table(rows: Sequence[Record]) -> list[str]:
     return table(head, cells, 3)
 
 
-def time_table(times: Sequence[Record], rows: Sequence[Record]) -> list[str]:
-    """Seconds of pruning and in all, and the result's latency, on a quiet machine."""
-    found: dict[tuple[str, float], dict[str, Record]] = {}
-    for r in times:
-        found.setdefault((r["network"], r["target"]), {})[r["what"]] = r
-    steps = {r["network"]: r["settings"]["steps"] for r in rows}
-    head = [
-        "network",
-        "target",
-        "tool and criterion",
-        "pruning, s",
-        "a step, ms",
-        "steps",
-        "in all, s",
-    ]
+def time_table(latencies: Sequence[Record], rows: Sequence[Record]) -> list[str]:
+    """Seconds of pruning and of retraining on a quiet machine, and the result's latency."""
+    late = {(r["network"], r["target"], r["schedule"]): r["milliseconds"] for r in latencies}
+    head = ["network", "target", "tool and criterion", "pruning, s", "retraining, s", "in all, s"]
     head += ["ONNX Runtime, batch 1, ms", "batch 32, ms"]
     cells = []
-    for (network, target), r in found.items():
-        arms = [*r["prune"]["seconds"]] if "prune" in r else []
-        late = r.get("latency", {}).get("milliseconds", {})
-        if late:
-            arms = ["start", *(arms or [a for a in late["1"] if a != "start"])]
-        for arm in arms:
-            tool, _, criterion = arm.partition(":")
-            name = "unpruned" if arm == "start" else f"{TOOLS[tool]} `{criterion}`"
-            cut = r.get("prune", {}).get("seconds", {}).get(arm)
-            step = r.get("step", {}).get("milliseconds", {}).get(arm, {}).get("median")
-            row = [
-                f"`{network}`",
-                f"{target:.0%}",
-                name,
-                _or_dash(cut, ".1f"),
-                _or_dash(step, ".0f"),
-            ]
-            row += [str(steps[network]) if step else "-"]
-            row += [_or_dash(cut + steps[network] * step / 1e3 if cut and step else None, ".1f")]
-            for batch in ("1", "32"):
-                ms = {k: v["median"] for k, v in late.get(batch, {}).items()}
-                gain = f" ({ms['start'] / ms[arm]:.2f}x)" if arm in ms and arm != "start" else ""
-                row.append(_or_dash(ms.get(arm), ".2f") + gain)
+    arms = [r for r in rows if r["what"] == "arm"]
+    for key, some in grouped(arms, "network", "target", "schedule").items():
+        ms, quiet = late.get(key, {}), [r for r in some if r.get("alone")]
+        if not ms and not quiet:
+            continue
+        if ms:
+            row = [f"`{key[0]}`", "", "unpruned", *["-"] * 3]
+            cells.append([*row, *(_latency(ms, batch, "start") for batch in ("1", "32"))])
+        for (tool, criterion), runs in grouped(some, "tool", "criterion").items():
+            timed = [r["wall"] for r in runs if r.get("alone")]
+            parts = [[w["prune"] for w in timed], [w["retrain"] for w in timed]]
+            parts.append([sum(w.values()) for w in timed])
+            row = [f"`{key[0]}`", f"{key[1]:.0%}", arm_name(runs[0])]
+            row += [f"{statistics.mean(v):.1f}" if v else "-" for v in parts]
+            row += [_latency(ms, batch, f"{tool}:{criterion}") for batch in ("1", "32")]
             cells.append(row)
     return table(head, cells, 3)
 
 
-def _or_dash(value: float | None, form: str) -> str:
-    return "-" if value is None else f"{value:{form}}"
+def _latency(ms: Mapping[str, Any], batch: str, arm: str) -> str:
+    """Mean over seeds, and how many times as fast as the starting network of the same seed."""
+    times = {k: v["median"] for k, v in ms.get(batch, {}).items()}
+    mine = {k.rpartition(":")[2]: t for k, t in times.items() if k.rpartition(":")[0] == arm}
+    if not mine:
+        return "-"
+    gain = statistics.mean(times[f"start:{seed}"] / t for seed, t in mine.items())
+    return f"{statistics.mean(mine.values()):.2f}" + ("" if arm == "start" else f" ({gain:.2f}x)")
 
 
 def versions(times: Sequence[Record], rows: Sequence[Record]) -> str:
     m = rows[-1]["machine"]
-    tail = f", PyTorch {times[-1]['torch']}" if times else ""
-    ort = [r["onnxruntime"] for r in times if "onnxruntime" in r]
-    tail += f", ONNX Runtime {ort[-1]}" if ort else ""
-    return f"{m['cpu']}, tier {m['isa']}, {m['threads']} threads, sentei {m['sentei']}{tail}."
+    tail = ""
+    if times:
+        tail = f", PyTorch {times[-1]['torch']}, ONNX Runtime {times[-1]['onnxruntime']}"
+    return f"{m['cpu']}, tier {m['isa']}, sentei {m['sentei']}{tail}."
 
 
 def tables(rows: Sequence[Record], times: Sequence[Record]) -> str:
@@ -204,8 +202,8 @@ def tables(rows: Sequence[Record], times: Sequence[Record]) -> str:
     if plot(rows):
         lines += ["![accuracy against FLOPs](field.svg)", ""]
     lines += ["### FLOPs asked for and reached", "", *behaviour_table(rows)]
-    if times:
-        lines += ["### Time", "", *time_table(times, rows)]
+    if len(timed := time_table(times, rows)) > 3:
+        lines += ["### Time", "", *timed]
     return "\n".join(lines)
 
 
