@@ -20,7 +20,9 @@ from sentei.io import ExportError, ExportMismatchError, export_onnx
 from sentei.io.onnx_out import describe_onnx, proto, session
 from sentei.model import Model
 from sentei.ops import CHANNEL_SCALE, CONV2D, LINEAR, MASK_MULTIPLY, RELU
+from sentei.run.timing import EACH
 from sentei.tensor import Tensor
+from sentei.workflow import exporting
 from sentei.workflow.exporting import beside_runtime
 
 onnx = need("onnx")
@@ -369,3 +371,14 @@ class TestCommand:
             beside_runtime(model, tmp_path / "m.onnx", [1], 0.01)
         times = beside_runtime(model, tmp_path / "m.onnx", [2], 0.01)
         assert times.threads >= 1 and times.ratios["2"].low <= times.ratios["2"].ratio
+
+
+def test_a_turn_begins_with_calls_that_do_not_count():
+    calls = []
+    run = exporting._settling(lambda: calls.append(1))
+    made = []
+    for _ in range(2 * (EACH + 1)):
+        before = len(calls)
+        run()
+        made.append(len(calls) - before)
+    assert [n > 1 for n in made] == 2 * [True, *[False] * EACH]
