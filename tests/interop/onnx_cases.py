@@ -140,7 +140,9 @@ FOLD_MODULES = (
     "reduceprod", "reshape", "shape", "size", "slice", "sqrt", "squeeze", "sub", "transpose",
     "unsqueeze", "where",
 )  # fmt: skip
-_RARE = "numbers of 8, 4 and 2 bits, bfloat16, sequences and texts do not occur in arithmetic on shapes"
+_RARE = (
+    "numbers of 8, 4 and 2 bits, bfloat16, sequences and texts do not occur in arithmetic on shapes"
+)
 NOT_FOLDED = {
     "*BFLOAT16*": _RARE, "cast_*FLOAT8*": _RARE, "cast_*FLOAT4*": _RARE, "cast_*INT[24]*": _RARE,
     "range_bfloat16_*": _RARE, "identity_sequence": _RARE, "identity_opt": _RARE,

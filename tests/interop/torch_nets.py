@@ -127,7 +127,10 @@ class Fire(nn.Module):
     def __init__(self, i: int, squeeze: int, expand: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(i, squeeze, 1)
-        self.one, self.three = nn.Conv2d(squeeze, expand, 1), nn.Conv2d(squeeze, expand, 3, padding=1)
+        self.one, self.three = (
+            nn.Conv2d(squeeze, expand, 1),
+            nn.Conv2d(squeeze, expand, 3, padding=1),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = torch.relu(self.squeeze(x))
@@ -184,7 +187,12 @@ def export(net: nn.Module, x: torch.Tensor, *, dynamo: bool, training: bool = Fa
             if dynamo:
                 batch = ({0: torch.export.Dim("batch")},)
                 program = torch.onnx.export(
-                    net, (x,), dynamo=True, dynamic_shapes=batch, verbose=False, optimize=not training
+                    net,
+                    (x,),
+                    dynamo=True,
+                    dynamic_shapes=batch,
+                    verbose=False,
+                    optimize=not training,
                 )
                 return program.model_proto.SerializeToString()
             out = io.BytesIO()
@@ -206,11 +214,11 @@ def export(net: nn.Module, x: torch.Tensor, *, dynamo: bool, training: bool = Fa
 def torchvision_models() -> Any:
     """torchvision.models beside a PyTorch for which its compiled part was not built."""
     try:
-        import torchvision.models as models
+        from torchvision import models
     except RuntimeError:
         for name in [k for k in sys.modules if k.split(".")[0] == "torchvision"]:
             del sys.modules[name]
         # What declares the compiled operators; no network of ours needs one of them.
         sys.modules["torchvision._meta_registrations"] = types.ModuleType("absent")
-        import torchvision.models as models
+        from torchvision import models
     return models

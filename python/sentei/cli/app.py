@@ -12,6 +12,7 @@ from sentei.cli import (
     demo,
     doctor,
     evaluate,
+    import_onnx,
     profile,
     prune,
     reproduce,
@@ -46,6 +47,7 @@ app.command("compare")(guarded(compare.compare))
 app.command("eval")(guarded(evaluate.evaluate))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))
+app.command("import")(guarded(import_onnx.import_onnx))
 app.command("resume")(guarded(resume.resume))
 app.command("doctor")(guarded(doctor.doctor))
 

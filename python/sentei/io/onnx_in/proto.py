@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 
 from sentei.errors import DataError
 
-__all__ = ["DTYPES", "OPSETS", "Input", "Parsed", "RawNode", "parse", "source_bytes", "tensor_array"]
+__all__ = [
+    "DTYPES",
+    "OPSETS",
+    "Input",
+    "Parsed",
+    "RawNode",
+    "parse",
+    "source_bytes",
+    "tensor_array",
+]
 
 OPSETS = (6, 28)  # the first with today's attributes; the last that was looked at
 MOST_BYTES = 2**31 - 1  # what a protobuf message can have

@@ -98,6 +98,7 @@ def import_onnx(
         "producer": reading.producer,
         "input": next(iter(reading.inputs)),
         "output": next(iter(reading.outputs)),
+        "operators": dict(reading.operators),
         "tensors": {k: dict(v) for k, v in reading.origin.items()},
         "notes": list(reading.notes),
     }
