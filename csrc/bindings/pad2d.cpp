@@ -33,7 +33,8 @@ void bind_pad2d(py::module_& m) {
         "Output shape (N, P, Q, C) of a border (top, left, bottom, right) around x (N, H, W, C).");
   m.def("pad2d_forward", &forward, arg("x"), arg("y"), arg("pads"), arg("lowest"),
         "x with a border of 0, or of -infinity", nogil());
-  m.def("pad2d_backward", &backward, arg("dy"), arg("dx"), arg("pads"), "The middle of dy", nogil());
+  m.def("pad2d_backward", &backward, arg("dy"), arg("dx"), arg("pads"), "The middle of dy",
+        nogil());
 }
 
 }  // namespace sentei::bindings

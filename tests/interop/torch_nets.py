@@ -32,12 +32,13 @@ class Basic(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, c: int = 8) -> None:
         super().__init__()
-        self.stem = nn.Sequential(conv_norm(3, 8, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
-        self.body = nn.Sequential(Basic(8, 8, 1), Basic(8, 12, 2), Basic(12, 12, 1))
+        d = 3 * c // 2
+        self.stem = nn.Sequential(conv_norm(3, c, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
+        self.body = nn.Sequential(Basic(c, c, 1), Basic(c, d, 2), Basic(d, d, 1))
         self.pool = nn.AdaptiveAvgPool2d((1, 1))
-        self.fc = nn.Linear(12, 10)
+        self.fc = nn.Linear(d, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(torch.flatten(self.pool(self.body(self.stem(x))), 1))

@@ -206,7 +206,17 @@ def _live(file: Parsed, output: str | None, one: bool) -> tuple[list[RawNode], l
         if needed.intersection(o for o in n.outputs if o):
             needed.update(i for i in n.inputs if i)
             live.append(n)
-    return live[::-1], wanted
+    live.reverse()
+    there = set(known)
+    for n in live:
+        for name in n.inputs:
+            if name and name not in there:
+                raise fail(
+                    f"node {shown(n.name)} ({n.op[:60]}): its input {shown(name)} must be an input, an "
+                    "initializer or made by a node before it"
+                )
+        there.update(n.outputs)
+    return live, wanted
 
 
 def _batch(given: Sequence[Input]) -> int | None:
@@ -247,8 +257,8 @@ def _step(b: Builder, file: Parsed, env: Environment, raw: RawNode, used: set[st
             env[name] = Const(tensor_array(file.initializers[name], label), name)
         if name not in env:
             raise fail(
-                f"node {shown(raw.name)} ({raw.op[:60]}): its input {shown(name)} must be an input, an "
-                "initializer or made by a node before it"
+                f"node {shown(raw.name)} ({raw.op[:60]}): its input {shown(name)} must be the first "
+                "output of the node that makes it"
             )
         found.append(env[name])
     n = NodeView(raw, found, b.opset, used)
