@@ -14,7 +14,7 @@ from sentei import nn
 from sentei.graph import BATCH, Graph, Op, Spec, all_ops
 from sentei.model import Model
 from sentei.nn import models
-from sentei.ops import CLIP
+from sentei.ops import CLIP, MAX_POOL2D, PAD2D
 from sentei.passes import inference
 from sentei.prune import attach_blocks, attach_gates, gates_of, pruning_map
 from sentei.prune.surgery import remove
@@ -69,11 +69,25 @@ def alone(op: Op, shape: tuple[int, ...], **attrs: object) -> Model:
     return Model(g, {})
 
 
-@pytest.mark.parametrize("ends", [(0.0, 6.0), (-0.5, np.inf), (-np.inf, 0.25), (-np.inf, np.inf)])
+@pytest.mark.parametrize("ends", [(0.0, 6.0), (-0.5, None), (None, 0.25), (None, None), (0.5, 0.5)])
 @pytest.mark.parametrize("shape", [(5, 3, 4), (13,)], ids=str)
 def test_clip(ends, shape, folder):
     model = alone(CLIP, shape, low=ends[0], high=ends[1])
     written(model, folder, 5 * random_images(model, 3))
+
+
+@FEW
+@given(st.tuples(*4 * [st.integers(0, 3)]), st.booleans())
+def test_borders(folder, pads, lowest):
+    """Of -infinity only before a maximum, where ours makes them: the outputs must be finite."""
+    g = Graph()
+    g.add_input("x", Spec((BATCH, 4, 5, 3)))
+    (y,) = g.add(PAD2D, ("x",), {"pads": pads, "lowest": lowest})
+    if lowest:
+        window = {"kernel": (4, 4), "stride": (1, 1), "padding": (0, 0), "ceil_mode": False}
+        y = g.add(MAX_POOL2D, (y,), window)[0]
+    g.outputs = (y,)
+    written(Model(g, {}), folder, random_images(Model(g, {}), 2))
 
 
 @FEW
@@ -144,7 +158,7 @@ def test_every_op_has_a_form_that_is_tested_here():
     """What test_contract demands to have a form is made above, or it would be untested."""
     seen = set(ON_IMAGES_AND_ROWS) | {
         "clip", "conv2d", "linear", "add", "concat", "flatten", "maxout", "max_pool2d", "avg_pool2d",
-        "global_avg_pool",
+        "global_avg_pool", "pad2d",
     }  # fmt: skip
     assert seen == {k for k, op in all_ops().items() if callable(op.to_onnx)}
 

@@ -190,6 +190,7 @@ from sentei.ops.optimizers import (
     sgd_update,
     sgd_update_many,
 )
+from sentei.ops.pad2d import PAD2D, PAD2D_BACKWARD, pad2d_backward, pad2d_forward
 from sentei.ops.prelu import PRELU, PRELU_BACKWARD, prelu_backward, prelu_forward
 from sentei.ops.record import RECORD_APPEND, record_append
 from sentei.ops.score_from_gradients import SCORE_FROM_GRADIENTS, score_from_gradients
@@ -290,6 +291,8 @@ __all__ = [
     "MAXOUT_BACKWARD",
     "MAX_POOL2D",
     "MAX_POOL2D_BACKWARD",
+    "PAD2D",
+    "PAD2D_BACKWARD",
     "PRELU",
     "PRELU_BACKWARD",
     "RECORD_APPEND",
@@ -389,6 +392,8 @@ __all__ = [
     "max_pool2d_forward",
     "maxout_backward",
     "maxout_forward",
+    "pad2d_backward",
+    "pad2d_forward",
     "prelu_backward",
     "prelu_forward",
     "record_append",
