@@ -12,6 +12,7 @@ from sentei.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     import_onnx,
     profile,
     prune,
@@ -45,6 +46,7 @@ app.command("prune")(guarded(prune.prune))
 app.command("reproduce")(guarded(reproduce.reproduce))
 app.command("compare")(guarded(compare.compare))
 app.command("eval")(guarded(evaluate.evaluate))
+app.command("export")(guarded(export.export))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))
 app.command("import")(guarded(import_onnx.import_onnx))

@@ -9,11 +9,19 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from sentei import _core
 from sentei._core import Tensor
-from sentei.graph import Op, register
+from sentei.graph import Node, OnnxContext, Op, register
 from sentei.ops.eager import eager
-from sentei.ops.elementwise import backward_through, like_first, runs, tie_channels
+from sentei.ops.elementwise import (
+    backward_through,
+    like_first,
+    onnx_unary,
+    runs,
+    tie_channels,
+)
 from sentei.tensor import ArrayLike
 
 __all__ = [
@@ -80,7 +88,7 @@ def _forward_op(
             run=runs(function, *attributes),
             backward=backward_through(back, saved, *attributes),
             ties=tie_channels,
-            to_onnx=onnx,
+            to_onnx=onnx_unary(onnx, *attributes),
             zero_preserving=zero_preserving,
         )
     )
@@ -144,6 +152,12 @@ SOFTPLUS = _forward_op(
 )
 
 
+def _step_to_onnx(ctx: OnnxContext, node: Node) -> None:
+    zero = ctx.constant(np.zeros((), np.float32), "zero")
+    above = ctx.emit("Greater", (node.inputs[0], zero))
+    ctx.emit("Cast", (above,), node.outputs[0], to=1)  # float32
+
+
 # No backward: the derivative is 0 everywhere, so nothing flows through a step.
 STEP = register(
     Op(
@@ -153,6 +167,7 @@ STEP = register(
         infer=like_first("step_forward"),
         run=runs(_core.step_forward),
         ties=tie_channels,
+        to_onnx=_step_to_onnx,
     )
 )
 
