@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from extras import need
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
+NEEDS = {"docs/how-to/import-onnx.md": ("onnx",)}  # optional packages that code of a page uses
 MADE_LATER = {"bench/results"}
 CODE = [p for p in PAGES if "```python\n" in p.read_text()]
 
@@ -25,9 +28,11 @@ def name(path: Path) -> str:
 
 @pytest.mark.parametrize("page", CODE, ids=name)
 def test_code_runs(page, tmp_path, monkeypatch, capsys):
+    text = page.read_text()
+    for module in NEEDS.get(name(page), ()):
+        need(module)
     monkeypatch.chdir(tmp_path)
     space: dict[str, Any] = {"__name__": "__main__"}
-    text = page.read_text()
     for block in re.finditer(r"^```python\n(.*?)^```$", text, re.M | re.S):
         line = text[: block.start(1)].count("\n")
         source = "\n" * line + block.group(1)  # so that errors name the line of the page
@@ -135,7 +140,9 @@ def test_every_criterion_and_initialiser_is_documented():
 
 def test_promises_are_guarded():
     """Every row of docs/promises.md names tests that exist and are not skipped outright."""
-    rows = re.findall(r"^\| (?!---|promise)(.+?) \| (.+) \|$", (DOCS / "promises.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| (?!---|promise)(.+?) \| (.+) \|$", (DOCS / "promises.md").read_text(), re.M
+    )
     assert len(rows) > 20
     for promise, guards in rows:
         named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", guards)
@@ -144,4 +151,6 @@ def test_promises_are_guarded():
             source = (ROOT / path).read_text()
             found = re.search(rf"((?:^@.*\n(?:^ .*\n|^\)\n)*)*)^def {function}\(", source, re.M)
             assert found, f"{path} has no {function}"
-            assert "mark.skip(" not in found[1] and "xfail" not in found[1], f"{function} is skipped"
+            assert "mark.skip(" not in found[1] and "xfail" not in found[1], (
+                f"{function} is skipped"
+            )

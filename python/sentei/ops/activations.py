@@ -16,6 +16,7 @@ from sentei._core import Tensor
 from sentei.graph import Node, OnnxContext, Op, register
 from sentei.ops.eager import eager
 from sentei.ops.elementwise import (
+    ToOnnx,
     backward_through,
     like_first,
     onnx_unary,
@@ -76,7 +77,7 @@ def _forward_op(
     function: Callable[..., None],
     back: Op,
     *attributes: str,
-    onnx: str,
+    onnx: str | ToOnnx,
     zero_preserving: bool = True,
 ) -> Op:
     return register(
@@ -88,7 +89,7 @@ def _forward_op(
             run=runs(function, *attributes),
             backward=backward_through(back, saved, *attributes),
             ties=tie_channels,
-            to_onnx=onnx_unary(onnx, *attributes),
+            to_onnx=onnx_unary(onnx, *attributes) if isinstance(onnx, str) else onnx,
             zero_preserving=zero_preserving,
         )
     )
@@ -115,6 +116,15 @@ LEAKY_RELU = _forward_op(
 ELU_BACKWARD = _backward_op("elu", "y", _core.elu_backward, "alpha")
 ELU = _forward_op("elu", "y", _core.elu_forward, ELU_BACKWARD, "alpha", onnx="Elu")
 
+
+def _clip_to_onnx(ctx: OnnxContext, node: Node) -> None:
+    ends = [
+        None if node.attrs[k] is None else ctx.constant(np.full((), node.attrs[k], np.float32), k)
+        for k in ("low", "high")
+    ]
+    ctx.emit("Clip", (node.inputs[0], *ends), node.outputs[0])
+
+
 # Of a range without 0 the bound nearest to it stands for a channel of zeros.
 CLIP_BACKWARD = _backward_op("clip", "y", _open(_core.clip_backward), "low", "high")
 CLIP = _forward_op(
@@ -124,7 +134,7 @@ CLIP = _forward_op(
     CLIP_BACKWARD,
     "low",
     "high",
-    onnx="Clip",
+    onnx=_clip_to_onnx,
     zero_preserving=False,
 )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, register
 from sentei.ops.eager import eager
 from sentei.ops.pool2d import same_channels
 from sentei.tensor import ArrayLike
@@ -48,6 +50,13 @@ def _backward(ctx: GradContext, node: Node, dy: Sequence[str | None]) -> Sequenc
     return (ctx.emit(PAD2D_BACKWARD, (dy[0], node.inputs[0]), pads=node.attrs["pads"]),)
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    top, left, bottom, right = _pads("pad2d_forward", node.attrs)
+    pads = ctx.constant(np.array([0, 0, top, left, 0, 0, bottom, right], np.int64), "pads")
+    fill = np.full((), -np.inf if node.attrs.get("lowest") else 0.0, np.float32)
+    ctx.emit("Pad", (node.inputs[0], pads, ctx.constant(fill, "border")), node.outputs[0])
+
+
 # The border of -infinity is for a maximum behind it, which takes a channel of zeros for one.
 PAD2D = register(
     Op(
@@ -58,7 +67,7 @@ PAD2D = register(
         run=_run,
         backward=_backward,
         ties=same_channels,
-        to_onnx="Pad",
+        to_onnx=_to_onnx,
     )
 )
 
