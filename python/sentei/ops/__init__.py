@@ -143,11 +143,7 @@ from sentei.ops.gate import (
     gate_weights_forward,
 )
 from sentei.ops.gather_batch import GATHER_BATCH, gather_batch_forward
-from sentei.ops.gather_channels import (
-    CONV2D_BACKWARD_WEIGHT_ROWS,
-    GATHER_CHANNELS,
-    gather_channels,
-)
+from sentei.ops.gather_channels import CONV2D_BACKWARD_WEIGHT_ROWS, GATHER_CHANNELS, gather_channels
 from sentei.ops.linear import (
     LINEAR,
     LINEAR_BACKWARD_INPUT,
@@ -201,10 +197,7 @@ from sentei.ops.semi_sync import (
     counter_advance,
     semi_sync_update,
 )
-from sentei.ops.semi_sync_adaptive import (
-    SEMI_SYNC_ADAPTIVE_UPDATE,
-    semi_sync_adaptive_update,
-)
+from sentei.ops.semi_sync_adaptive import SEMI_SYNC_ADAPTIVE_UPDATE, semi_sync_adaptive_update
 from sentei.ops.semi_sync_lazy import (
     SEMI_SYNC_LAZY_WEIGHT,
     SEMI_SYNC_MATERIALISE,
