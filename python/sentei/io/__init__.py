@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sentei.io.model_file import FORMAT, load, load_checkpoint, save
 
 if TYPE_CHECKING:
-    from sentei.io.from_torch import from_torch
     from sentei.io.onnx_in import import_onnx
+    from sentei.io.torch_in import from_torch
     from sentei.io.torch_state import load_torch_state_dict, to_torch_state_dict
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 _LATER = {  # imported when first used
-    "from_torch": "from_torch",
+    "from_torch": "torch_in",
     "import_onnx": "onnx_in",
     "load_torch_state_dict": "torch_state",
     "to_torch_state_dict": "torch_state",
