@@ -85,5 +85,6 @@ void bind_dropout(py::module_& m);
 void bind_maxout(py::module_& m);
 void bind_sparse_penalty(py::module_& m);
 void bind_discriminant_penalty(py::module_& m);
+void bind_distillation(py::module_& m);
 
 }  // namespace sentei::bindings

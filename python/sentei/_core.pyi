@@ -650,6 +650,18 @@ def sigmoid_cross_entropy_forward(
     correct: Tensor,
     mean: bool,
 ) -> None: ...
+def distillation_forward(
+    logits: Tensor | None,
+    labels: Tensor | None,
+    teacher: Tensor | None,
+    loss: Tensor,
+    per_sample: Tensor,
+    dlogits: Tensor,
+    correct: Tensor,
+    mean: bool,
+    alpha: float,
+    temperature: float,
+) -> None: ...
 def elementwise_loss_forward(
     y: Tensor | None,
     t: Tensor | None,

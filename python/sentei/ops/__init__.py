@@ -112,6 +112,7 @@ from sentei.ops.discriminant_penalty import (
     discriminant_penalty_backward,
     discriminant_penalty_forward,
 )
+from sentei.ops.distillation import DISTILLATION, distillation_forward
 from sentei.ops.dropout import (
     DROPOUT,
     DROPOUT_BACKWARD,
@@ -254,6 +255,7 @@ __all__ = [
     "COUNTER_ADVANCE",
     "DISCRIMINANT_PENALTY",
     "DISCRIMINANT_PENALTY_BACKWARD",
+    "DISTILLATION",
     "DROPOUT",
     "DROPOUT_BACKWARD",
     "ELEMENTWISE_LOSS",
@@ -351,6 +353,7 @@ __all__ = [
     "counter_advance",
     "discriminant_penalty_backward",
     "discriminant_penalty_forward",
+    "distillation_forward",
     "dropout_backward",
     "dropout_forward",
     "dropout_mask",

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from sentei import _core
 from sentei._core import Tensor
-from sentei.graph import Op, register
+from sentei.graph import Node, OnnxContext, Op, register
 from sentei.ops.eager import eager
-from sentei.ops.elementwise import backward_through, like_first, runs, tie_channels
+from sentei.ops.elementwise import (
+    backward_through,
+    like_first,
+    onnx_unary,
+    runs,
+    tie_channels,
+)
 from sentei.tensor import ArrayLike
 
 __all__ = [
@@ -78,7 +86,7 @@ def _forward_op(
             run=runs(function, *attributes),
             backward=backward_through(back, saved, *attributes),
             ties=tie_channels,
-            to_onnx=onnx,
+            to_onnx=onnx_unary(onnx, *attributes),
             zero_preserving=zero_preserving,
         )
     )
@@ -132,6 +140,12 @@ SOFTPLUS = _forward_op(
 )
 
 
+def _step_to_onnx(ctx: OnnxContext, node: Node) -> None:
+    zero = ctx.constant(np.zeros((), np.float32), "zero")
+    above = ctx.emit("Greater", (node.inputs[0], zero))
+    ctx.emit("Cast", (above,), node.outputs[0], to=1)  # float32
+
+
 # No backward: the derivative is 0 everywhere, so nothing flows through a step.
 STEP = register(
     Op(
@@ -141,6 +155,7 @@ STEP = register(
         infer=like_first("step_forward"),
         run=runs(_core.step_forward),
         ties=tie_channels,
+        to_onnx=_step_to_onnx,
     )
 )
 
