@@ -198,6 +198,7 @@ def with_part(part):
         (Odd(), r"from_torch: submodule '1.1' \(Odd\): node .*CumSum"),
         (Branch(), r"torch.onnx.export exports, but submodule '1.1' \(Branch\) fails: \w+: .+"),
         (Broken(), r"submodule '1.1' \(Broken\) fails: RuntimeError: no such thing$"),
+        (nn.GELU(), r"submodule '1.1' \(GELU\): node .* \(Gelu\): this operator is not supported"),
         (nn.LayerNorm(4), r"submodule '1.1' \(LayerNorm\): node "),
     ],
 )
@@ -247,13 +248,37 @@ def test_what_is_not_a_module_or_an_example():
             from_torch(module, torch.zeros(shape))
 
 
-@pytest.mark.parametrize("package", ["torch", "onnxscript"])
-def test_without_the_packages(monkeypatch, package):
+@pytest.mark.parametrize(
+    ("package", "match"),
+    [
+        ("torch", r'PyTorch is needed and not installed: pip install "sentei\[torch\]"'),
+        (
+            "onnxscript",
+            r'packages onnx and onnxscript are needed, .*: pip install "sentei\[torch\]"',
+        ),
+    ],
+)
+def test_without_the_packages(monkeypatch, package, match):
     import sys
 
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=r'pip install "sentei\[torch\]"'):
+    with pytest.raises(ImportError, match=match):
         from_torch(with_part(nn.ReLU()), torch.zeros(1, 1, 6, 6))
+
+
+def test_a_model_that_says_something_else_is_noticed(lenet):
+    """Once again with one filter of the module changed after it was read."""
+    from sentei.io import torch_in
+
+    module, model = lenet
+    other, x = copy.deepcopy(module).eval(), torch.randn(2, 1, 28, 28)
+    torch_in._compare(torch, model, other, x)
+    with torch.no_grad():
+        other.conv1.weight[0] *= 1.5
+    with pytest.raises(
+        DataError, match=r"must say what the module says of the example, got a diff"
+    ):
+        torch_in._compare(torch, model, other, x)
 
 
 def test_our_own_networks_go_there_and_come_back():

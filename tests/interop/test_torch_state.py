@@ -166,7 +166,7 @@ def test_files(tmp_path):
 @pytest.mark.parametrize("name", ["net.pt", "net.pth", "pytorch_model.bin", "x.ckpt", "NET.PT"])
 def test_pickles_are_refused_unread(tmp_path, name):
     with pytest.raises(
-        DataError, match=r"a pickle, which can run code .*: python -c \"import torch"
+        DataError, match=r"must be a \.safetensors file, got a pickle, .*: python -c \"import torch"
     ):
         load_torch_state_dict(lenet(), tmp_path / name)
 
