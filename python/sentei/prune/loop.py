@@ -99,7 +99,10 @@ class Loop:
             return True
         accuracy = self._judge() if self.accuracy is None else self.accuracy
         if self.guard.keeps(accuracy):
-            self.guard.good = len(self.steps)
+            if self.guard.good != len(self.steps):
+                self.guard.good, self.guard.bad = len(self.steps), 0
+                self.model.meta["history"] = self.history
+                self._keep()
         else:
             self._back()
         return True

@@ -13,12 +13,14 @@ __all__ = [
     "Criterion",
     "Fit",
     "Gates",
+    "Guard",
     "Latency",
     "LatencyChange",
     "Layer",
     "LayerScores",
     "Loop",
     "Machine",
+    "Point",
     "Regression",
     "Report",
     "Seconds",
@@ -27,6 +29,7 @@ __all__ = [
     "Target",
     "TrainingEpoch",
     "Trust",
+    "Undone",
     "Verify",
     "clean",
     "clean_text",
@@ -92,9 +95,47 @@ class Target(TypedDict, total=False):
     """What was asked: `remaining` is the share of `kind` that may stay, in [0, 1]."""
 
     text: str
-    kind: str  # "flops", "macs" or "params"
+    kind: str  # "flops", "macs", "params", "memory", "latency_ms"; "max_drop": accuracy alone decides
     remaining: float | None
     reached: bool | None
+    before: float | None  # values in that kind, of the network before and after
+    after: float | None
+    stopped: str | None  # why pruning ended before the size: "max_drop", "protected", "floor"
+
+
+class Guard(TypedDict, total=False):
+    """Accuracy on held-out training images of the network before pruning and of the result, judged
+    after all is done; max_drop: points of a hundred that it might lose."""
+
+    max_drop: float
+    images: int
+    before: float
+    after: float
+    kept: bool
+
+
+class Undone(TypedDict, total=False):
+    """A round of pruning that was taken back; `drop` in points of a hundred."""
+
+    layer: str
+    channel: int
+    members: list[tuple[str, int]]
+    before: float
+    after: float
+    drop: float
+
+
+class Point(TypedDict, total=False):
+    """A network of a run with several targets, judged on the test images."""
+
+    target: str
+    file: str
+    accuracy: float | None
+    flops: int
+    macs: int
+    params: int
+    memory: int
+    latency_ms: dict[str, Latency] | None
 
 
 class Criterion(TypedDict, total=False):
@@ -263,11 +304,15 @@ class Report(TypedDict, total=False):
     macs: Change
     flops: Change
     params: Change
+    memory: Change  # bytes of inference at batch 1: activations and parameters
     file_bytes: Change
     latency_ms: LatencyChange
     verified: bool | None
     verify: Verify
     target: Target | None
+    guard: Guard | None
+    rollbacks: list[Undone]
+    points: list[Point]
     criterion: Criterion | None
     layers: list[Layer]
     steps: list[Step]
