@@ -17,6 +17,7 @@ from sentei.cli import (
     reproduce,
     resume,
     search,
+    sensitivity,
     train,
 )
 from sentei.cli.guard import guarded
@@ -44,6 +45,7 @@ app.command("prune")(guarded(prune.prune))
 app.command("reproduce")(guarded(reproduce.reproduce))
 app.command("compare")(guarded(compare.compare))
 app.command("eval")(guarded(evaluate.evaluate))
+app.command("sensitivity")(guarded(sensitivity.sensitivity))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))
 app.command("resume")(guarded(resume.resume))

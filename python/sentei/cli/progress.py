@@ -55,14 +55,14 @@ class PlainWatch(Watch):
     def prune_start(self, gauge: Gauge, now: Costs) -> None:
         self._way = gauge
         self._way.seen(now)
-        self._next = self._way.done + 1 / _LINES
+        self._next = min(self._way.done + 1 / _LINES, 1.0)
 
     def prune_step(self, step: PruneStep, now: Costs) -> None:
         self._way.seen(now)
         done = self._way.done
-        if done >= self._next or done >= 1:
+        if done >= self._next:
             say(f"  step {step.step}: {_step_line(step, self._way)}")
-            self._next = done + 1 / _LINES
+            self._next = 2.0 if done >= 1 else min(done + 1 / _LINES, 1.0)
 
     def note(self, text: str) -> None:
         say(f"  {text}")

@@ -149,7 +149,8 @@ class Target:
         words = self._size_words(whole) if self.sized else "the smallest network"
         if self.max_drop is None:
             return words
-        lost = f"at most {self.max_drop:g} accuracy points lost on held-out training images"
+        unit = "accuracy point" if self.max_drop == 1 else "accuracy points"
+        lost = f"at most {self.max_drop:g} {unit} lost on held-out training images"
         return f"{words}, {lost}" if self.sized else f"{words} with {lost}"
 
     def _size_words(self, whole: float | None) -> str:

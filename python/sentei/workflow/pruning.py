@@ -288,7 +288,8 @@ def _rounds(session: Session, pruner: IterativePruner, keeper: _Keeper) -> Prune
             f"{len(result.steps)} channels removed, {len(result.rollbacks)} rounds undone"
         )
     if result.stopped is not None and len(result.steps) >= done:
-        session.watch.note(f"stopped before the target: {STOPPED[result.stopped]}")
+        end = "stopped before the target" if pruner.target.sized else "ended"
+        session.watch.note(f"{end}: {STOPPED[result.stopped]}")
     return result
 
 
