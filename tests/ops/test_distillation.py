@@ -30,7 +30,9 @@ def data(rng, shape):
 def test_close(rng, shape, alpha, temperature, reduction):
     z, labels, teacher = data(rng, shape)
     settings = {"alpha": alpha, "temperature": temperature}
-    loss, per_sample, dlogits, correct = forward(z, labels, teacher, reduction=reduction, **settings)
+    loss, per_sample, dlogits, correct = forward(
+        z, labels, teacher, reduction=reduction, **settings
+    )
     want, grad = ref.distillation(z, labels, teacher, **settings)
     assert_close(per_sample, want, terms=shape[1])
     assert_close(dlogits, grad, terms=shape[1])
@@ -89,9 +91,7 @@ def test_gradient(rng):
 def test_nan_is_not_hidden(of, at):
     z, teacher = np.zeros((2, 40), np.float32), np.zeros((2, 40), np.float32)
     {"z": z, "teacher": teacher}[of][0, at] = np.nan
-    loss, per_sample, dlogits, _ = forward(
-        z, np.array([0, 0]), teacher, alpha=0.5, temperature=2.0
-    )
+    loss, per_sample, dlogits, _ = forward(z, np.array([0, 0]), teacher, alpha=0.5, temperature=2.0)
     assert np.isnan(loss).all() and np.isnan(per_sample[0]) and np.isfinite(per_sample[1])
     assert np.isnan(dlogits[0]).any() and np.isfinite(dlogits[1]).all()
 

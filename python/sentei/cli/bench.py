@@ -59,5 +59,7 @@ def bench(
         left = found.macs[1] / found.macs[0]
         print(f"it has {left:.1%} of the multiply-adds ({1 - left:.1%} removed)")
     if found.slower:
-        say("sentei: WARNING: the second network is slower; fewer operations do not make it faster here")
+        say(
+            "sentei: WARNING: the second network is slower; fewer operations do not make it faster here"
+        )
     return 0

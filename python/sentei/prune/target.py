@@ -161,7 +161,9 @@ class Target:
         if relative:
             return f"{number * 100:g} % of {name} remain ({(1 - number) * 100:g} % removed)"
         unit = {"memory": "bytes of ", "latency_ms": "ms of "}.get(kind, "")
-        shown = f"{number:,.3f}".rstrip("0").rstrip(".") if kind == "latency_ms" else f"{number:,.0f}"
+        shown = (
+            f"{number:,.3f}".rstrip("0").rstrip(".") if kind == "latency_ms" else f"{number:,.0f}"
+        )
         if whole is None:
             return f"at most {shown} {unit}{name}"
         share = number / max(whole, 1e-12)

@@ -34,7 +34,9 @@ def family_rows(report: Mapping[str, object]) -> tuple[list[str], list[list[str]
         for key, before in whole.items():
             now = number(p, key)
             known = now is not None and before
-            row.append(f.percent(now / before) if known and now is not None and before else f.MISSING)
+            row.append(
+                f.percent(now / before) if known and now is not None and before else f.MISSING
+            )
         row += [f.milliseconds(number(p, "latency_ms", b, "median")) for b in batches]
         rows.append([*row, text(p, "file")])
     return head, rows
@@ -77,7 +79,9 @@ def family_section(report: Mapping[str, object]) -> str:
     drawn = _curve(report)
     figure = tag("figure", drawn) if drawn else ""
     body = [[escape(c) for c in row] for row in rows]
-    return section("Operating points", "", figure, table_of("Operating points", caption, cells, body))
+    return section(
+        "Operating points", "", figure, table_of("Operating points", caption, cells, body)
+    )
 
 
 def undone_section(report: Mapping[str, object]) -> str:

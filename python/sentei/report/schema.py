@@ -95,7 +95,9 @@ class Target(TypedDict, total=False):
     """What was asked: `remaining` is the share of `kind` that may stay, in [0, 1]."""
 
     text: str
-    kind: str  # "flops", "macs", "params", "memory", "latency_ms"; "max_drop": accuracy alone decides
+    kind: (
+        str  # "flops", "macs", "params", "memory", "latency_ms"; "max_drop": accuracy alone decides
+    )
     remaining: float | None
     reached: bool | None
     before: float | None  # values in that kind, of the network before and after

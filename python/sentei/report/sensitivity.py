@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from . import formats as f
+from .page import page
 from .schema import clean, entries, number, text
 from .svg import Chart, Rule, Series, escape, line_chart, tag
-from .page import page
 from .tables import section, table_of
 
 __all__ = ["sensitivity_page", "sensitivity_rows", "sensitivity_words"]
@@ -55,7 +55,9 @@ def sensitivity_rows(report: Mapping[str, object]) -> tuple[list[str], list[list
         for s in shares:
             value = at.get(s)
             shown = f.MISSING if value is None else f"{value:.4f}"
-            cells.append(f.percent(value, 1) if metric == "accuracy" and value is not None else shown)
+            cells.append(
+                f.percent(value, 1) if metric == "accuracy" and value is not None else shown
+            )
         row = [name, text(points[0], "of"), *cells]
         if metric == "accuracy":
             share = bears(data, points)
@@ -115,7 +117,8 @@ def sensitivity_page(report: Mapping[str, object]) -> str:
     cells = [(h, "n" if i else "") for i, h in enumerate(head)]
     names = list(_by_layer(data))
     charts = "".join(
-        tag("figure", _chart(data, names[i : i + _COLOURS], i)) for i in range(0, len(names), _COLOURS)
+        tag("figure", _chart(data, names[i : i + _COLOURS], i))
+        for i in range(0, len(names), _COLOURS)
     )
     count = text(data, "images")
     caption = (

@@ -220,7 +220,7 @@ class Prune(Block):
     target_batch: Count = Field(default=1, description="images that memory and latency are of")
     max_drop: Points | None = Field(
         default=None,
-        description="accuracy points that may be lost on the validation images; alone: as small as that allows",
+        description="accuracy points that may be lost on the validation images; alone: go as far as that",
     )
     patience: Count = Field(
         default=3, description="max_drop: evaluations in a row that may break it before going back"

@@ -53,9 +53,7 @@ def summary(taken: NDArray[np.int64]) -> Latency:
     return {"median": float(mid), "p10": float(low), "p90": float(high)}
 
 
-def _times(
-    predictors: Sequence[Predictor], batch: int, seconds: float
-) -> list[NDArray[np.int64]]:
+def _times(predictors: Sequence[Predictor], batch: int, seconds: float) -> list[NDArray[np.int64]]:
     rng = np.random.default_rng(0)
     calls = []
     for p in predictors:

@@ -59,7 +59,14 @@ def _finish(session: Session, model: Model, smaller: Model, file: Path, phase: s
         optimizer = make_optimizer(s, p.finetune_lr or p.lr or s.lr)
         loss, teacher = prune_loss(p, s), _teacher(session, model)
         smaller = fit(
-            session, smaller, phase, p.finetune_epochs, optimizer, schedule, loss=loss, teacher=teacher
+            session,
+            smaller,
+            phase,
+            p.finetune_epochs,
+            optimizer,
+            schedule,
+            loss=loss,
+            teacher=teacher,
         )
     if p.recalibrate_bn:
         recalibrate_bn(smaller, loader, p.recalibrate_bn, s.batch, seed)

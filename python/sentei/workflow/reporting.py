@@ -23,9 +23,9 @@ from sentei.workflow.config import Config
 from sentei.workflow.doctor import cpu_model, versions
 from sentei.workflow.factory import make_loss, network_name
 from sentei.workflow.latency import measure
+from sentei.workflow.pruning import STOPPED, point_files
 from sentei.workflow.quality import judged, quality
 from sentei.workflow.session import Session
-from sentei.workflow.pruning import STOPPED, point_files
 from sentei.workflow.targets import make_target, round_to
 
 __all__ = ["basics", "build_report", "failures"]
@@ -228,9 +228,7 @@ def _pruning(session: Session, model: Model, pruned: Model, original: Costs) -> 
     by_score = p.method == "score"
     include = p.include if by_score else ["conv2d", "linear"]
     widths = round_to(session.config, session.device)
-    look = preview(
-        model, None, include=include, ignore=p.ignore, floor=p.floor, round_to=widths
-    )
+    look = preview(model, None, include=include, ignore=p.ignore, floor=p.floor, round_to=widths)
     parts = {} if by_score else _gates(session, pruned)
     return {
         **parts,

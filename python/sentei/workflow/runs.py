@@ -30,11 +30,11 @@ from sentei.workflow.factory import (
     read_model,
 )
 from sentei.workflow.gates import check_gates
+from sentei.workflow.pruning import prune_stage
 from sentei.workflow.reporting import build_report, failures
 from sentei.workflow.run_dir import RunDir, RunDirError
 from sentei.workflow.session import InterruptedRunError, Session
 from sentei.workflow.settings import load_config, make_config, read_toml
-from sentei.workflow.pruning import prune_stage
 from sentei.workflow.stages import train_stage
 from sentei.workflow.targets import check_pruning, make_target, round_to
 from sentei.workflow.watch import Watch

@@ -123,7 +123,9 @@ def resume_sensitivity(
                 f"run folder: {run.plan} must be of a sensitivity analysis, got {what['command']!r}"
             )
         if what.get("finished"):
-            raise RunDirError(f"run folder: {run.path} must hold an unfinished run, this one is finished")
+            raise RunDirError(
+                f"run folder: {run.path} must hold an unfinished run, this one is finished"
+            )
         config = make_config(read_toml(run.config))
         config.run.run_dir = None
         config.model.file = str(run.model)
@@ -184,7 +186,9 @@ def _carry_out(made: Sensitivity, run: RunDir, progress: Progress | None) -> dic
         "points": [points[g, s].to_json() for g in made.layers for s in made.shares],
     }
     with atomic_path(run.path / "report.json") as beside:
-        beside.write_text(json.dumps(clean(report), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        beside.write_text(
+            json.dumps(clean(report), indent=2, allow_nan=False) + "\n", encoding="utf-8"
+        )
     with atomic_path(run.path / "report.html") as beside:
         beside.write_text(sensitivity_page(report), encoding="utf-8", newline="\n")
     run.event("finished")

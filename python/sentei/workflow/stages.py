@@ -23,7 +23,6 @@ from sentei.workflow.session import PHASE, Keeper, Session
 __all__ = ["fit", "train_stage"]
 
 
-
 def train_stage(session: Session) -> Model:
     """Train from the initial weights, or go on; the result is in model.safetensors too."""
     s, run = session.config.train, session.run

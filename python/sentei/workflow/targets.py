@@ -14,13 +14,20 @@ from sentei.prune.target import COUNTS, Target
 from sentei.workflow import config as c
 from sentei.workflow.factory import make_loss
 
-__all__ = ["check_pruning", "make_target", "make_targets", "prune_loss", "round_to", "split_amounts"]
+__all__ = [
+    "check_pruning",
+    "make_target",
+    "make_targets",
+    "prune_loss",
+    "round_to",
+    "split_amounts",
+]
 
 _OF_SCORE = ("memory", "latency", "max_drop", "rollback", "round_to")
 
 
 def split_amounts(text: str | None) -> str | list[str] | None:
-    """"70%,50%" as a list; a number such as 4,000,000 stays one."""
+    """ "70%,50%" as a list; a number such as 4,000,000 stays one."""
     if text is None or "," not in text or re.fullmatch(r"\s*\d{1,3}(,\d{3})+\s*", text):
         return text
     return [part.strip() for part in text.split(",")]
