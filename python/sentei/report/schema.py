@@ -6,6 +6,8 @@ from typing import Any, Literal, TypedDict, cast
 
 from sentei.errors import DataError
 
+from .outcome import Guard, Latency, Point, Undone
+
 __all__ = [
     "BlockMap",
     "Change",
@@ -48,14 +50,6 @@ class Change(TypedDict, total=False):
 
     before: float | None
     after: float | None
-
-
-class Latency(TypedDict, total=False):
-    """Milliseconds per call at one batch size."""
-
-    median: float
-    p10: float
-    p90: float
 
 
 class LatencyChange(TypedDict, total=False):
@@ -103,41 +97,6 @@ class Target(TypedDict, total=False):
     before: float | None  # values in that kind, of the network before and after
     after: float | None
     stopped: str | None  # why pruning ended before the size: "max_drop", "protected", "floor"
-
-
-class Guard(TypedDict, total=False):
-    """Accuracy on held-out training images of the network before pruning and of the result, judged
-    after all is done; max_drop: points of a hundred that it might lose."""
-
-    max_drop: float
-    images: int
-    before: float
-    after: float
-    kept: bool
-
-
-class Undone(TypedDict, total=False):
-    """A round of pruning that was taken back; `drop` in points of a hundred."""
-
-    layer: str
-    channel: int
-    members: list[tuple[str, int]]
-    before: float
-    after: float
-    drop: float
-
-
-class Point(TypedDict, total=False):
-    """A network of a run with several targets, judged on the test images."""
-
-    target: str
-    file: str
-    accuracy: float | None
-    flops: int
-    macs: int
-    params: int
-    memory: int
-    latency_ms: dict[str, Latency] | None
 
 
 class Criterion(TypedDict, total=False):
