@@ -2,6 +2,7 @@
 set(sentei_core_sources
   csrc/core/backend.cpp
   csrc/core/parallel.cpp
+  csrc/core/platform.cpp
   csrc/core/tensor.cpp
 )
 set(sentei_cpu_sources

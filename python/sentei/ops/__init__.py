@@ -1,6 +1,8 @@
 """Every operation: its record for graphs (upper case) and its eager function."""
 
 from sentei.ops.activations import (
+    CLIP,
+    CLIP_BACKWARD,
     ELU,
     ELU_BACKWARD,
     LEAKY_RELU,
@@ -14,6 +16,8 @@ from sentei.ops.activations import (
     STEP,
     TANH,
     TANH_BACKWARD,
+    clip_backward,
+    clip_forward,
     elu_backward,
     elu_forward,
     leaky_relu_backward,
@@ -240,6 +244,8 @@ __all__ = [
     "CHANNEL_SCALE",
     "CHANNEL_SCALE_BACKWARD",
     "CHANNEL_SPLIT",
+    "CLIP",
+    "CLIP_BACKWARD",
     "CONCAT",
     "CONV2D",
     "CONV2D_BACKWARD_INPUT",
@@ -337,6 +343,8 @@ __all__ = [
     "channel_scale_backward",
     "channel_scale_forward",
     "channel_split_forward",
+    "clip_backward",
+    "clip_forward",
     "concat_forward",
     "conv2d_backward_input",
     "conv2d_backward_weight",

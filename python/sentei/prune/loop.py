@@ -132,7 +132,8 @@ class Loop:
         if self.stopped is not None:
             self.p.gauge.check(self.model, self.now)  # its value is that of the result
         if self.trainer is not None and self.trainer is self.p.trainer:  # nothing was removed
-            self.trainer = self.trainer.replaced(self.model, {})
+            trainer: Any = self.trainer
+            self.trainer = trainer.replaced(self.model, {})
             self.model = self.trainer.model
         self.model.meta["history"] = self.history
         if self.guard.watches:

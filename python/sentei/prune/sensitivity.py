@@ -117,7 +117,8 @@ def sensitivity(
 
 def _least(pruning: PruningMap, units: Sequence[Unit], count: int) -> list[Unit]:
     """The first so many that may go."""
-    widths, gone = pruning.widths(), []
+    widths = pruning.widths()
+    gone: list[Unit] = []
     for unit in units:
         if len(gone) >= count:
             break

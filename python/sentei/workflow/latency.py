@@ -12,7 +12,7 @@ from sentei.model import Model, Predictor
 from sentei.report.schema import Latency
 from sentei.run.timing import Ratio, call_of, in_turns
 
-__all__ = ["SAME_SPEED", "compare", "measure", "measure_rounds", "summary", "verdict"]
+__all__ = ["SAME_SPEED", "compare", "in_turns", "measure", "measure_rounds", "summary", "verdict"]
 
 SAME_SPEED = 1.05  # a ratio nearer to 1 than this is called the same
 
