@@ -135,7 +135,8 @@ def test_every_criterion_and_initialiser_is_documented():
 
 def test_promises_are_guarded():
     """Every row of docs/promises.md names tests that exist and are not skipped outright."""
-    rows = re.findall(r"^\| (?!---|promise)(.+?) \| (.+) \|$", (DOCS / "promises.md").read_text(), re.M)
+    text = (DOCS / "promises.md").read_text()
+    rows = re.findall(r"^\| (?!---|promise)(.+?) \| (.+) \|$", text, re.M)
     assert len(rows) > 20
     for promise, guards in rows:
         named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", guards)
@@ -145,3 +146,14 @@ def test_promises_are_guarded():
             found = re.search(rf"((?:^@.*\n(?:^ .*\n|^\)\n)*)*)^def {function}\(", source, re.M)
             assert found, f"{path} has no {function}"
             assert "mark.skip(" not in found[1] and "xfail" not in found[1], f"{function} is skipped"
+
+
+def excerpts() -> list[tuple[str, str, str]]:
+    """(page, file, text) of every block that a page says is from a file."""
+    mark = re.compile(r"^<!-- from: (\S+) -->\n```\S*\n(.*?)^```$", re.M | re.S)
+    return [(name(p), file, text) for p in PAGES for file, text in mark.findall(p.read_text())]
+
+
+@pytest.mark.parametrize(("page", "file", "text"), excerpts())
+def test_excerpts_are_what_the_files_hold(page, file, text):
+    assert text in (ROOT / file).read_text(), f"{page}: {file} has changed"
