@@ -145,7 +145,9 @@ def test_promises_are_guarded():
             source = (ROOT / path).read_text()
             found = re.search(rf"((?:^@.*\n(?:^ .*\n|^\)\n)*)*)^def {function}\(", source, re.M)
             assert found, f"{path} has no {function}"
-            assert "mark.skip(" not in found[1] and "xfail" not in found[1], f"{function} is skipped"
+            assert "mark.skip(" not in found[1] and "xfail" not in found[1], (
+                f"{function} is skipped"
+            )
 
 
 def excerpts() -> list[tuple[str, str, str]]:
@@ -157,3 +159,16 @@ def excerpts() -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(("page", "file", "text"), excerpts())
 def test_excerpts_are_what_the_files_hold(page, file, text):
     assert text in (ROOT / file).read_text(), f"{page}: {file} has changed"
+
+
+METHODS = [
+    p for p in sorted((DOCS / "methods").glob("*.md")) if p.stem not in ("index", "reproduce")
+]
+
+
+@pytest.mark.parametrize("page", METHODS, ids=name)
+def test_methods_have_equations_and_a_picture(page):
+    text = page.read_text()
+    assert re.search(r"^\$\$\n.+?^\$\$$", text, re.M | re.S), "no equation between $$"
+    assert re.search(r"^!\[.+?\]\(\S+\.(?:svg|png)\)$", text, re.M), "no picture"
+    assert text.count("$$") % 2 == 0
