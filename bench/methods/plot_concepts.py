@@ -130,17 +130,21 @@ def masked() -> str:
         readers, _, _, slices = network.tensors["conv2.weight"].shape
         out.append(text(left, 50, "filters of conv1, with scale and shift", "m"))
         for k in range(filters):
-            zero = panel == 0 and k == 3
-            out.append(box(left + k * (side + 6), 58, side, side, "gone" if zero else "box", "none" if zero else COLOURS[0] + "88"))  # fmt: skip
+            zero, x = panel == 0 and k == 3, left + k * (side + 6)
+            kind, fill = ("gone", "none") if zero else ("box", COLOURS[0] + "88")
+            out.append(box(x, 58, side, side, kind, fill))
             if zero:
-                out.append(text(left + k * (side + 6) + side / 2, 75, "0", "", "middle"))
+                out.append(text(x + side / 2, 75, "0", "", "middle"))
         out.append(text(left, 112, "filters of conv2 (rows), their slices (columns)", "m"))
         for q in range(readers):
             for k in range(slices):
-                idle = panel == 0 and k == 3
-                out.append(box(left + k * (side + 6), 120 + q * 20, side, 14, "box", "none" if idle else COLOURS[2] + "88"))  # fmt: skip
+                fill = "none" if panel == 0 and k == 3 else COLOURS[2] + "88"
+                out.append(box(left + k * (side + 6), 120 + q * 20, side, 14, "box", fill))
     end = 120 + 5 * 20 + 22
-    said = f"16 random images: outputs differ by at most {seen.max_abs_diff:.1e}; rounding may make {seen.tolerance:.1e}"
+    said = (
+        f"16 random images: outputs differ by at most {seen.max_abs_diff:.1e}; "
+        f"rounding may make {seen.tolerance:.1e}"
+    )
     out.append(text(20, end, said))
     return picture(end + 16, "Masked equals pruned", *out)
 
