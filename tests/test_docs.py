@@ -98,6 +98,13 @@ def test_paths_in_backquotes_exist(page):
 DOCS = ROOT / "docs"
 
 
+def test_no_page_is_listed_twice():
+    for index in DOCS.rglob("index.md"):
+        items = re.findall(r"^- \[.+?\]\(([\w./-]+\.md)\)", index.read_text(), re.M)
+        twice = {x for x in items if items.count(x) > 1}
+        assert not twice, f"{name(index)} lists {sorted(twice)} twice"
+
+
 @pytest.mark.parametrize("page", [p for p in PAGES if DOCS in p.parents], ids=name)
 def test_every_page_is_in_an_index(page):
     """A list item `- [Title](page.md)` in docs/index.md, or in the index.md of the page's folder.
