@@ -370,6 +370,7 @@ CALLS: dict[str, Call] = {
             "mnist-mini",
             "--layer",
             "conv1",
+            "--quiet",
             "--out",
             "u.html",
         ),
