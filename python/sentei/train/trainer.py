@@ -31,6 +31,7 @@ from sentei.train.scoring import Scoring
 from sentei.train.settling import Settling
 from sentei.train.step import finite
 from sentei.train.turns import build_steps, states_of
+from sentei.train.world import ALONE, World
 
 __all__ = ["Trainer"]
 
@@ -57,6 +58,7 @@ class Trainer(Settling, Scoring):
         in float32.
         scores: layers to score on the way (see `scores`), at next to no cost; more where neither the
         gradients of a batch norm nor of the layer itself give the sums.
+        world: the processes that share every mini-batch (sentei.distributed); rank 0 writes files.
     Raises:
         GraphError, ShapeError: loss, regularizers or optimizer do not fit the model.
 
@@ -77,6 +79,7 @@ class Trainer(Settling, Scoring):
         run_dir: str | Path | None = None,
         precision: str = "float32",
         scores: Sequence[str] = (),
+        world: World = ALONE,
     ) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ValueError(f"Trainer: batch must be at least 1, got {batch!r}")
@@ -87,7 +90,8 @@ class Trainer(Settling, Scoring):
         self.schedule = schedule or Constant()
         self.scored_layers, self.scored_from = tuple(scores), 0
         self.regularizers = tuple(regularizers)
-        self.run_dir = None if run_dir is None else Path(run_dir)
+        self.world = world
+        self.run_dir = None if run_dir is None or world.rank else Path(run_dir)
         self.callbacks: list[Callback] = list(callbacks)
         if self.run_dir is not None and not any(isinstance(c, Checkpoint) for c in self.callbacks):
             self.callbacks.append(Checkpoint())
@@ -99,8 +103,16 @@ class Trainer(Settling, Scoring):
         self.stopped: str | None = None
         self.last_checkpoint: Path | None = None
         self.events: EventLog | None = None
+        world.check(batch, optimizer, self.regularizers, self.scored_layers)
         self._steps = build_steps(
-            model, self.loss, self.regularizers, optimizer, precision, self.scored_layers
+            model,
+            self.loss,
+            self.regularizers,
+            optimizer,
+            precision,
+            self.scored_layers,
+            world,
+            batch,
         )
         self.state_tensors: dict[str, Tensor] = states_of(self._steps)
         optimizer.start(model.tensors, self.state_tensors)
@@ -127,6 +139,7 @@ class Trainer(Settling, Scoring):
             the step is done and, with a run_dir, a checkpoint is written.
         """
         feed, show = self._feed_of(train), make_progress(progress)
+        self.world.share({**self._model.tensors, **self.state_tensors})
         table = None
         if self.run_dir is not None:
             table = CsvLog(self.run_dir / "metrics.csv")
@@ -201,10 +214,11 @@ class Trainer(Settling, Scoring):
             show.step(self.step, self._means(self.sums), rate)
             for c in self.callbacks:
                 c.on_step_end(self)
-            if interrupt.asked:
+            if self.world.any(interrupt.asked):
                 self.sums["seconds"] += spent
-                self._heed(interrupt)
+                self._leave()
         self._collect()
+        self.world.agree(self._model.tensors)
         self.sums["seconds"] += time.perf_counter() - start
         self.epoch, self.cursor = self.epoch + 1, 0
 
@@ -297,7 +311,7 @@ class Trainer(Settling, Scoring):
     # -- judging -------------------------------------------------------------------------------
     def evaluate(self, dataset: Data) -> dict[str, float]:
         """Loss and accuracy (or regression metrics) in inference mode; see train.evaluate."""
-        return evaluate(self.model, dataset, self.loss, self.batch)
+        return evaluate(self.model, dataset, self.loss, self.batch, self.world)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs (N, K) in inference mode."""
@@ -310,9 +324,11 @@ class Trainer(Settling, Scoring):
         Raises:
             NonFiniteError: a parameter or statistic is not finite; the file before stays.
         """
-        if path is None and self.run_dir is None:
+        if path is None and self.run_dir is None and not self.world.rank:
             raise DataError("save_checkpoint: path must be given for a trainer without run_dir")
         self._collect()
+        if self.world.rank:
+            return Path(path or CHECKPOINT)
         target = Path(path) if path is not None else Path(self.run_dir or ".") / CHECKPOINT
         for name, t in self.model.tensors.items():
             if not finite(t):
@@ -335,6 +351,7 @@ class Trainer(Settling, Scoring):
         run_dir: str | Path | None = None,
         device: str = "cpu",
         precision: str | None = None,
+        world: World = ALONE,
     ) -> Trainer:
         """A trainer that goes on from a checkpoint, bit for bit, given the same data and device.
 
@@ -352,7 +369,9 @@ class Trainer(Settling, Scoring):
             found = state_of.settings(state, {**given, "regularizers": regularizers})
             if precision is not None:
                 found["precision"] = precision
-            trainer = cls(model.to(device), **found, callbacks=callbacks, run_dir=run_dir)
+            trainer = cls(
+                model.to(device), **found, callbacks=callbacks, run_dir=run_dir, world=world
+            )
             state_of.restore(trainer, state, tensors)
         except (TypeError, ValueError) as e:
             raise DataError(f"resume: {checkpoint} must fit together: {e}") from e
@@ -386,7 +405,7 @@ class Trainer(Settling, Scoring):
     def _feed_of(self, data: Data) -> Feed:
         if self._feed is None or self._feed[0] is not data:
             self._collect()
-            self._feed = (data, Feed(data, self.batch, self.seed, self._model.device))
+            self._feed = (data, Feed(data, self.batch, self.seed, self._model.device, self.world))
         return self._feed[1]
 
     def _event(self, event: str, **fields: Any) -> None:
@@ -395,14 +414,19 @@ class Trainer(Settling, Scoring):
 
     def _heed(self, interrupt: Interrupt) -> None:
         """After Ctrl-C: a checkpoint, then KeyboardInterrupt."""
-        if interrupt.asked:
-            if self.run_dir is not None:
-                self._event("interrupted", step=self.step, epoch=self.epoch)
-                self.save_checkpoint()
-            raise KeyboardInterrupt
+        if self.world.any(interrupt.asked):
+            self._leave()
+
+    def _leave(self) -> None:
+        if self.run_dir is not None:
+            self._event("interrupted", step=self.step, epoch=self.epoch)
+            self.save_checkpoint()
+        raise KeyboardInterrupt
 
     def _not_finite(self, value: float) -> None:
-        where = self._runner.first_not_finite()
+        with self.world.apart():
+            where = self._runner.first_not_finite()
+        where = self.world.first(where)
         what = f"the loss of step {self.step} (epoch {self.epoch}) is {value}"
         self._fail(what, where or "the loss")
 
