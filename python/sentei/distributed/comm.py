@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sentei.errors import DeviceError, DTypeError, SenteiError, ShapeError
 
-__all__ = ["Comm", "MpiError", "Pending", "Traffic", "comm", "launched_rank"]
+__all__ = ["Comm", "MpiError", "Pending", "Traffic", "comm", "launched_rank", "local_ranks"]
 
 # (rank, size) in the environment of a process that an MPI launcher has started.
 _LAUNCHERS = (
@@ -29,6 +29,15 @@ _PAUSE = 0.02  # seconds between two looks of a rank that waits without work
 
 class MpiError(SenteiError, RuntimeError):
     """Ranks do not do the same, or MPI cannot be used."""
+
+
+def local_ranks() -> int:
+    """Ranks on this machine, as the launcher says it; all of them where it says nothing."""
+    for name in ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE"):
+        if os.environ.get(name, "").isdecimal():
+            return max(1, int(os.environ[name]))
+    launched = launched_rank()
+    return launched[1] if launched else 1
 
 
 def launched_rank() -> tuple[int, int] | None:
@@ -147,7 +156,7 @@ class Comm:
     # -- words ---------------------------------------------------------------------------------
     def gather(self, thing: Any) -> list[Any]:
         """Small things of all ranks, by rank; they travel pickled, between ranks of one job only."""
-        return [thing] if self.size == 1 else self._timed(lambda: self.raw.allgather(thing))  # type: ignore[no-any-return]
+        return [thing] if self.size == 1 else self._timed(lambda: self.raw.allgather(thing))
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set on any rank."""

@@ -223,11 +223,11 @@ class Exchange:
             one = Tensor.from_numpy(np.ones(x.shape[-1], np.float32))
             # slope (x - mean) + shift, as a batch norm with variance 1 computes it
             slope = a * r * array_of(dgamma) * np.sqrt(1.0 + _EPS)
-            lines = [Tensor.from_numpy(v.astype(np.float32)) for v in (slope, a * array_of(dbeta))]
+            k, d = (Tensor.from_numpy(v.astype(np.float32)) for v in (slope, a * array_of(dbeta)))
             line = ws.view(x.shape, 0, "float32")
             at = _round(line.nbytes)
             rest = ws.view((ws.shape[0] - at,), at, "uint8")
-            _core.batch_norm_inference_forward(x, *lines, mean, one, line, rest, _EPS, False)
+            _core.batch_norm_inference_forward(x, k, d, mean, one, line, rest, _EPS, False)
             _core.add_forward(scaled, line, outs[0], False)
 
         return Op(

@@ -15,11 +15,11 @@ from sentei._core import Tensor
 from sentei.distributed.comm import Comm, comm
 from sentei.distributed.exchange import Exchange, array_of, buckets
 from sentei.errors import GraphError
-from sentei.graph import Graph, Node
+from sentei.graph import Node
+from sentei.ops import BATCH_NORM_GIVEN
 from sentei.ops.batch_norm import EPS
 from sentei.optim import LBFGS, Optimizer
 from sentei.passes import fuse_statistics, infer_specs
-from sentei.ops import BATCH_NORM_GIVEN
 from sentei.regularizers import LogActivity, OpenGates, Regularizer
 from sentei.train.step import StepGraph
 from sentei.train.world import World
@@ -85,7 +85,7 @@ class DataParallel(World):
             return
         bits = 0
         for name in sorted(tensors):
-            bits = zlib.crc32(array_of(tensors[name]).reshape(-1).view(np.uint8), bits)
+            bits = zlib.crc32(memoryview(array_of(tensors[name])).cast("B"), bits)
         self.comm.agree(bits, "the parameters after an epoch")
 
     def joined(self, rows: NDArray[Any]) -> NDArray[Any]:
@@ -123,7 +123,9 @@ class _Rewrite:
         done = {o for n in self.g.nodes for o in n.outputs}
         strange = [v for v in self.grads if v not in done]
         if strange:
-            raise GraphError(f"data_parallel: the gradient {strange[0]!r} must be made in the graph")
+            raise GraphError(
+                f"data_parallel: the gradient {strange[0]!r} must be made in the graph"
+            )
         complete: set[str] = set()  # gradients of norms are sums over all ranks already
         for n in self.g.nodes:
             if n.op.name == "batch_norm_backward":
@@ -131,12 +133,10 @@ class _Rewrite:
         after = {v: i for i, n in enumerate(self.g.nodes) for v in n.outputs}
         pending = sorted((v for v in self.grads if v not in complete), key=lambda v: after[v])
         plan = buckets([(v, self.specs[v].nbytes) for v in pending])
-        begins = {after[b[-1]]: [] for b in plan}
         pairs = [(b, *self.ops.bucket()) for b in plan]
         first_use = self._first_uses(pending, after)
-        if not self.world.overlap:
-            begins = {}
-        for b, start, wait in pairs:
+        begins: dict[int, list[Any]] = {}
+        for b, start, _ in pairs:
             at = after[b[-1]] if self.world.overlap else min(first_use.values()) - 1
             begins.setdefault(at, []).append((b, start))
         ends: dict[int, list[Any]] = {}

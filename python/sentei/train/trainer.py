@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentei._core import Tensor
-from sentei.errors import DataError, NonFiniteError
+from sentei.errors import DataError
 from sentei.io import load_checkpoint, save
 from sentei.losses import CrossEntropy, Loss
 from sentei.model import Model
@@ -25,6 +25,7 @@ from sentei.train.callbacks import Callback, Checkpoint
 from sentei.train.evaluate import evaluate
 from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
+from sentei.train.leaving import Leaving
 from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
 from sentei.train.scoring import Scoring
@@ -39,7 +40,7 @@ Keep = Mapping[tuple[str, int], NDArray[np.int64]]
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Trainer(Settling, Scoring):
+class Trainer(Settling, Scoring, Leaving):
     """Trains a model in place with mini-batches of one size.
 
     Everything is a function of (model, data, settings, seed): the same run gives the same bits, and a
@@ -407,35 +408,3 @@ class Trainer(Settling, Scoring):
             self._collect()
             self._feed = (data, Feed(data, self.batch, self.seed, self._model.device, self.world))
         return self._feed[1]
-
-    def _event(self, event: str, **fields: Any) -> None:
-        if self.events is not None:
-            self.events.write(event, **fields)
-
-    def _heed(self, interrupt: Interrupt) -> None:
-        """After Ctrl-C: a checkpoint, then KeyboardInterrupt."""
-        if self.world.any(interrupt.asked):
-            self._leave()
-
-    def _leave(self) -> None:
-        if self.run_dir is not None:
-            self._event("interrupted", step=self.step, epoch=self.epoch)
-            self.save_checkpoint()
-        raise KeyboardInterrupt
-
-    def _not_finite(self, value: float) -> None:
-        with self.world.apart():
-            where = self._runner.first_not_finite()
-        where = self.world.first(where)
-        what = f"the loss of step {self.step} (epoch {self.epoch}) is {value}"
-        self._fail(what, where or "the loss")
-
-    def _fail(self, what: str, where: str) -> None:
-        last = self.last_checkpoint
-        kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-        self._event("not_finite", step=self.step, epoch=self.epoch, where=where)
-        error = NonFiniteError(
-            f"train: numbers must stay finite, but {what}: {where} is the first that is not; {kept}"
-        )
-        error.step, error.where, error.checkpoint = self.step, where, last
-        raise error

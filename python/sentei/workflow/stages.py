@@ -74,9 +74,10 @@ def train_stage(session: Session) -> Model:
         best=s.best_weights,
     )
     fitted.meta = session.about(fitted)
-    io.save(fitted, run.model)
+    session.keep(fitted, run.model)
     session.drop_checkpoint()
-    session.heed()
+    if session.asked():
+        raise KeyboardInterrupt
     return fitted
 
 
@@ -103,7 +104,12 @@ def _fit(
         callbacks.append(stopping)
     callbacks.append(keeper)
     if session.saved_phase() == phase:
-        trainer = Trainer.resume(session.run.checkpoint, callbacks=callbacks, device=session.device)
+        trainer = Trainer.resume(
+            session.run.checkpoint,
+            callbacks=callbacks,
+            device=session.device,
+            world=session.world,
+        )
         trainer.model.meta.pop(PHASE, None)
     else:
         trainer = Trainer(
@@ -116,6 +122,7 @@ def _fit(
             regularizers=[*make_regularizers(s.regularizers), *terms],
             callbacks=callbacks,
             precision=s.precision,
+            world=session.world,
         )
     train, val = session.images.training(s.batch, seed), session.images.plain(session.images.val)
     session.watch.fit_start(epochs, epochs * len(train), trainer.step)
