@@ -10,12 +10,11 @@ from typing import Any
 
 # Name to the file that has it; loaded when first used.
 _NAMES = {
-    "Comm": "sentei.distributed.comm",
+    "Comm": "sentei.distributed.mpi",
     "DataParallel": "sentei.distributed.replicate",
-    "comm": "sentei.distributed.comm",
-    "data_parallel": "sentei.distributed.data_parallel",
-    "join": "sentei.distributed.split",
-    "split": "sentei.distributed.split",
+    "comm": "sentei.distributed.mpi",
+    "data_parallel": "sentei.distributed.fit_parallel",
+    "split": "sentei.distributed.split_layers",
 }
 
 __all__ = sorted(_NAMES)  # noqa: PLE0605

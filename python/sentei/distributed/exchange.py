@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sentei import _core
 from sentei._core import Tensor
-from sentei.distributed.comm import Comm, Pending
+from sentei.distributed.mpi import Comm, Pending
 from sentei.errors import DeviceError
 from sentei.graph import Attrs, Op, Spec
 from sentei.ops.batch_norm import norm_workspace

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentei._core import Tensor
-from sentei.distributed.comm import Comm, comm
 from sentei.distributed.exchange import Exchange, array_of, buckets
+from sentei.distributed.mpi import Comm, comm
 from sentei.errors import GraphError
 from sentei.graph import Node
 from sentei.ops import BATCH_NORM_GIVEN
@@ -85,7 +85,7 @@ class DataParallel(World):
             return
         bits = 0
         for name in sorted(tensors):
-            bits = zlib.crc32(memoryview(array_of(tensors[name])).cast("B"), bits)
+            bits = zlib.crc32(array_of(tensors[name]).data, bits)
         self.comm.agree(bits, "the parameters after an epoch")
 
     def joined(self, rows: NDArray[Any]) -> NDArray[Any]:

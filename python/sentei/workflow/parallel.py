@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from sentei import _core, device
-from sentei.distributed.comm import launched_rank, local_ranks
-from sentei.distributed.data_parallel import together
+from sentei.distributed.fit_parallel import together
+from sentei.distributed.mpi import launched_rank, local_ranks
 from sentei.distributed.replicate import DataParallel
 from sentei.errors import DataError
 from sentei.train import ALONE, World

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -239,7 +240,15 @@ def comm() -> Comm:
             f"{launched[0]} of {launched[1]} and the library says {raw.rank} of {raw.size}: "
             f"{library(MPI)}"
         )
-    return Comm(raw.rank, raw.size, library(MPI), mpi=MPI, raw=raw)
+    made = Comm(raw.rank, raw.size, library(MPI), mpi=MPI, raw=raw)
+    before = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        before(kind, error, trace)
+        made.abort(1)  # at its end this process would wait for ranks that wait for it
+
+    sys.excepthook = hook
+    return made
 
 
 def library(mpi: Any) -> str:

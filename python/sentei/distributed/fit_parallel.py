@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sentei.distributed.comm import Comm
+from sentei.distributed.mpi import Comm
 from sentei.distributed.replicate import DataParallel
 from sentei.errors import NonFiniteError
 from sentei.losses import Loss
