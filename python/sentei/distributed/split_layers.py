@@ -83,7 +83,8 @@ def split(model: Model, layers: Sequence[str], ranks: Comm | None = None) -> Spl
                 raise GraphError(f"split: {p!r} must be read by one layer, got {len(consumers[p])}")
             parts.append(p)
     out = g.with_specs({p: Spec((b - a, *specs[p].shape[1:])) for p, (a, b) in rows.items()})
-    names, nodes = out.copy(), []
+    names = out.copy()
+    nodes: list[Node] = []
     after: dict[str, str] = {}  # a ReLU that is computed on the part: the layer's value there
     trained = _reached(g)
     for node in g.nodes:
