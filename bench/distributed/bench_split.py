@@ -62,7 +62,7 @@ def main() -> int:
     trainers["alone"] = None if world.rank else trainer(network(0))
     layers = [n.name for n in network(0).graph.nodes if n.op.name == "linear"]
     trainers["split"] = trainer(split(network(0), layers).model)
-    trainers["data_parallel"] = trainer(network(0), world=DataParallel())
+    trainers["data_parallel"] = trainer(network(0), world=DataParallel(overlap=True))
     trainers["data_parallel_no_overlap"] = trainer(network(0), world=DataParallel(overlap=False))
     losses, times, traffic = {}, {k: [] for k in trainers}, {}
     for i in range(given.rounds + 1):

@@ -38,7 +38,7 @@ def data_parallel(
     checkpoint: str | Path | None = None,
     progress: Show = "auto",
     comm: Comm | None = None,
-    overlap: bool = True,
+    overlap: bool | None = None,
 ) -> Trainer:
     """Train with every mini-batch cut over the ranks; the trajectory is that of one process.
 

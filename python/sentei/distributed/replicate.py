@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sentei._core import Tensor
 from sentei.distributed.exchange import Exchange, array_of, buckets
-from sentei.distributed.mpi import Comm, comm
+from sentei.distributed.mpi import Comm, comm, local_ranks
 from sentei.errors import GraphError
 from sentei.graph import Node
 from sentei.ops import BATCH_NORM_GIVEN
@@ -33,12 +33,14 @@ class DataParallel(World):
     Args:
         ranks: of `sentei.distributed.comm()`; None: those.
         overlap: exchange a gradient as soon as it is done, while the others are computed; else all
-            at the end. The numbers are the same.
+            at the end. None: where ranks are on several machines; on one the exchange itself is work
+            of the cores, and gains nothing (bench/distributed/bench_split.py). The bits are the same.
     """
 
-    def __init__(self, ranks: Comm | None = None, *, overlap: bool = True) -> None:
+    def __init__(self, ranks: Comm | None = None, *, overlap: bool | None = None) -> None:
         self.comm = ranks or comm()
-        self.rank, self.size, self.overlap = self.comm.rank, self.comm.size, overlap
+        self.rank, self.size = self.comm.rank, self.comm.size
+        self.overlap = local_ranks() < self.size if overlap is None else overlap
 
     def check(
         self, batch: int, optimizer: Optimizer, regularizers: Sequence[Regularizer], scores: Any
