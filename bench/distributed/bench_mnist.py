@@ -83,7 +83,7 @@ def main() -> int:
                 "loss": r["loss"]["before"],
                 "train_seconds": r["seconds"]["train"],
                 "wall_seconds": r["wall_seconds"],
-                "distributed": r.get("distributed"),
+                "distributed": r.get("cluster"),
             }
             bits[arm] = (beside / arm / "model.safetensors").read_bytes()
             print(arm, json.dumps(found[arm]))

@@ -22,6 +22,7 @@ from torch import nn
 from weights import to_sentei, to_torch
 
 from peers import torch_models
+from sentei import optim
 from sentei.model import Model
 
 
@@ -90,9 +91,10 @@ class Pruner:
             gone = before - self._widths()
             self.steps += 1
             self.idle += gone == 0
-            asked = self.pruner.current_step * self.channels / self.pruner.iterative_steps
+            kept = 1 - self.pruner.current_step / self.pruner.iterative_steps
+            asked = self.channels - int(self.channels * kept)
             self.most = max(self.most, gone)
-            self.short += self.channels - self._widths() < int(asked)
+            self.short = asked - (self.channels - self._widths())
         self.net.zero_grad()
 
     def _widths(self) -> int:
@@ -113,7 +115,7 @@ def prune(
     net = to_torch(start, getattr(torch_models, s.network)())
     loader = data.training(s, seed)
     x, labels = data.scored(s, seed)
-    x, t = nchw(x), torch.from_numpy(labels)
+    x, t = nchw(x), torch.tensor(labels)
     with clock.part("prune"):
         pruner = Pruner(net, s, criterion, x, t)
     lr, done, cut, reached = retraining(s), 0, 0.0, []
@@ -123,14 +125,14 @@ def prune(
         reached.append(pruner.counter.macs() / pruner.whole)
         cut = accuracy(to_sentei(net, start.graph), data)
         with clock.part("retrain"):
-            retrain(net, s, loader, lr, done, steps)
+            Retraining(net, s, loader, lr, done).steps(steps)
         done += steps
     model = to_sentei(net.eval(), start.graph)
     ops, params = tp.utils.count_ops_and_params(net, x[:1])
     notes = {
         "tool_steps": pruner.steps,
         "steps_without_effect": pruner.idle,
-        "steps_short_of_request": pruner.short,
+        "channels_short_of_request": pruner.short,
         "most_channels_in_a_step": pruner.most,
         "channels_per_step_asked": pruner.channels / pruner.pruner.iterative_steps,
         "own_count": {"ops": int(ops), "params": int(params)},
@@ -148,21 +150,30 @@ def nchw(x: NDArray[np.float32]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
 
 
-def retrain(net: nn.Module, s: Scale, loader: Any, lr: Any, done: int, steps: int) -> None:
-    """Steps `done`, `done` + 1, ... of the same mini-batches and step sizes as the other tool's."""
-    net.train()
-    weights = [p for p in net.parameters() if p.ndim > 1]
-    others = [p for p in net.parameters() if p.ndim == 1]
-    groups = [{"params": weights, "weight_decay": s.weight_decay}, {"params": others}]
-    sgd = torch.optim.SGD(groups, s.retrain_lr, momentum=s.momentum, fused=True)
-    for k in range(done, done + steps):
-        epoch, place = divmod(k, len(loader.batches(0)))
-        x, labels = loader.batch(epoch, place)
-        for g in sgd.param_groups:
-            g["lr"] = lr(s.retrain_lr, k, epoch)
-        sgd.zero_grad(set_to_none=True)
-        F.cross_entropy(net(nchw(x)), torch.from_numpy(labels)).backward()
-        sgd.step()
+class Retraining:
+    """Training steps of a network, with the mini-batches and step sizes of the other tool."""
+
+    def __init__(
+        self, net: nn.Module, s: Scale, loader: Any, lr: optim.Schedule, done: int = 0
+    ) -> None:
+        self.net, self.lr, self.loader, self.done = net, s.retrain_lr, loader, done
+        weights = [p for p in net.parameters() if p.ndim > 1]
+        others = [p for p in net.parameters() if p.ndim == 1]
+        groups = [{"params": weights, "weight_decay": s.weight_decay}, {"params": others}]
+        self.sgd = torch.optim.SGD(groups, s.retrain_lr, momentum=s.momentum, fused=True)
+        self.schedule = lr
+
+    def steps(self, n: int) -> None:
+        self.net.train()
+        for k in range(self.done, self.done + n):
+            epoch, place = divmod(k, len(self.loader.batches(0)))
+            x, labels = self.loader.batch(epoch, place)
+            for g in self.sgd.param_groups:
+                g["lr"] = self.schedule(self.lr, k, epoch)
+            self.sgd.zero_grad(set_to_none=True)
+            F.cross_entropy(self.net(nchw(x)), torch.tensor(labels)).backward()
+            self.sgd.step()
+        self.done += n
 
 
 def own_accuracy(net: nn.Module, data: Images, count: int | None = None) -> float:

@@ -5,9 +5,9 @@ usage: bench_field.py --data FOLDER [--scale small] [--network NAME ...] [--seed
 Per network and seed one starting network is trained (by sentei; its weights are then put into PyTorch,
 and both must say the same). Every arm (tool, criterion, schedule, target) prunes and retrains it in a
 process of its own. Each tool retrains on its own engine, with the same mini-batches, optimizer and step
-sizes. What the record has already is not run again, so an interrupted run goes on. time_field.py times
-saved results, field_page.py writes the page, scale.py says what is run; `--scale full` is CIFAR-10 as
-papers do it.
+sizes. What the record has already is not run again, so an interrupted run goes on. Seconds count where
+--alone says that the machine does nothing else. latency_field.py times the results, field_page.py writes
+the page, scale.py says what is run; `--scale full` is CIFAR-10 as papers do it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import common
-from scale import ARMS, SCALES, SCHEDULES, Scale
+from scale import SCALES, SCHEDULES, Scale
 
 from harness import RESULTS, high_water, record
 from sentei import _core, io, optim
@@ -86,6 +86,7 @@ def one_arm(args: argparse.Namespace, s: Scale, case: dict[str, Any]) -> dict[st
     done = prune(start, s, data, case["seed"], *chosen)
     peak = high_water()
     model, cost = done.model, done.model.costs()
+    widths = [n.shape[-1] for n in cost.nodes if n.op == "conv2d"]
     name = [str(case[k]) for k in KEY]
     io.save(Model(model.graph, model.tensors), common.work_file(args.work, *name))
     return {
@@ -93,16 +94,24 @@ def one_arm(args: argparse.Namespace, s: Scale, case: dict[str, Any]) -> dict[st
         "accuracy": common.accuracy(model, data), "cut_accuracy": done.cut_accuracy,
         "macs": cost.macs, "params": cost.params,
         "share": cost.macs / whole.macs, "params_share": cost.params / whole.params,
+        "narrowest": min(widths), "widths": widths,
         "wall": done.clock.wall, "cpu": done.clock.cpu,
         "peak_bytes": peak, "peak_above_start": peak - before, "notes": done.notes,
     }  # fmt: skip
 
 
-def known(args: argparse.Namespace) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Lines of the record by KEY; the last of each counts."""
+def known(args: argparse.Namespace) -> set[tuple[Any, ...]]:
+    """What the record has, by KEY, made with the settings of today."""
     path = RESULTS / args.record / f"{NAME}.jsonl"
     lines = path.read_text().splitlines() if path.is_file() else []
-    return {tuple(r.get(k) for k in KEY): r for r in map(json.loads, lines)}
+    today = {k: json.loads(json.dumps(asdict(s))) for k, s in SCALES[args.scale].items()}
+    rows = [json.loads(x) for x in lines]
+    return {
+        tuple(r.get(k) for k in KEY)
+        for r in rows
+        if r["settings"] == today.get(r["network"])
+        and (r["what"] == "start" or r.get("alone") or not args.alone)
+    }
 
 
 def cases(args: argparse.Namespace, s: Scale, seed: int) -> list[dict[str, Any]]:
@@ -116,9 +125,9 @@ def cases(args: argparse.Namespace, s: Scale, seed: int) -> list[dict[str, Any]]
             "schedule": schedule,
             "target": target,
         }
-        for target in s.targets
+        for target in args.target or s.targets
         for schedule in s.schedules
-        for tool, criterion in ARMS
+        for tool, criterion in s.arms
         if schedule in args.schedule and (not args.arm or f"{tool}:{criterion}" in args.arm)
     ]
 
@@ -149,7 +158,7 @@ def say(case: dict[str, Any], r: dict[str, Any]) -> None:
 def run(args: argparse.Namespace) -> None:
     args.work.mkdir(parents=True, exist_ok=True)
     scales = SCALES[args.scale]
-    done = known(args)
+    done, arms = known(args), 0
     for seed in range(args.first_seed, args.seeds):
         for name in args.network or scales:
             s = scales[name]
@@ -163,7 +172,11 @@ def run(args: argparse.Namespace) -> None:
                 say(case, found)
                 if case is start and not fresh:
                     continue  # made again, recorded already
-                record(args.record, NAME, {**case, "settings": asdict(s), **found})
+                about = {"alone": args.alone, "settings": asdict(s)}
+                record(args.record, NAME, {**case, **about, **found})
+                arms += "tool" in case
+                if arms == args.at_most:
+                    return
                 if case is start and found["what"] == "failed":
                     break
 
@@ -176,6 +189,7 @@ def main() -> None:
     p.add_argument("--scale", choices=SCALES, default="small")
     p.add_argument("--network", nargs="+", choices=SCALES["small"], help="default: all")
     p.add_argument("--schedule", nargs="+", choices=SCHEDULES, default=list(SCHEDULES))
+    p.add_argument("--target", type=float, nargs="+", metavar="SHARE", help="default: all")
     p.add_argument("--arm", nargs="+", metavar="TOOL:CRITERION", help="default: all")
     p.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1")
     p.add_argument("--first-seed", type=int, default=0)
@@ -183,8 +197,12 @@ def main() -> None:
     p.add_argument("--work", type=Path, default=Path("runs/field"), help="for the networks")
     p.add_argument("--record", default="new", metavar="FOLDER",
                    help="bench/results/FOLDER/field.jsonl; what it has is not run again")  # fmt: skip
+    p.add_argument("--alone", action="store_true",
+                   help="the machine does nothing else: seconds count; others are run again")  # fmt: skip
+    p.add_argument("--at-most", type=int, metavar="N", help="stop after so many arms")
     p.add_argument("--one", help=argparse.SUPPRESS)
     args = p.parse_args()
+    _core.set_threads(args.threads)
     if not args.one:
         run(args)
         return

@@ -67,7 +67,7 @@ def images(s: Scale, data_dir: str, work: Path) -> Images:
 
 def retraining(s: Scale) -> optim.Schedule:
     """Step size at each of the retraining steps."""
-    return optim.Cosine(s.steps, per="step")
+    return optim.Cosine(max(s.steps, 1), per="step")
 
 
 def plan(s: Scale, schedule: str, target: float) -> list[tuple[float, int]]:

@@ -147,11 +147,11 @@ def test_launch_goes_on_with_the_ranks_that_are_left(tmp_path):
         report = json.loads((folder / "report.json").read_text())
         models[name] = (folder / "model.safetensors").read_bytes()
         if name == "keep":
-            assert report["distributed"]["ranks"] == 2
-            assert report["distributed"]["relaunches"] == 1
-            assert len(report["distributed"]["bytes"]) == 2
+            assert report["cluster"]["ranks"] == 2
+            assert report["cluster"]["relaunches"] == 1
+            assert len(report["cluster"]["bytes_of_ranks"]) == 2
         else:  # one rank is left: a process alone
-            assert not report.get("distributed")
+            assert not report.get("cluster")
     assert models["keep"] == (tmp_path / "whole" / "model.safetensors").read_bytes()
     assert not (tmp_path / "whole" / "checkpoint.safetensors").exists()
 

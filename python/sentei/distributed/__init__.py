@@ -1,6 +1,7 @@
-"""Training beyond one process: all-reduce data parallelism and split layers on MPI.
+"""Training beyond one process: Downpour SGD, synchronous SGD with backup workers and L-BFGS on Ray;
+all-reduce data parallelism and split layers on MPI.
 
-Importing this package imports no engine; `comm()` under mpiexec does.
+Importing this package imports no engine; `cluster()` does, and `comm()` under mpiexec.
 """
 
 from __future__ import annotations
@@ -10,10 +11,19 @@ from typing import Any
 
 # Name to the file that has it; loaded when first used.
 _NAMES = {
+    "AdaGrad": "sentei.optim",
+    "ClusterError": "sentei.distributed.engine",
     "Comm": "sentei.distributed.mpi",
     "DataParallel": "sentei.distributed.replicate",
+    "Fault": "sentei.distributed.faults",
+    "LostError": "sentei.distributed.engine",
+    "Result": "sentei.distributed.result",
+    "SGD": "sentei.optim",
+    "cluster": "sentei.distributed.ray_cluster",
     "comm": "sentei.distributed.mpi",
     "data_parallel": "sentei.distributed.fit_parallel",
+    "downpour": "sentei.distributed.asynchronous",
+    "sandblaster": "sentei.distributed.coordinator",
     "split": "sentei.distributed.split_layers",
 }
 

@@ -107,15 +107,21 @@ def traffic(world: World) -> dict[str, Any] | None:
     t = c.traffic
     every = c.gather((t.bytes, t.exchanges, t.seconds, t.waits))
     relaunches = os.environ.get(RELAUNCHES, "0")
+    gone = sum(e[0] for e in every) / 1e6
+    waited = max(e[2] for e in every)
+    times = int(relaunches) if relaunches.isdecimal() else 0
     return {
+        "sentence": f"trained by {c.size} ranks of MPI ({c.library}), all-reduce: {gone:,.0f} MB exchanged, "
+        f"{waited:.1f} s in exchanges, {times} relaunches",
         "strategy": "all-reduce",
         "ranks": c.size,
         "library": c.library,
-        "bytes": [e[0] for e in every],
+        "bytes": sum(e[0] for e in every),
+        "bytes_of_ranks": [e[0] for e in every],
         "exchanges": [e[1] for e in every],
         "seconds_exchanging": [round(e[2], 4) for e in every],
         "seconds_waiting_for_gradients": [round(e[3], 4) for e in every],
-        "relaunches": int(relaunches) if relaunches.isdecimal() else 0,
+        "relaunches": times,
     }
 
 

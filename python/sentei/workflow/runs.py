@@ -320,7 +320,7 @@ def _stages(session: Session) -> RunResult:
         pruned = prune_stage(session, model)
     report = dict(build_report(session, model, pruned))
     if counters is not None:
-        report["distributed"] = counters
+        report["cluster"] = counters
     write_report(run.path, report)
     run.write_metrics()
     session.drop_checkpoint()
