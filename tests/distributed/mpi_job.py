@@ -78,6 +78,19 @@ def split_net() -> dict[str, np.ndarray]:
     return part.join().arrays()
 
 
+def outcome(trainer: Trainer) -> dict[str, np.ndarray]:
+    """Parameters and figures of every epoch."""
+    found = trainer.model.arrays()
+    for key in ("loss", "val_loss", "accuracy"):
+        found[key] = np.array([r[key] for r in trainer.history])
+    return found
+
+
+def alone(what: str) -> dict[str, np.ndarray]:
+    """What one process comes to, here and now."""
+    return split_net() if what == "split" else outcome(train(what, Path()))
+
+
 def main(what: str, out: Path) -> None:
     set_threads(1)
     world = sd.comm()
@@ -106,10 +119,7 @@ def main(what: str, out: Path) -> None:
         return
     else:
         trainer = train(what.removesuffix("-late"), out, overlap=not what.endswith("-late"))
-        found = trainer.model.arrays()
-        found["loss"] = np.array([r["loss"] for r in trainer.history])
-        found["val_loss"] = np.array([r["val_loss"] for r in trainer.history])
-        found["accuracy"] = np.array([r["accuracy"] for r in trainer.history])
+        found = outcome(trainer)
     if world.rank == 0:
         np.savez(out, **found)
 

@@ -167,31 +167,6 @@ class Exchange:
 
         return Op("exchange_moments", ("mean", "var"), ("batch_mean", "batch_var"), _same, run)
 
-    def sums(self) -> Op:
-        """dbeta_r = sum g and dgamma_r = sum g xhat over this rank's pixels, and gamma rstd g."""
-
-        def infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
-            x, gamma = inputs[1:3]
-            assert x is not None and gamma is not None
-            return (Spec(x.shape), Spec(gamma.shape), Spec(gamma.shape))
-
-        def run(ins: Tensors, outs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
-            dy, x, gamma, mean, var, beta = ins
-            scaled, dgamma, dbeta = outs
-            relu, eps = bool(attrs.get("relu", False)), attrs.get("eps", _EPS)
-            _core.batch_norm_inference_backward(
-                dy, x, gamma, mean, var, beta, scaled, dgamma, dbeta, ws, eps, relu
-            )
-
-        return Op(
-            "batch_norm_sums",
-            ("dy", "x", "gamma", "mean", "var", "beta?"),
-            ("scaled", "dgamma", "dbeta"),
-            infer,
-            run,
-            workspace=norm_workspace,
-        )
-
     def exchange_sums(self) -> Op:
         """dgamma = S(dgamma_r), dbeta = S(dbeta_r): the gradients themselves, and what dx needs."""
 
@@ -204,7 +179,12 @@ class Exchange:
         return Op("exchange_sums", ("dgamma", "dbeta"), ("dgamma_sum", "dbeta_sum"), _same, run)
 
     def through(self) -> Op:
-        """dx = gamma rstd g - gamma rstd (dbeta + xhat dgamma) / n, n the pixels of all ranks."""
+        """From dx with this rank's sums to dx with those of all ranks.
+
+        dx = a g - a (dbeta + xhat dgamma) / n, a = gamma rstd, n the pixels that were summed over; the
+        kernel has put in dbeta_r, dgamma_r and n_r, so a line in x is missing:
+        dx = dx_r + a (dbeta_r / n_r - dbeta / n) + a xhat (dgamma_r / n_r - dgamma / n).
+        """
 
         def infer(inputs: Specs, attrs: Attrs) -> tuple[Spec, ...]:
             x = inputs[1]
@@ -215,24 +195,31 @@ class Exchange:
             return _round(outputs[0].nbytes) + norm_workspace(inputs, outputs, attrs, device)
 
         def run(ins: Tensors, outs: Sequence[Tensor], attrs: Attrs, ws: Tensor | None) -> None:
-            scaled, x, gamma, mean, rstd, dgamma, dbeta = ins
+            local, x, gamma, mean, rstd = ins[:5]
             assert x is not None and ws is not None
-            pixels = array_of(x).size // x.shape[-1] / self.share
+            pixels = array_of(x).size // x.shape[-1]
+            own_gamma, own_beta, all_gamma, all_beta = (
+                array_of(t).astype(np.float64) / n
+                for t, n in zip(ins[5:], (pixels, pixels, *[pixels / self.share] * 2), strict=True)
+            )
             r = array_of(rstd).astype(np.float64)
-            a = -array_of(gamma) * r / pixels
-            one = Tensor.from_numpy(np.ones(x.shape[-1], np.float32))
+            a = array_of(gamma) * r
             # slope (x - mean) + shift, as a batch norm with variance 1 computes it
-            slope = a * r * array_of(dgamma) * np.sqrt(1.0 + _EPS)
-            k, d = (Tensor.from_numpy(v.astype(np.float32)) for v in (slope, a * array_of(dbeta)))
+            slope = a * r * (own_gamma - all_gamma) * np.sqrt(1.0 + _EPS)
+            k, d = (
+                Tensor.from_numpy(v.astype(np.float32)) for v in (slope, a * (own_beta - all_beta))
+            )
+            one = Tensor.from_numpy(np.ones(x.shape[-1], np.float32))
             line = ws.view(x.shape, 0, "float32")
             at = _round(line.nbytes)
             rest = ws.view((ws.shape[0] - at,), at, "uint8")
             _core.batch_norm_inference_forward(x, k, d, mean, one, line, rest, _EPS, False)
-            _core.add_forward(scaled, line, outs[0], False)
+            _core.add_forward(local, line, outs[0], False)
 
+        vectors = ("gamma", "mean", "rstd", "dgamma_part", "dbeta_part", "dgamma", "dbeta")
         return Op(
             "batch_norm_through",
-            ("scaled", "x", "gamma", "mean", "rstd", "dgamma", "dbeta"),
+            ("dx_part", "x", *vectors),
             ("dx",),
             infer,
             run,

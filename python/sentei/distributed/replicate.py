@@ -15,9 +15,7 @@ from sentei._core import Tensor
 from sentei.distributed.exchange import Exchange, array_of, buckets
 from sentei.distributed.mpi import Comm, comm, local_ranks
 from sentei.errors import GraphError
-from sentei.graph import Node
-from sentei.ops import BATCH_NORM_GIVEN
-from sentei.ops.batch_norm import EPS
+from sentei.graph import Node, op_named
 from sentei.optim import LBFGS, Optimizer
 from sentei.passes import fuse_statistics, infer_specs
 from sentei.regularizers import LogActivity, OpenGates, Regularizer
@@ -25,6 +23,9 @@ from sentei.train.step import StepGraph
 from sentei.train.world import World
 
 __all__ = ["DataParallel"]
+
+_NORMS = ("batch_norm", "batch_norm_add", "batch_norm_pool")
+_NORM_GRADIENTS = tuple(f"{n}_backward" for n in _NORMS)
 
 
 class DataParallel(World):
@@ -112,7 +113,6 @@ class _Rewrite:
         self.g = fuse_statistics(step.graph)
         self.names = self.g.copy()
         self.nodes: list[Node] = []
-        self.norms: dict[str, tuple[str, float]] = {}  # mean of a norm: its variance, eps
         self.moments: dict[str, tuple[str, str]] = {}
         low, high = ops.rows
         self.specs = infer_specs(self.g, high - low)
@@ -130,8 +130,8 @@ class _Rewrite:
             )
         complete: set[str] = set()  # gradients of norms are sums over all ranks already
         for n in self.g.nodes:
-            if n.op.name == "batch_norm_backward":
-                complete.update(n.outputs[1:])
+            if n.op.name in _NORM_GRADIENTS:
+                complete.update(n.outputs[-2:])
         after = {v: i for i, n in enumerate(self.g.nodes) for v in n.outputs}
         pending = sorted((v for v in self.grads if v not in complete), key=lambda v: after[v])
         plan = buckets([(v, self.specs[v].nbytes) for v in pending])
@@ -221,13 +221,13 @@ class _Rewrite:
         if kind == "fill" and index == self.step.forward:
             # the loss is the mean over all samples: of it this rank's mean is a share
             node = replace(node, attrs={**node.attrs, "value": self.ops.share})
-        if kind in ("batch_norm_add", "batch_norm_join", "batch_norm_pool"):
+        if kind == "batch_norm_join":
             raise GraphError(f"data_parallel: {node.name} must not be folded, got {kind}")
         if kind in ("dropout", "dropout_backward"):
             node = replace(node, op=self.ops.dropout(kind))
-        if kind in ("batch_norm", "batch_norm_given"):
+        if kind.removesuffix("_given") in _NORMS:
             self._norm(node)
-        elif kind == "batch_norm_backward":
+        elif kind in _NORM_GRADIENTS:
             self._norm_backward(node)
         else:
             self.nodes.append(node)
@@ -235,33 +235,31 @@ class _Rewrite:
                 self._put("exchange_poke", self.poke, (), ())
 
     def _norm(self, node: Node) -> None:
-        own = node.inputs[5:] if node.op.name == "batch_norm_given" else ()
+        norm = op_named(node.op.name.removesuffix("_given"))
+        plain = node.inputs[: len(norm.inputs)]
+        own = node.inputs[len(plain) :]
         if not own:
             op = self.ops.statistics()
-            own = self._put(f"{node.name}.statistics", op, node.inputs[:1], op.outputs)
+            own = self._put(f"{node.name}.statistics", op, plain[:1], op.outputs)
         key = str(own[0])
         if key not in self.moments:
             op = self.ops.moments()
             mean, var = self._put(f"{node.name}.exchange", op, own, op.outputs)
             self.moments[key] = (mean, var)
-        given = self.moments[key]
-        self.norms[node.outputs[1]] = (given[1], node.attrs.get("eps", EPS))
-        attrs = dict(node.attrs)
-        self.nodes.append(
-            Node(node.name, BATCH_NORM_GIVEN, (*node.inputs[:5], *given), node.outputs, attrs)
-        )
+        given = (*plain, *self.moments[key])
+        op = op_named(f"{norm.name}_given")
+        self.nodes.append(Node(node.name, op, given, node.outputs, dict(node.attrs)))
 
     def _norm_backward(self, node: Node) -> None:
-        dy, x, gamma, mean, rstd, beta = node.inputs
-        var, eps = self.norms[str(mean)]
-        op, relu = self.ops.sums(), node.attrs.get("relu", False)
-        inputs = (dy, x, gamma, mean, var, beta)
-        scaled, dgamma, dbeta = self._put(
-            f"{node.name}.sums", op, inputs, op.outputs, {"eps": eps, "relu": relu}
-        )
-        dx, dgamma_all, dbeta_all = node.outputs
-        self.nodes.append(
-            Node(f"{node.name}.exchange", self.ops.exchange_sums(), (dgamma, dbeta), (dgamma_all, dbeta_all))
-        )  # fmt: skip
-        through = (scaled, x, gamma, mean, rstd, dgamma_all, dbeta_all)
-        self.nodes.append(Node(node.name, self.ops.through(), through, (dx,)))
+        """The kernel's gradient with this rank's sums, their exchange, and what it changes in dx."""
+        dx, (dgamma, dbeta) = node.outputs[0], node.outputs[-2:]
+        part = self.names.unique(f"{node.name}.part")
+        renamed = {v: self.names.add_value(f"{v}.part", "temp") for v in (dx, dgamma, dbeta)}
+        outputs = tuple(renamed.get(o, o) for o in node.outputs)
+        self.nodes.append(replace(node, name=part, outputs=outputs))
+        own = (renamed[dgamma], renamed[dbeta])
+        exchange = self.ops.exchange_sums()
+        self.nodes.append(Node(f"{node.name}.exchange", exchange, own, (dgamma, dbeta)))
+        x, gamma, mean, rstd = (node.input(k) for k in ("x", "gamma", "mean", "rstd"))
+        inputs = (renamed[dx], x, gamma, mean, rstd, *own, dgamma, dbeta)
+        self.nodes.append(Node(node.name, self.ops.through(), inputs, (dx,)))

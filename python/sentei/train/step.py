@@ -15,7 +15,7 @@ from sentei.losses import Loss
 from sentei.model import Model
 from sentei.ops import ADD, RECORD_APPEND
 from sentei.optim import Optimizer, SemiSync
-from sentei.passes import fold_relu, fuse_statistics, fuse_updates, grad, precision, training
+from sentei.passes import fuse_statistics, fuse_updates, grad, precision, training
 from sentei.prune import ScoreSums
 from sentei.regularizers import Regularizer
 from sentei.run import Runner
@@ -86,10 +86,10 @@ def build_step(
     partial = optimizer.chosen(g) if isinstance(optimizer, SemiSync) else ()
     reads = any(r.reads_activations for r in regularizers)
     sums = ScoreSums.find(model.graph, g, scores, partial)
-    if world.size > 1:  # the statistics of a batch norm are exchanged before it is applied
-        g = g if reads else fold_relu(g)
-    elif not reads:
-        g = training(g, keep=tuple(sums.points.values()), join=model.device == "cpu")
+    if not reads:
+        g = training(
+            g, keep=tuple(sums.points.values()), join=model.device == "cpu" and world.size == 1
+        )
     values = loss.emit(g, model.output)
     total = values.loss
     for r in regularizers:
