@@ -2,8 +2,9 @@
 """lenet5_prune on MNIST: one process, two ranks, and two ranks of which one is killed on the way.
 
 usage: bench_mnist.py --data-dir DIR [--epochs N] [--images N] [--record FOLDER]
-Real runs of the command line at equal samples, one thread a rank. The third arm runs under
-`python -m sentei.distributed.launch --keep`; its rank 1 is killed after the first checkpoint.
+Real runs of the command line at equal samples, one thread a rank, step size falling to 0 by a cosine.
+The third arm runs under `python -m sentei.distributed.launch --keep`; its rank 1 is killed after the
+first checkpoint.
 goal: accuracies within 0.3 point of one process; the killed run ends with the bits of the one that was not.
 """
 
@@ -74,6 +75,7 @@ def main() -> int:
         beside = Path(scratch)
         (beside / "sitecustomize.py").write_text(KILLER)
         words = ["train", "--network", "lenet5_prune", "--data", "mnist", "-q", "--threads", "1"]
+        words += ["--schedule", "cosine"]  # ends at rest: what is left is not the noise of large steps
         words += ["--data-dir", given.data_dir, "--epochs", str(given.epochs)]
         words += ["--set", f"data.limit={given.images}", "--set", "run.latency_seconds=0"]
         for arm in ARMS:
