@@ -75,7 +75,10 @@ def main() -> int:
         beside = Path(scratch)
         (beside / "sitecustomize.py").write_text(KILLER)
         words = ["train", "--network", "lenet5_prune", "--data", "mnist", "-q", "--threads", "1"]
-        words += ["--schedule", "cosine"]  # ends at rest: what is left is not the noise of large steps
+        words += [
+            "--schedule",
+            "cosine",
+        ]  # ends at rest: what is left is not the noise of large steps
         words += ["--data-dir", given.data_dir, "--epochs", str(given.epochs)]
         words += ["--set", f"data.limit={given.images}", "--set", "run.latency_seconds=0"]
         for arm in ARMS:

@@ -49,8 +49,14 @@ def residual():
     return nn.build(nn.Sequential(*layers, nn.BatchNorm(), nn.ReLU(), nn.Linear(3)), (6, 6, 2))
 
 
+def pooled():
+    """A batch norm that is folded with ReLU and pooling, on images of noise: no two values tie."""
+    layers = [nn.Conv2d(4, 3, padding=1, bias=False), nn.BatchNorm(), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.build(nn.Sequential(*layers, nn.Flatten(), nn.Linear(3)), (6, 6, 2))
+
+
 def train(kind: str, out: Path, **more) -> Trainer:
-    net = residual() if kind == "residual" else toy_net(0)
+    net = {"residual": residual, "pool": pooled}.get(kind, toy_net)()
     return sd.data_parallel(
         net,
         toy_data(60),

@@ -72,7 +72,9 @@ def close(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
         assert float(np.abs(x - b[k]).max()) <= 2000 * np.finfo(np.float32).eps * scale, k
 
 
-@pytest.mark.parametrize(("kind", "n"), [("sgd", 2), ("semi", 2), ("residual", 3), ("sparse", 2)])
+@pytest.mark.parametrize(
+    ("kind", "n"), [("sgd", 2), ("semi", 2), ("residual", 3), ("pool", 2), ("sparse", 2)]
+)
 def test_same_trajectory_as_one_process(kind, n, tmp_path):
     """Batch norm, dropout, augmentation, updates; 12 samples on 2 or 3 ranks."""
     close(alone(kind), job(n, kind, tmp_path / "many.npz"))
