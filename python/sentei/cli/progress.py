@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sentei.cli.guard import say
 from sentei.passes import Costs
 from sentei.prune.gauge import Gauge
 from sentei.prune.iterative import PruneStep
-from sentei.workflow.watch import Watch
+from sentei.workflow.watch import RankRate, Watch
 
 __all__ = ["PlainWatch", "RichWatch", "make_watch"]
 
@@ -46,11 +46,17 @@ def _step_line(step: PruneStep, way: Gauge) -> str:
 class PlainWatch(Watch):
     """One line per epoch, and about ten for a pruning."""
 
+    _waiting = ""
+
     def stage(self, text: str) -> None:
         say(text)
 
+    def ranks(self, rows: Sequence[RankRate]) -> None:
+        self._waiting = "/".join(f"{r.waiting:.0%}" for r in rows)
+
     def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
-        say(f"  {_epoch_line(row, epochs)}")
+        shown = f"  ranks waiting {self._waiting}" if self._waiting else ""
+        say(f"  {_epoch_line(row, epochs)}{shown}")
 
     def prune_start(self, gauge: Gauge, now: Costs) -> None:
         self._way = gauge
@@ -98,6 +104,7 @@ class RichWatch(Watch):
         self._task: Any = None
         self._next = 0.0
         self._seen = ""
+        self._ranks: list[Any] = []
 
     def stage(self, text: str) -> None:
         self._console.print(f"[bold]{_plain(text)}[/bold]", highlight=False)
@@ -111,6 +118,14 @@ class RichWatch(Watch):
 
     def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
         self._console.print(f"  {_plain(_epoch_line(row, epochs))}", highlight=False)
+
+    def ranks(self, rows: Sequence[RankRate]) -> None:
+        while len(self._ranks) < len(rows):
+            name = f"rank {len(self._ranks)}"
+            self._ranks.append(self._bar.add_task(name, total=1.0, text=""))
+        for task, row in zip(self._ranks, rows, strict=True):
+            text = f"{row.rate:,.0f} images/s  waiting {row.waiting:.0%}"
+            self._bar.update(task, completed=1 - row.waiting, text=text)
 
     def fit_end(self) -> None:
         self._shut()
@@ -150,8 +165,9 @@ class RichWatch(Watch):
     def _shut(self) -> None:
         self._bar.stop()
         if self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
+            for task in (self._task, *self._ranks):
+                self._bar.remove_task(task)
+            self._task, self._ranks = None, []
 
 
 def _plain(text: str) -> str:

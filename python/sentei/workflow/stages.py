@@ -49,9 +49,10 @@ def train_stage(session: Session) -> Model:
         best=s.best_weights,
     )
     fitted.meta = session.about(fitted)
-    io.save(fitted, run.model)
+    session.keep(fitted, run.model)
     session.drop_checkpoint()
-    session.heed()
+    if session.asked():
+        raise KeyboardInterrupt
     return fitted
 
 
@@ -87,7 +88,11 @@ def fit(
     callbacks.append(keeper)
     if session.saved_phase() == phase:
         trainer = Trainer.resume(
-            session.run.checkpoint, callbacks=callbacks, device=session.device, teacher=teacher
+            session.run.checkpoint,
+            callbacks=callbacks,
+            device=session.device,
+            teacher=teacher,
+            world=session.world,
         )
         trainer.model.meta.pop(PHASE, None)
     else:
@@ -102,6 +107,7 @@ def fit(
             callbacks=callbacks,
             precision=s.precision,
             teacher=teacher,
+            world=session.world,
         )
     train, val = session.images.training(s.batch, seed), session.images.plain(session.images.val)
     session.watch.fit_start(epochs, epochs * len(train), trainer.step)

@@ -52,7 +52,7 @@ def make_targets(settings: c.Prune) -> list[Target]:
     if not amounts:
         raise DataError(f"prune: {kind} must name at least one target, got an empty list")
     name = "latency_ms" if kind == "latency" else kind
-    return [Target(**{name: a}, max_drop=lost, batch=settings.target_batch) for a in amounts]  # type: ignore[arg-type]
+    return [Target(**{name: a}, max_drop=lost, batch=settings.target_batch) for a in amounts]
 
 
 def make_target(settings: c.Prune) -> Target | None:

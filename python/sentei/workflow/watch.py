@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sentei.passes import Costs
 from sentei.prune.gauge import Gauge
 from sentei.prune.iterative import PruneStep
 
-__all__ = ["Watch"]
+__all__ = ["RankRate", "Watch"]
+
+
+class RankRate(NamedTuple):
+    """One process: images a second, and the share of its time in which it waits or exchanges."""
+
+    rate: float
+    waiting: float
 
 
 class Watch:
@@ -23,6 +30,9 @@ class Watch:
 
     def fit_step(self, done: int, loss: float, accuracy: float | None, rate: float) -> None:
         """A training step is done; running means of the epoch, images per second."""
+
+    def ranks(self, rows: Sequence[RankRate]) -> None:
+        """How the processes that train together stand, now and then."""
 
     def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
         """An epoch is done."""
