@@ -1,7 +1,8 @@
 """The documentation: its Python code runs, its links lead somewhere, its tables are complete.
 
 Every ```python block of a page runs, in order, in one namespace and one empty folder. Code that
-is not to be run is marked ```text or ```toml.
+is not to be run is marked ```text or ```toml. A page whose code needs more than the package says so:
+<!-- needs: torch onnx -->.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from extras import need
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
@@ -28,6 +31,9 @@ def test_code_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     space: dict[str, Any] = {"__name__": "__main__"}
     text = page.read_text()
+    for modules in re.findall(r"<!-- needs: (.+?) -->", text):
+        for module in modules.split():
+            need(module)
     for block in re.finditer(r"^```python\n(.*?)^```$", text, re.M | re.S):
         line = text[: block.start(1)].count("\n")
         source = "\n" * line + block.group(1)  # so that errors name the line of the page

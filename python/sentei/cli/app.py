@@ -13,11 +13,13 @@ from sentei.cli import (
     doctor,
     evaluate,
     export,
+    import_onnx,
     profile,
     prune,
     reproduce,
     resume,
     search,
+    sensitivity,
     train,
 )
 from sentei.cli.guard import guarded
@@ -45,9 +47,11 @@ app.command("prune")(guarded(prune.prune))
 app.command("reproduce")(guarded(reproduce.reproduce))
 app.command("compare")(guarded(compare.compare))
 app.command("eval")(guarded(evaluate.evaluate))
+app.command("sensitivity")(guarded(sensitivity.sensitivity))
 app.command("export")(guarded(export.export))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))
+app.command("import")(guarded(import_onnx.import_onnx))
 app.command("resume")(guarded(resume.resume))
 app.command("doctor")(guarded(doctor.doctor))
 

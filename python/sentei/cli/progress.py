@@ -9,8 +9,8 @@ from typing import Any
 
 from sentei.cli.guard import say
 from sentei.passes import Costs
+from sentei.prune.gauge import Gauge
 from sentei.prune.iterative import PruneStep
-from sentei.prune.target import Target
 from sentei.workflow.watch import Watch
 
 __all__ = ["PlainWatch", "RichWatch", "make_watch"]
@@ -37,29 +37,10 @@ def _epoch_line(row: Mapping[str, Any], epochs: int) -> str:
     return "  ".join(parts)
 
 
-class _Way:
-    """How far pruning has come."""
-
-    def __init__(self, target: Target, original: Costs) -> None:
-        self.target = target
-        self.whole = max(target.measure(original), 1)
-        self.budget = target.budget(original)
-
-    def done(self, now: Costs) -> float:
-        """Share of the way to the target, in [0, 1]."""
-        gone, all_ = self.whole - self.target.measure(now), max(self.whole - self.budget, 1e-9)
-        return min(1.0, gone / all_)
-
-    def left(self, now: Costs) -> str:
-        kind = {"flops": "FLOPs", "macs": "MACs", "params": "parameters"}[self.target.kind]
-        goal = f"{self.budget / self.whole:.1%}"
-        return f"{self.target.measure(now) / self.whole:.1%} of {kind} left (target {goal})"
-
-
-def _step_line(step: PruneStep, now: Costs, way: _Way) -> str:
+def _step_line(step: PruneStep, way: Gauge) -> str:
     seen = step.accuracy_after_retrain
     shown = "" if seen is None else f"  validation {seen:.2%}"
-    return f"removed {step.layer}[{step.channel}]  {way.left(now)}{shown}"
+    return f"removed {step.layer}[{step.channel}]  {way.words()}{shown}"
 
 
 class PlainWatch(Watch):
@@ -71,15 +52,17 @@ class PlainWatch(Watch):
     def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
         say(f"  {_epoch_line(row, epochs)}")
 
-    def prune_start(self, target: Target, original: Costs, now: Costs) -> None:
-        self._way = _Way(target, original)
-        self._next = self._way.done(now) + 1 / _LINES
+    def prune_start(self, gauge: Gauge, now: Costs) -> None:
+        self._way = gauge
+        self._way.seen(now)
+        self._next = min(self._way.done + 1 / _LINES, 1.0)
 
     def prune_step(self, step: PruneStep, now: Costs) -> None:
-        done = self._way.done(now)
-        if done >= self._next or done >= 1:
-            say(f"  step {step.step}: {_step_line(step, now, self._way)}")
-            self._next = done + 1 / _LINES
+        self._way.seen(now)
+        done = self._way.done
+        if done >= self._next:
+            say(f"  step {step.step}: {_step_line(step, self._way)}")
+            self._next = 2.0 if done >= 1 else min(done + 1 / _LINES, 1.0)
 
     def note(self, text: str) -> None:
         say(f"  {text}")
@@ -132,15 +115,17 @@ class RichWatch(Watch):
     def fit_end(self) -> None:
         self._shut()
 
-    def prune_start(self, target: Target, original: Costs, now: Costs) -> None:
-        self._way, self._seen = _Way(target, original), ""
-        self._open("pruning", 1000, int(1000 * self._way.done(now)))
+    def prune_start(self, gauge: Gauge, now: Costs) -> None:
+        self._way, self._seen = gauge, ""
+        self._way.seen(now)
+        self._open("pruning", 1000, int(1000 * self._way.done))
 
     def prune_step(self, step: PruneStep, now: Costs) -> None:
         if step.accuracy_after_retrain is not None:
             self._seen = f"  validation {step.accuracy_after_retrain:.2%}"
-        text = f"{self._way.left(now)}  removed {step.layer}[{step.channel}]{self._seen}"
-        self._move(int(1000 * self._way.done(now)), text)
+        self._way.seen(now)
+        text = f"{self._way.words()}  removed {step.layer}[{step.channel}]{self._seen}"
+        self._move(int(1000 * self._way.done), text)
 
     def prune_end(self) -> None:
         self._shut()

@@ -6,6 +6,8 @@ from typing import Any, Literal, TypedDict, cast
 
 from sentei.errors import DataError
 
+from .outcome import Guard, Latency, Point, Undone
+
 __all__ = [
     "BlockMap",
     "Change",
@@ -13,12 +15,14 @@ __all__ = [
     "Criterion",
     "Fit",
     "Gates",
+    "Guard",
     "Latency",
     "LatencyChange",
     "Layer",
     "LayerScores",
     "Loop",
     "Machine",
+    "Point",
     "Regression",
     "Report",
     "Seconds",
@@ -27,6 +31,7 @@ __all__ = [
     "Target",
     "TrainingEpoch",
     "Trust",
+    "Undone",
     "Verify",
     "clean",
     "clean_text",
@@ -45,14 +50,6 @@ class Change(TypedDict, total=False):
 
     before: float | None
     after: float | None
-
-
-class Latency(TypedDict, total=False):
-    """Milliseconds per call at one batch size."""
-
-    median: float
-    p10: float
-    p90: float
 
 
 class LatencyChange(TypedDict, total=False):
@@ -92,9 +89,14 @@ class Target(TypedDict, total=False):
     """What was asked: `remaining` is the share of `kind` that may stay, in [0, 1]."""
 
     text: str
-    kind: str  # "flops", "macs" or "params"
+    kind: (
+        str  # "flops", "macs", "params", "memory", "latency_ms"; "max_drop": accuracy alone decides
+    )
     remaining: float | None
     reached: bool | None
+    before: float | None  # values in that kind, of the network before and after
+    after: float | None
+    stopped: str | None  # why pruning ended before the size: "max_drop", "protected", "floor"
 
 
 class Criterion(TypedDict, total=False):
@@ -263,11 +265,15 @@ class Report(TypedDict, total=False):
     macs: Change
     flops: Change
     params: Change
+    memory: Change  # bytes of inference at batch 1: activations and parameters
     file_bytes: Change
     latency_ms: LatencyChange
     verified: bool | None
     verify: Verify
     target: Target | None
+    guard: Guard | None
+    rollbacks: list[Undone]
+    points: list[Point]
     criterion: Criterion | None
     layers: list[Layer]
     steps: list[Step]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentei._core import Tensor
-from sentei.errors import DataError, NonFiniteError
+from sentei.errors import DataError
 from sentei.io import load_checkpoint, save
 from sentei.losses import CrossEntropy, Loss
 from sentei.model import Model
@@ -23,6 +23,7 @@ from sentei.regularizers import Regularizer
 from sentei.train import state as state_of
 from sentei.train.callbacks import Callback, Checkpoint
 from sentei.train.evaluate import evaluate
+from sentei.train.failing import Failing
 from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
 from sentei.train.logs import CsvLog, EventLog
@@ -39,7 +40,7 @@ Keep = Mapping[tuple[str, int], NDArray[np.int64]]
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Trainer(Settling, Scoring):
+class Trainer(Settling, Scoring, Failing):
     """Trains a model in place with mini-batches of one size.
 
     Everything is a function of (model, data, settings, seed): the same run gives the same bits, and a
@@ -410,18 +411,3 @@ class Trainer(Settling, Scoring):
                 self._event("interrupted", step=self.step, epoch=self.epoch)
                 self.save_checkpoint()
             raise KeyboardInterrupt
-
-    def _not_finite(self, value: float) -> None:
-        where = self._runner.first_not_finite()
-        what = f"the loss of step {self.step} (epoch {self.epoch}) is {value}"
-        self._fail(what, where or "the loss")
-
-    def _fail(self, what: str, where: str) -> None:
-        last = self.last_checkpoint
-        kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-        self._event("not_finite", step=self.step, epoch=self.epoch, where=where)
-        error = NonFiniteError(
-            f"train: numbers must stay finite, but {what}: {where} is the first that is not; {kept}"
-        )
-        error.step, error.where, error.checkpoint = self.step, where, last
-        raise error

@@ -24,7 +24,9 @@ NotNegative = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 AtLeast0 = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Points = Annotated[float, Field(ge=0, lt=100)]
 Amount = int | float | str
+Amounts = int | float | str | list[int | float | str]
 
 
 class Block(BaseModel):
@@ -203,9 +205,39 @@ class Auxiliary(Block):
 class Prune(Block):
     """[prune] How small, by which score, how carefully. A percentage is what REMAINS."""
 
-    flops: Amount | None = Field(default=None, description='target, e.g. "30%" of the FLOPs remain')
-    macs: Amount | None = Field(default=None, description="target in multiply-adds")
-    params: Amount | None = Field(default=None, description="target in parameters")
+    flops: Amounts | None = Field(
+        default=None,
+        description='target, e.g. "30%" of the FLOPs remain; a list: one network for each, in one run',
+    )
+    macs: Amounts | None = Field(default=None, description="target in multiply-adds")
+    params: Amounts | None = Field(default=None, description="target in parameters")
+    memory: Amounts | None = Field(
+        default=None, description="target in bytes of inference (share, number, or with MB)"
+    )
+    latency: Amounts | None = Field(
+        default=None, description="target in measured milliseconds of inference (share or number)"
+    )
+    target_batch: Count = Field(default=1, description="images that memory and latency are of")
+    max_drop: Points | None = Field(
+        default=None,
+        description="accuracy points that may be lost on the validation images; alone: go as far as that",
+    )
+    patience: Count = Field(
+        default=3, description="max_drop: evaluations in a row that may break it before going back"
+    )
+    rollback: Points | None = Field(
+        default=None,
+        description="accuracy points that a round may cost; one that costs more is undone",
+    )
+    round_to: Count | None = Field(
+        default=None,
+        description="widths end at multiples; not given: 8 on cuda in bfloat16, 4 in tf32, else 1",
+    )
+    distill_alpha: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="weight of the unpruned network as a teacher in retraining and fine-tuning",
+    )
+    distill_temperature: Positive = Field(default=4.0, description="softens both outputs")
     method: Literal["score", "autoprune", "sigmoid", "block"] = Field(
         default="score", description="score: by a criterion; others: by gates that learn"
     )
@@ -246,10 +278,10 @@ class Prune(Block):
         return lam if a.lam is None else a.lam, lr if a.gates_lr is None else a.gates_lr
 
     @property
-    def targets(self) -> dict[str, Amount]:
-        """The targets that are given: exactly one; none is allowed to methods with gates."""
-        found = {"flops": self.flops, "macs": self.macs, "params": self.params}
-        return {k: v for k, v in found.items() if v is not None}
+    def targets(self) -> dict[str, list[Amount]]:
+        """The sizes that are asked for, by kind; a kind with several values has several networks."""
+        found = {k: getattr(self, k) for k in ("flops", "macs", "params", "memory", "latency")}
+        return {k: v if isinstance(v, list) else [v] for k, v in found.items() if v is not None}
 
 
 class Run(Block):

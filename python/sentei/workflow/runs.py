@@ -30,11 +30,13 @@ from sentei.workflow.factory import (
     read_model,
 )
 from sentei.workflow.gates import check_gates
+from sentei.workflow.pruning import prune_stage
 from sentei.workflow.reporting import build_report, failures
 from sentei.workflow.run_dir import RunDir, RunDirError
 from sentei.workflow.session import InterruptedRunError, Session
 from sentei.workflow.settings import load_config, make_config, read_toml
-from sentei.workflow.stages import make_target, prune_stage, train_stage
+from sentei.workflow.stages import train_stage
+from sentei.workflow.targets import check_pruning, make_target, round_to
 from sentei.workflow.watch import Watch
 
 __all__ = ["Plan", "RunResult", "plan", "prune", "prune_config", "resume", "start", "train"]
@@ -130,10 +132,19 @@ def plan(config: Config, command: str) -> Plan:
     look, target = None, None
     if command in ("prune", "demo"):
         p = config.prune
+        check_pruning(config, model)
         target = make_target(p)
         if p.method == "score":
             _check_criterion(p.criterion)
-            look = preview(model, target, include=p.include, ignore=p.ignore, floor=p.floor)
+            where = device.require(config.run.device)
+            look = preview(
+                model.to(where),
+                target,
+                include=p.include,
+                ignore=p.ignore,
+                floor=p.floor,
+                round_to=round_to(config, where),
+            )
         else:
             smallest = check_gates(p, config.train, model, target)
             found = preview(model, None, floor=p.floor)
@@ -141,8 +152,7 @@ def plan(config: Config, command: str) -> Plan:
         if target is not None and not look.reachable:
             raise TargetUnreachableError(
                 f"prune: the target must be reachable, but {target.describe(look.original)} is below "
-                f"the smallest network that prune.floor and prune.ignore allow, "
-                f"{target.measure(look.smallest):,} of {target.measure(look.original):,} {target.kind}"
+                f"the smallest network that prune.floor, prune.ignore and prune.round_to allow, {look.least}"
             )
     return Plan(
         command,

@@ -72,6 +72,8 @@ class Session:
     def drop_checkpoint(self) -> None:
         """A stage is done and its result is on disk."""
         self.run.checkpoint.unlink(missing_ok=True)
+        for file in self.run.path.glob("good-*.safetensors"):  # of pruning with max_drop
+            file.unlink(missing_ok=True)
 
     def stored(self) -> Path | None:
         """The checkpoint, if there is one."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sentei.passes import Costs
+from sentei.prune.gauge import Gauge
 from sentei.prune.iterative import PruneStep
-from sentei.prune.target import Target
 
 __all__ = ["Watch"]
 
@@ -30,8 +30,8 @@ class Watch:
     def fit_end(self) -> None:
         """Training is over."""
 
-    def prune_start(self, target: Target, original: Costs, now: Costs) -> None:
-        """Pruning begins (or goes on, from `now`)."""
+    def prune_start(self, gauge: Gauge, now: Costs) -> None:
+        """Pruning begins (or goes on, from `now`); the gauge tells how far it has come."""
 
     def prune_step(self, step: PruneStep, now: Costs) -> None:
         """A channel is gone and its retraining done."""
