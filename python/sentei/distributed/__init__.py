@@ -18,6 +18,7 @@ _NAMES = {
     "SGD": "sentei.optim",
     "cluster": "sentei.distributed.ray_cluster",
     "downpour": "sentei.distributed.asynchronous",
+    "synchronous": "sentei.distributed.synchronous_sgd",
 }
 
 __all__ = sorted(_NAMES)  # noqa: PLE0605

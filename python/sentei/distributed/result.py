@@ -21,7 +21,7 @@ class Counters:
     had lost them. leases_lost: chunks (mini-batches of a step) that went to another worker.
     restarts, shard_restarts: of replicas and shards. backups: gradients that came too late for their
     step. rolled_back: steps made again from a snapshot. staleness: updates of others between the fetch
-    of the weights and the application of their gradient, replays aside. bytes: through the shards, both directions.
+    of the weights and the application of their gradient, replays aside. bytes: through the shards.
     """
 
     planned: int = 0
