@@ -14,6 +14,8 @@ _NAMES = {
     "ClusterError": "sentei.distributed.engine",
     "Fault": "sentei.distributed.faults",
     "LostError": "sentei.distributed.engine",
+    "Minibatches": "sentei.distributed.network",
+    "Network": "sentei.distributed.network",
     "Result": "sentei.distributed.result",
     "SGD": "sentei.optim",
     "cluster": "sentei.distributed.ray_cluster",

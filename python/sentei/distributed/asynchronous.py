@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sentei.describe import described
 from sentei.distributed.clock import Clock
 from sentei.distributed.coordinator import Coordinator
 from sentei.distributed.engine import current
 from sentei.distributed.leases import Leases
-from sentei.distributed.objective import Chunks, Recipe, start_of, updates_of
+from sentei.distributed.objective import Chunks, Recipe, lengths_of, start_of, updates_of
 from sentei.distributed.replica import Downpour, Replica
 from sentei.distributed.result import Counters, Result, Show
-from sentei.distributed.servers import Servers, run_name, stored
+from sentei.distributed.servers import Servers, drawn, run_name, stored
 from sentei.distributed.shard import check_rule
 from sentei.optim import Optimizer, Schedule
 
@@ -34,6 +32,7 @@ def downpour(
     rule: Optimizer,
     schedule: Schedule | None = None,
     epochs: int = 1,
+    shuffle: bool = True,
     warm_start: int = 0,
     max_staleness: int | None = None,
     own_lr: float = 0.0,
@@ -55,12 +54,12 @@ def downpour(
 
     Args:
         model: recipe of the objective (sentei.distributed.Network for a sentei model).
-        chunks: data, chunks[i] a list of mini-batches. A list is sent to the workers chunk by chunk,
-            anything else is copied to every worker once and asked there.
+        chunks: data, chunks[i] a list of mini-batches. On a cluster of several machines what is no
+            list is copied to every worker once and asked there; else chunks travel with their lease.
         replicas, shards: how many workers of each kind.
         n_fetch, n_push: mini-batches between two fetches, two pushes.
         rule: AdaGrad(lr) or SGD(lr). schedule: of its lr, by the number of the update.
-        epochs: times that every chunk is worked off, in an order drawn from seed.
+        epochs: times that every chunk is worked off. shuffle: in an order drawn from seed.
         warm_start: updates that one replica makes before the others begin.
         max_staleness: steps that a replica may be ahead of the slowest; None: any number, 0: synchronous.
         own_lr: step of a replica's own copy between fetches (n_fetch > 1).
@@ -92,11 +91,11 @@ def downpour(
         raise ValueError("downpour: chunks must not be empty")
     engine = current()
     start = start_of(model)
-    lengths = [len(chunks[i]) for i in range(len(chunks))]
+    lengths = lengths_of(chunks)
     if not all(lengths):
         raise ValueError("downpour: every chunk must hold a mini-batch, got an empty one")
     settings = Downpour(n_fetch, n_push, own_lr, max_staleness, ahead, wait)
-    about = [len(start), shards, lengths, epochs, n_push, seed, described(rule)]
+    about = [len(start), shards, lengths, epochs, shuffle, n_push, seed, described(rule)]
     run = run_name(about)
     counters = Counters()
     with stored(store, engine, resume) as folder:
@@ -105,7 +104,8 @@ def downpour(
             counters, faults,
         )  # fmt: skip
         clock = engine.spawn("clock", Clock) if max_staleness is not None else None
-        data = None if isinstance(chunks, list | tuple) else chunks
+        send = engine.embedded or isinstance(chunks, list | tuple)
+        data = None if send else chunks
         names = [f"replica {i}" for i in range(replicas)]
         workers = [
             engine.spawn(
@@ -118,12 +118,10 @@ def downpour(
         order = [
             e * len(lengths) + int(c)
             for e in range(epochs)
-            for c in np.random.default_rng([seed, e]).permutation(len(lengths))
+            for c in drawn(len(lengths), seed, e, shuffle)
         ]
         leases = Leases([updates_of(n, n_push) for n in lengths] * epochs, order)
-        made = Coordinator(
-            engine, servers, workers, clock, leases, chunks, data is None, wait, warm_start
-        )
+        made = Coordinator(engine, servers, workers, clock, leases, chunks, send, wait, warm_start)
         try:
             return made.all(resume, show)
         finally:

@@ -111,7 +111,7 @@ class Coordinator:
             if chunk is None:
                 return
             number = chunk % len(self.chunks)
-            data = list(self.chunks[number]) if self.send else None
+            data = self.engine.put(list(self.chunks[number])) if self.send else None
             hand.chunk, hand.told = chunk, now
             hand.work = self.engine.call(hand.worker, "work", chunk, number, data)
 

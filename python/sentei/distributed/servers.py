@@ -20,7 +20,7 @@ from sentei.distributed.result import Counters
 from sentei.distributed.shard import ParameterShard
 from sentei.optim import Optimizer, Schedule
 
-__all__ = ["START", "TICK", "Servers", "run_name", "stored"]
+__all__ = ["START", "TICK", "Servers", "drawn", "run_name", "stored"]
 
 START = 60.0  # seconds that a process may take to start
 TICK = 0.25  # seconds between two signs of life
@@ -31,6 +31,13 @@ _BYTES = 256 << 20  # of gradients that replicas keep, about
 def run_name(about: Any) -> str:
     """A name for the run of these settings: snapshots of another are refused."""
     return hashlib.blake2b(json.dumps(about).encode(), digest_size=8).hexdigest()
+
+
+def drawn(count: int, seed: int, epoch: int, shuffle: bool) -> list[int]:
+    """Numbers below `count` in the order of an epoch."""
+    if not shuffle:
+        return list(range(count))
+    return [int(i) for i in np.random.default_rng([seed, epoch]).permutation(count)]
 
 
 @contextlib.contextmanager

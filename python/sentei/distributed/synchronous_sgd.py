@@ -23,9 +23,9 @@ from sentei.distributed.engine import (
     Worker,
     current,
 )
-from sentei.distributed.objective import Chunks, Recipe, checked, start_of
+from sentei.distributed.objective import Chunks, Recipe, checked, lengths_of, start_of
 from sentei.distributed.result import Counters, Result, Show, Status
-from sentei.distributed.servers import START, TICK, Servers, run_name, stored
+from sentei.distributed.servers import START, TICK, Servers, drawn, run_name, stored
 from sentei.distributed.shard import Weights, check_rule, no_point
 from sentei.optim import Optimizer, Schedule
 
@@ -87,6 +87,7 @@ def synchronous(
     rule: Optimizer,
     schedule: Schedule | None = None,
     epochs: int = 1,
+    shuffle: bool = True,
     snapshot_every: int | None = None,
     store: str | Path | None = None,
     resume: bool = False,
@@ -123,17 +124,18 @@ def synchronous(
         raise ValueError(f"synchronous: backups must be in [0, {replicas}), got {backups}")
     engine = current()
     start = start_of(model)
-    places = [(c, j) for c in range(len(chunks)) for j in range(len(chunks[c]))]
+    places = [(c, j) for c, n in enumerate(lengths_of(chunks)) for j in range(n)]
     if not places:
         raise ValueError("synchronous: chunks must hold a mini-batch")
-    about = ["synchronous", len(start), shards, len(places), epochs, seed, described(rule)]
+    about = ["synchronous", len(start), shards, len(places), epochs, shuffle, seed, described(rule)]
     counters = Counters(planned=len(places) * epochs)
     with stored(store, engine, resume) as folder:
         servers = Servers(
             engine, run_name(about), model, start, shards, rule, schedule, folder, snapshot_every,
             wait, counters, faults,
         )  # fmt: skip
-        data = None if isinstance(chunks, list | tuple) else chunks
+        send = engine.embedded or isinstance(chunks, list | tuple)
+        data = None if send else chunks
         workers = [
             engine.spawn(
                 f"replica {i}", GradientWorker, model, data, servers.bounds,
@@ -144,10 +146,10 @@ def synchronous(
         order = [
             e * len(places) + int(n)
             for e in range(epochs)
-            for n in np.random.default_rng([seed, e]).permutation(len(places))
+            for n in drawn(len(places), seed, e, shuffle)
         ]
         need = replicas - backups
-        made = _Steps(engine, servers, workers, order, places, chunks, data is None, wait, need)
+        made = _Steps(engine, servers, workers, order, places, chunks, send, wait, need)
         try:
             return made.all(resume, show)
         finally:
@@ -201,6 +203,7 @@ class _Steps:
         self.history: list[dict[str, Any]] = []
         self.era = 0  # of the weights: a new one after every return to a snapshot
         self.notes: list[str] = []
+        self._made_chunk: tuple[int, Sequence[Any]] = (-1, ())
 
     def all(self, resume: bool, show: Show | None) -> Result:
         begun = shown = self.engine.now()
@@ -289,11 +292,19 @@ class _Steps:
                     continue
                 number = long[0]
             place = self.places[number % len(self.places)]
-            batch = self.chunks[place[0]][place[1]] if self.send else None
+            batch = self.engine.put(self._batch(*place)) if self.send else None
             hand.futures = self.engine.call(
                 hand.worker, "gradient", place, batch, *self.weights, returns=len(self.shards) + 1
             )
             hand.number, hand.step, hand.sent = number, step, now
+
+    def _batch(self, chunk: int, number: int) -> Any:
+        """A mini-batch; of a source that makes them, the chunk is made once."""
+        if isinstance(self.chunks, list | tuple):
+            return self.chunks[chunk][number]
+        if self._made_chunk[0] != chunk:
+            self._made_chunk = (chunk, self.chunks[chunk])
+        return self._made_chunk[1][number]
 
     def _collect(self, step: int, wanted: deque[int], out: list[int], got: dict[int, Any]) -> None:
         busy = [h for h in self.hands if h.number is not None]
