@@ -6,7 +6,6 @@ import pickle
 
 import numpy as np
 import pytest
-from virtual_time import VirtualCluster
 
 from sentei import nn
 from sentei.distributed import SGD, AdaGrad, Minibatches, Network, downpour, synchronous
@@ -18,6 +17,7 @@ from sentei.nn import models
 from sentei.optim import Optimizer
 from sentei.regularizers import LogActivity
 from sentei.train import Trainer
+from virtual_time import VirtualCluster
 
 
 def small(dropout: float = 0.0, seed: int = 0):

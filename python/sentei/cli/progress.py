@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sentei.cli.guard import say
+from sentei.distributed.result import Status
 from sentei.passes import Costs
 from sentei.prune.iterative import PruneStep
 from sentei.prune.target import Target
@@ -62,6 +63,11 @@ def _step_line(step: PruneStep, now: Costs, way: _Way) -> str:
     return f"removed {step.layer}[{step.channel}]  {way.left(now)}{shown}"
 
 
+def _workers_line(status: Status) -> str:
+    loss = "" if status.loss is None else f"  loss {status.loss:.4f}"
+    return f"{status.done:,} of {status.planned:,} updates{loss}"
+
+
 class PlainWatch(Watch):
     """One line per epoch, and about ten for a pruning."""
 
@@ -80,6 +86,17 @@ class PlainWatch(Watch):
         if done >= self._next or done >= 1:
             say(f"  step {step.step}: {_step_line(step, now, self._way)}")
             self._next = done + 1 / _LINES
+
+    def workers(self, status: Status) -> None:
+        for text in status.notes:
+            self.note(text)
+        done = status.done / max(status.planned, 1)
+        if done < getattr(self, "_shown", 0.0):
+            return
+        self._shown = done + 1 / _LINES
+        say(
+            f"  {_workers_line(status)}  {', '.join(f'{k} {v}' for k, v in status.workers.items())}"
+        )
 
     def note(self, text: str) -> None:
         say(f"  {text}")
@@ -113,6 +130,7 @@ class RichWatch(Watch):
             transient=True,
         )
         self._task: Any = None
+        self._rows: dict[str, Any] = {}  # of workers
         self._next = 0.0
         self._seen = ""
 
@@ -125,6 +143,18 @@ class RichWatch(Watch):
     def fit_step(self, done: int, loss: float, accuracy: float | None, rate: float) -> None:
         shown = "" if accuracy is None else f"  accuracy {accuracy:.2%}"
         self._move(done, f"loss {loss:.4f}{shown}  {rate:,.0f} images/s")
+
+    def workers(self, status: Status) -> None:
+        """One bar for the updates of all, and a row for every worker."""
+        if self._task is None:
+            self._open("training", status.planned, 0)
+        for text in status.notes:
+            self.note(text)
+        self._move(status.done, _workers_line(status))
+        for name, state in status.workers.items():
+            if name not in self._rows:
+                self._rows[name] = self._bar.add_task(f"  {name}", total=None, text="")
+            self._bar.update(self._rows[name], text=_plain(state))
 
     def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
         self._console.print(f"  {_plain(_epoch_line(row, epochs))}", highlight=False)
@@ -165,8 +195,10 @@ class RichWatch(Watch):
     def _shut(self) -> None:
         self._bar.stop()
         if self._task is not None:
-            self._bar.remove_task(self._task)
+            for row in (self._task, *self._rows.values()):
+                self._bar.remove_task(row)
             self._task = None
+            self._rows.clear()
 
 
 def _plain(text: str) -> str:

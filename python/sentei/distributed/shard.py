@@ -83,6 +83,7 @@ class ParameterShard:
         self.run, self.number, self.rule, self.every = run, number, rule, every
         self.schedule = schedule or Constant()
         self.folder = Path(store)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.w = np.array(weights, np.float32)
         has_sums = isinstance(rule, AdaGrad) or bool(getattr(rule, "momentum", 0))
         self.sums = np.zeros_like(self.w) if has_sums else None

@@ -263,7 +263,7 @@ class _Steps:
         self.record.append(numbers)
         self.shards.version = len(self.record)
         loss = float(np.mean([got[n][0] for n in numbers]))
-        row = {"step": step + 1, "epoch": max(numbers) // len(self.places) + 1, "loss": loss}
+        row = {"step": step + 1, "batch": max(numbers), "loss": loss}
         row |= {"updates": len(numbers), "seconds": round(self.engine.now() - begun, 4)}
         self.history.append(row)
 
@@ -291,6 +291,7 @@ class _Steps:
                 if not long or not self.usual:
                     continue
                 number = long[0]
+                self.shards.counters.doubled += 1
             place = self.places[number % len(self.places)]
             batch = self.engine.put(self._batch(*place)) if self.send else None
             hand.futures = self.engine.call(
@@ -422,7 +423,7 @@ class _Steps:
 
     def _status(self) -> Status:
         states = {
-            h.worker.name: ("idle" if h.number is None else f"mini-batch {h.number}")
+            h.worker.name: (f"step {h.step + 1}" if h.step >= 0 else "ready")
             if self.engine.now() >= h.rest
             else "lost"
             for h in self.hands

@@ -17,6 +17,7 @@ from sentei.prune.units import pruning_map
 from sentei.regularizers import OpenGates, Regularizer
 from sentei.train import BestWeights, Callback, EarlyStopping, Trainer, recalibrate_bn
 from sentei.workflow import config as c
+from sentei.workflow.cluster import train_on_cluster
 from sentei.workflow.factory import (
     make_loss,
     make_model,
@@ -62,6 +63,8 @@ def train_stage(session: Session) -> Model:
         f"training {network_name(model)} on "
         f"{len(session.images.train):,} images, epochs: {s.epochs}"
     )
+    if session.config.distributed.cluster is not None:
+        return _finish(session, train_on_cluster(session, model))
     steps = len(session.images.training(s.batch, session.config.run.seed))
     fitted = _fit(
         session,
@@ -73,8 +76,13 @@ def train_stage(session: Session) -> Model:
         patience=s.patience,
         best=s.best_weights,
     )
+    return _finish(session, fitted)
+
+
+def _finish(session: Session, fitted: Model) -> Model:
+    """Write the trained model."""
     fitted.meta = session.about(fitted)
-    io.save(fitted, run.model)
+    io.save(fitted, session.run.model)
     session.drop_checkpoint()
     session.heed()
     return fitted

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sentei.distributed.result import Status
 from sentei.passes import Costs
 from sentei.prune.iterative import PruneStep
 from sentei.prune.target import Target
@@ -23,6 +24,9 @@ class Watch:
 
     def fit_step(self, done: int, loss: float, accuracy: float | None, rate: float) -> None:
         """A training step is done; running means of the epoch, images per second."""
+
+    def workers(self, status: Status) -> None:
+        """How training on a cluster stands: updates done, every worker's state; some times a second."""
 
     def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
         """An epoch is done."""
