@@ -74,6 +74,17 @@ def summary(times: list[float]) -> dict[str, float]:
     }
 
 
+def high_water() -> int:
+    """Bytes that this process has had in memory at most.
+
+    Not getrusage's ru_maxrss: that of a process begins at what its parent had.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("bench: /proc/self/status must have VmHWM (Linux)")
+
+
 def _git(*arguments: str) -> str:
     """What git says of this checkout; nothing where there is no git or no history."""
     command = ["git", "-C", str(ROOT), *arguments]

@@ -44,6 +44,14 @@ class Line:
     points: tuple[tuple[float, float], ...]
 
 
+@dataclass(frozen=True)
+class Spread:
+    """One series of (x, mean, deviation)."""
+
+    name: str
+    points: tuple[tuple[float, float, float], ...]
+
+
 def _number(v: float) -> str:
     return f"{v:.1f}".rstrip("0").rstrip(".")
 
@@ -155,4 +163,40 @@ def lines(title: str, x_name: str, y_name: str, series: Sequence[Line]) -> str:
         path = " ".join(f"{_number(x)},{_number(y)}" for x, y in places)
         parts.append(f'<polyline points="{path}" stroke="{colour}"/>')
         parts += [_mark(MARKS[i % len(MARKS)], x, y, colour) for x, y in places]
+    return _svg(title, bottom + 48, parts)
+
+
+def spreads(title: str, x_name: str, y_name: str, series: Sequence[Spread]) -> str:
+    """Means with bars of one deviation either way, linear axes in percent."""
+    xs = [x for s in series for x, _, _ in s.points]
+    low = min(y - d for s in series for _, y, d in s.points)
+    high = max(y + d for s in series for _, y, d in s.points)
+    step = next(k for k in (0.01, 0.02, 0.05, 0.1, 0.2) if (high - low) / k < 8)
+    low, high = math.floor(low / step) * step, math.ceil(high / step) * step
+    left_x, right_x = min(xs) - 0.03, max(xs) + 0.03
+    parts = [_text(12, 20, title, kind="h")]
+    drawn, top = _legend([s.name for s in series], 42, marks=True)
+    parts += [*drawn, _text(12, top + 8, y_name, kind="m")]
+    left, right, top, bottom = 64.0, WIDTH - 24.0, top + 18, top + 298
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across, up = (x - left_x) / (right_x - left_x), (y - low) / (high - low)
+        return left + across * (right - left), bottom - up * (bottom - top)
+
+    for k in range(round((high - low) / step) + 1):
+        y = at(left_x, low + k * step)[1]
+        parts += [_line(left, y, right, y)]
+        parts += [_text(left - 8, y + 4, f"{low + k * step:.0%}", "end", "m")]
+    for k in range(math.ceil(left_x * 10), math.floor(right_x * 10) + 1):
+        parts.append(_text(at(k / 10, low)[0], bottom + 18, f"{k * 10} %", "middle", "m"))
+    parts.append(_text((left + right) / 2, bottom + 38, x_name, "middle"))
+    for i, s in enumerate(series):
+        colour = COLOURS[i % len(COLOURS)]
+        path = " ".join(",".join(map(_number, at(x, y))) for x, y, _ in s.points)
+        parts.append(f'<polyline points="{path}" stroke="{colour}"/>')
+        for x, y, d in s.points:
+            (px, py), (_, up), (_, down) = at(x, y), at(x, y + d), at(x, y - d)
+            parts.append(f'<polyline points="{_number(px)},{_number(up)} {_number(px)},{_number(down)}" '
+                         f'stroke="{colour}" stroke-opacity=".5"/>')  # fmt: skip
+            parts.append(_mark(MARKS[i % len(MARKS)], px, py, colour))
     return _svg(title, bottom + 48, parts)

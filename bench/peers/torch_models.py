@@ -61,18 +61,23 @@ def vgg16(classes: int = 10) -> nn.Module:
 
 
 class _Block(nn.Module):
-    def __init__(self, before: int, width: int, stride: int) -> None:
+    """Two convolutions and a shortcut: a 1x1 convolution, or (project False) the input itself."""
+
+    def __init__(self, before: int, width: int, stride: int, project: bool = True) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
         self.norm1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(width)
-        self.shortcut = nn.Conv2d(before, width, 1, stride, bias=False)
-        self.norm3 = nn.BatchNorm2d(width)
+        self.project = project
+        if project:
+            self.shortcut = nn.Conv2d(before, width, 1, stride, bias=False)
+            self.norm3 = nn.BatchNorm2d(width)
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.norm2(self.conv2(y)) + self.norm3(self.shortcut(x)))
+        way = self.norm3(self.shortcut(x)) if self.project else x
+        return F.relu(self.norm2(self.conv2(y)) + way)
 
 
 def resnet18_like(classes: int = 10) -> nn.Module:
@@ -85,9 +90,31 @@ def resnet18_like(classes: int = 10) -> nn.Module:
     return nn.Sequential(*layers, nn.AvgPool2d(8), nn.Flatten(), nn.Linear(64, classes))
 
 
+def _cifar(blocks: int, classes: int) -> nn.Module:
+    layers: list[nn.Module] = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
+    before = 16
+    for width in (16, 32, 64):
+        for _ in range(blocks):
+            begins = width > before
+            layers.append(_Block(before, width, 2 if begins else 1, begins))
+            before = width
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes)]
+    return nn.Sequential(*layers, *head)
+
+
+def resnet20(classes: int = 10) -> nn.Module:
+    return _cifar(3, classes)
+
+
+def resnet56(classes: int = 10) -> nn.Module:
+    return _cifar(9, classes)
+
+
 CASES = {  # name: (network, input (C, H, W), batch)
     "lenet5_prune": (lenet5_prune, (1, 28, 28), 100),
     "vgg13_like": (vgg13_like, (3, 32, 32), 100),
     "resnet18_like": (resnet18_like, (3, 32, 32), 100),
     "vgg16": (vgg16, (3, 224, 224), 8),
+    "resnet20": (resnet20, (3, 32, 32), 100),
+    "resnet56": (resnet56, (3, 32, 32), 100),
 }

@@ -18,17 +18,10 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from harness import high_water, record
 
 ARMS = ("sentei", "torch_nchw", "torch_channels_last")
 BATCH = {"vgg16": 8}
-
-
-def high_water() -> int:
-    """Bytes that this process has had in memory at most."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("bench_memory_peak: /proc/self/status must have VmHWM (Linux)")
 
 
 def measure(arm: str, network: str, batch: int, steps: int) -> int:
@@ -88,8 +81,6 @@ def main() -> None:
         text = "  ".join(f"{k} {v / 1e6:.0f} MB" for k, v in got.items())
         print(f"{name:14s} training b{batch}  {text}  of PyTorch's: {shares}", flush=True)
         if args.record:
-            from harness import record
-
             data = {"network": name, "work": "train", "batch": batch, "precision": "float32"}
             record(args.record, "memory_peak", {**data, "bytes": got, "ratios": shares})
 

@@ -10,6 +10,7 @@ from sentei.errors import GraphError, ShapeError
 from sentei.graph import Graph
 from sentei.nn import models
 from sentei.passes import costs, infer_specs, inference
+from sentei.prune import pruning_map
 
 V = vectors("costs")
 
@@ -85,6 +86,8 @@ ACTIONS = {
     "vgg13_stl": "relu max_pool2d " * 6,
     "vgg16": "relu relu max_pool2d " * 2 + "relu relu relu max_pool2d " * 3 + "relu relu",
     "f34": "relu max_pool2d " + "relu " * 32 + "global_avg_pool",
+    "resnet20": "relu " + "relu add relu " * 9 + "global_avg_pool",
+    "resnet56": "relu " + "relu add relu " * 27 + "global_avg_pool",
 }
 
 
@@ -140,8 +143,38 @@ def test_inference_form(name):
     assert infer_specs(graph, 3)[graph.outputs[0]].shape == (3, 10)
 
 
+@pytest.mark.parametrize(
+    ("name", "depth", "millions"), [("resnet20", 20, "0.27"), ("resnet56", 56, "0.86")]
+)
+def test_cifar_residual_networks(name, depth, millions):
+    """Depth and parameters of He et al. table 6 (0.27 and 0.85 million; there shortcuts have none)."""
+    graph = models.graph(name)
+    shortcuts = [n.name for n in graph.nodes if ".shortcut." in n.name and n.op.name == "conv2d"]
+    blocks = (depth - 2) // 6
+    assert shortcuts == [f"block{blocks * k + 1}.shortcut.conv1" for k in (1, 2)]
+    weights = [n for n in graph.nodes if n.op.name in ("conv2d", "linear")]
+    assert len(weights) - len(shortcuts) == depth
+    total = costs(graph)
+    assert f"{total.params / 1e6:.2f}" == millions
+    own = sum(n.params for n in total.nodes if ".shortcut." in n.name)
+    assert own == 16 * 32 + 32 * 64 + 2 * (32 + 64)
+    assert f"{(total.params - own) / 1e6:.2f}" == {20: "0.27", 56: "0.85"}[depth]
+    maps = [infer_specs(graph)[n.outputs[0]].shape[1:] for n in graph.nodes if n.op.name == "add"]
+    stages = [(32, 32, 16), (16, 16, 32), (8, 8, 64)]
+    assert maps == [shape for shape in stages for _ in range(blocks)]
+
+
+@pytest.mark.parametrize("name", ["resnet20", "resnet56"])
+def test_streams_of_cifar_networks_are_pruned_apart(name):
+    """Three streams, one per stage; a channel may leave one and stay in the others."""
+    found = pruning_map(models.graph(name))
+    tied = {frozenset(layer for layer, _ in u.members) for u in found.units}
+    streams = [t for t in tied if len(t) > 1]
+    assert len(streams) == 3 and not frozenset.intersection(*streams)
+
+
 def test_names():
-    assert len(models.names()) == len(set(models.names())) == 10
+    assert len(models.names()) == len(set(models.names())) == 12
     for name in models.names():
         assert models.network(name).make is getattr(models, name)
 

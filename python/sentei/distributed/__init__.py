@@ -20,6 +20,7 @@ _NAMES = {
     "SGD": "sentei.optim",
     "cluster": "sentei.distributed.ray_cluster",
     "downpour": "sentei.distributed.asynchronous",
+    "sandblaster": "sentei.distributed.coordinator",
     "synchronous": "sentei.distributed.synchronous_sgd",
 }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sentei.describe import described
 from sentei.distributed.clock import Clock
-from sentei.distributed.coordinator import Coordinator
+from sentei.distributed.dispatch import Coordinator
 from sentei.distributed.engine import current
 from sentei.distributed.leases import Leases
 from sentei.distributed.objective import Chunks, Recipe, lengths_of, start_of, updates_of

@@ -59,7 +59,7 @@ def stored(store: str | Path | None, engine: Engine, resume: bool) -> Iterator[P
         return
     folder = Path(store)
     folder.mkdir(parents=True, exist_ok=True)
-    if not resume and any(folder.glob("shard-*.safetensors")):
+    if not resume and any(folder.glob("*.safetensors")):
         raise ValueError(
             f"distributed: store must hold no snapshots unless resume is set, got some in {folder}"
         )

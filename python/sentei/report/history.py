@@ -93,8 +93,8 @@ def summarise_events(events: Iterable[Mapping[str, Any]]) -> Report:
 
     Returns:
         `training`, `steps`, `skipped`, `trust` and `cluster` where there is one, the `seconds` spent
-        in both, and `pruning_loop` where the steps say what their time went into; an epoch or step written twice
-        (after a resume) counts once, the later one.
+        in both, and `pruning_loop` where the steps say what their time went into; an epoch or step
+        written twice (after a resume) counts once, the later one.
     """
     seen = list(events)
     epochs = [e for e in seen if e.get("event") == "epoch" and e.get("phase", "train") == "train"]

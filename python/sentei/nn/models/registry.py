@@ -15,7 +15,7 @@ from sentei.nn.build import Sequential
 from sentei.nn.build import build as build_model
 from sentei.nn.check import integer
 from sentei.nn.models.lenet import lenet5_disc_1, lenet5_disc_2, lenet5_prune, lenet5_sparse
-from sentei.nn.models.resnet import f34, resnet18_like
+from sentei.nn.models.resnet import f34, resnet18_like, resnet20, resnet56
 from sentei.nn.models.vgg import deep_cnn, vgg13_like, vgg13_stl, vgg16
 from sentei.suggest import unknown
 
@@ -54,6 +54,8 @@ _NETWORKS = {
     "vgg13_stl": Network(vgg13_stl, _STL),
     "vgg16": Network(vgg16, _LARGE),
     "f34": Network(f34, _LARGE),
+    "resnet20": Network(resnet20, _CIFAR),
+    "resnet56": Network(resnet56, _CIFAR),
 }
 
 
