@@ -13,7 +13,7 @@ from sentei import nn
 from sentei.errors import DataError, DTypeError, GraphError, ShapeError
 from sentei.io import load, load_torch_state_dict, save, to_torch_state_dict
 from sentei.nn import models
-from sentei.prune.surgery import remove
+from sentei.prune.surgery import keep_first, remove
 from sentei.prune.units import pruning_map
 
 torch = need("torch")

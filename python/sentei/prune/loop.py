@@ -17,7 +17,7 @@ from sentei.prune.choice import Scored, choose, free_units, members_of, unit_sco
 from sentei.prune.guard import NOTES, Guard, Rollback
 from sentei.prune.scores import LayerScores, score_layers
 from sentei.prune.step import PARTS, PruneStep, means_of
-from sentei.prune.surgery import remove, shrunk_graph
+from sentei.prune.surgery import original_channels, remove, shrunk_graph
 from sentei.prune.target import COUNTS
 from sentei.prune.units import PruningMap, Unit, pruning_map
 from sentei.prune.verify import Verification, verify
