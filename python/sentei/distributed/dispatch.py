@@ -62,6 +62,7 @@ class Coordinator:
         self.engine, self.shards, self.clock = engine, shards, clock
         self.leases, self.chunks, self.send = leases, chunks, send
         self.wait, self.warm = wait, warm
+        self.beat = min(1.0, wait / 4)  # seconds between two signs of life of a replica
         self.hands = {w.name: Hand(w) for w in replicas}
         self.counters = shards.counters
         self.counters.planned = leases.planned
@@ -119,7 +120,7 @@ class Coordinator:
         """Wait for news for a moment and heed them."""
         now = self.engine.now()
         for hand in self.hands.values():
-            if hand.beat is None and now - hand.asked >= TICK and now >= hand.rest:
+            if hand.beat is None and now - hand.asked >= self.beat and now >= hand.rest:
                 hand.beat, hand.asked = self.engine.call(hand.worker, "beat"), now
         self.shards.watch()
         futures = [h.work for h in self.hands.values() if h.chunk is not None]

@@ -137,6 +137,12 @@ class ParameterShard:
         self.point("after_apply_before_reply")
         return Ack(self.life, self.version, self.safe, "applied")
 
+    def exchange(
+        self, chunk: int, sequence: int, gradient: NDArray[np.float32], version: int, again: bool
+    ) -> tuple[Ack, Weights]:
+        """A push and a fetch in one message."""
+        return self.push(chunk, sequence, gradient, version, again), self.fetch()
+
     def fetch(self) -> Weights:
         """The weights as they are now."""
         self.counters["bytes"] += self.w.nbytes
