@@ -34,7 +34,9 @@ class Sleeper:
 
     def build(self) -> Sleeper:
         steps = np.random.default_rng(0).normal(size=self.size)
-        self.g = (np.cumsum(steps) / np.sqrt(self.size)).astype(np.float32)  # neighbours hang together
+        self.g = (np.cumsum(steps) / np.sqrt(self.size)).astype(
+            np.float32
+        )  # neighbours hang together
         return self
 
     def loss_grad(self, w: NDArray[np.float32], batch: Any) -> tuple[float, NDArray[np.float32]]:
@@ -45,7 +47,8 @@ class Sleeper:
 def rate(strategy: str, replicas: int, args: argparse.Namespace) -> dict[str, Any]:
     """Updates a second in the middle of a run, and what was counted."""
     model = Sleeper(int(args.mb * 1e6) // 4, args.compute)
-    chunks = [[0.0] * 10 for _ in range(max(2, round(replicas * args.seconds / args.compute / 10)))]
+    count = max(2, round(replicas * args.seconds / args.compute / args.chunk))
+    chunks = [[0.0] * args.chunk for _ in range(count)]
     seen: list[tuple[float, int]] = []
     common: dict[str, Any] = {
         "replicas": replicas,
@@ -76,6 +79,7 @@ def main() -> None:
     p.add_argument("--shards", type=int, default=2)
     p.add_argument("--mb", type=float, nargs="+", default=[4.0], help="megabytes of parameters")
     p.add_argument("--compute", type=float, default=0.1, help="seconds of a mini-batch")
+    p.add_argument("--chunk", type=int, default=10, help="mini-batches of a lease")
     p.add_argument("--seconds", type=float, default=6.0, help="of a run, about")
     p.add_argument(
         "--strategy", nargs="+", default=["downpour", "downpour, ahead", "sync"],
@@ -95,6 +99,7 @@ def main() -> None:
                         "shards": args.shards,
                         "mb": args.mb,
                         "compute_s": args.compute,
+                        "chunk": args.chunk,
                     }
                     print(
                         f"{strategy:16} {n} replicas {args.mb:g} MB  "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,8 @@ from sentei.distributed.servers import START, TICK, Servers
 
 __all__ = ["Coordinator"]
 
-_LOSSES = 25  # of one worker in a row, before it is given up
+_REST = 5.0  # seconds at most before a worker that was lost is tried again
+_LOSSES = 12  # of one worker in a row, before it is given up
 
 
 @dataclass
@@ -162,11 +164,14 @@ class Coordinator:
         self.counters.restarts += died and not hand.fresh
         hand.fresh = hand.fresh or died
         hand.losses += 1
+        hand.rest = self.engine.now() + min(0.1 * 2**hand.losses, _REST)
         if hand.losses > _LOSSES:
-            raise ClusterError(
-                f"distributed: {name} must work, but was lost {hand.losses} times: {why}"
-            )
-        hand.rest = self.engine.now() + min(0.1 * 2**hand.losses, 2.0)
+            if all(h.losses > _LOSSES for h in self.hands.values()):
+                raise ClusterError(
+                    f"distributed: {name} must work, but was lost {hand.losses} times: {why}"
+                )
+            hand.rest = math.inf  # no machine for it, perhaps: the others go on
+            self.notes.append(f"{name} was lost {hand.losses} times, the others go on without it")
         hand.asked = hand.rest
         if self.leases.give_back(name):
             self.counters.leases_lost += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ from sentei.optim import Optimizer, Schedule
 __all__ = ["GradientWorker", "synchronous"]
 
 _SLOW = 3.0  # times the usual seconds, after which an idle worker does it too
-_LOSSES = 25  # of one worker in a row, before it is given up
+_REST = 5.0  # seconds at most before a worker that was lost is tried again
+_LOSSES = 12  # of one worker in a row, before it is given up
 
 
 class GradientWorker:
@@ -341,11 +343,16 @@ class _Steps:
         """A worker has lost its mini-batch; it waits again unless another is at it."""
         number, mine = hand.number, hand.step == step
         hand.number, hand.futures, hand.losses = None, (), hand.losses + 1
+        hand.rest = self.engine.now() + min(0.1 * 2**hand.losses, _REST)
         if hand.losses > _LOSSES:
-            raise ClusterError(
-                f"distributed: {hand.worker.name} must work, but was lost {hand.losses} times: {why}"
+            if all(h.losses > _LOSSES for h in self.hands):
+                raise ClusterError(
+                    f"distributed: {hand.worker.name} must work, but was lost {hand.losses} times: {why}"
+                )
+            hand.rest = math.inf  # no machine for it, perhaps: the others go on
+            self.notes.append(
+                f"{hand.worker.name} was lost {hand.losses} times, the others go on without it"
             )
-        hand.rest = self.engine.now() + min(0.1 * 2**hand.losses, 2.0)
         if not hand.fresh:
             self.shards.counters.restarts += 1
             self.notes.append(f"{hand.worker.name} was lost: {why}")
