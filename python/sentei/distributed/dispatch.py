@@ -227,7 +227,8 @@ class Coordinator:
 
     def _send_again(self) -> None:
         """Replicas send what they have kept and a shard has lost."""
-        futures = {n: self.engine.call(h.worker, "send_again") for n, h in self.hands.items()}
+        there = {n: h for n, h in self.hands.items() if h.losses <= _LOSSES}
+        futures = {n: self.engine.call(h.worker, "send_again") for n, h in there.items()}
         end = self.engine.now() + 6 * self.wait
         for name, future in futures.items():
             ready, _ = self.engine.wait([future], 1, max(end - self.engine.now(), 0))
