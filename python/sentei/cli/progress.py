@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sentei.cli.guard import say
+from sentei.distributed.result import Status
 from sentei.passes import Costs
 from sentei.prune.gauge import Gauge
 from sentei.prune.iterative import PruneStep
@@ -43,6 +44,11 @@ def _step_line(step: PruneStep, way: Gauge) -> str:
     return f"removed {step.layer}[{step.channel}]  {way.words()}{shown}"
 
 
+def _workers_line(status: Status) -> str:
+    loss = "" if status.loss is None else f"  loss {status.loss:.4f}"
+    return f"{status.done:,} of {status.planned:,} updates{loss}"
+
+
 class PlainWatch(Watch):
     """One line per epoch, and about ten for a pruning."""
 
@@ -69,6 +75,17 @@ class PlainWatch(Watch):
         if done >= self._next:
             say(f"  step {step.step}: {_step_line(step, self._way)}")
             self._next = 2.0 if done >= 1 else min(done + 1 / _LINES, 1.0)
+
+    def workers(self, status: Status) -> None:
+        for text in status.notes:
+            self.note(text)
+        done = status.done / max(status.planned, 1)
+        if done < getattr(self, "_shown", 0.0):
+            return
+        self._shown = done + 1 / _LINES
+        say(
+            f"  {_workers_line(status)}  {', '.join(f'{k} {v}' for k, v in status.workers.items())}"
+        )
 
     def note(self, text: str) -> None:
         say(f"  {text}")
@@ -102,6 +119,7 @@ class RichWatch(Watch):
             transient=True,
         )
         self._task: Any = None
+        self._rows: dict[str, Any] = {}  # of workers
         self._next = 0.0
         self._seen = ""
         self._ranks: list[Any] = []
@@ -115,6 +133,18 @@ class RichWatch(Watch):
     def fit_step(self, done: int, loss: float, accuracy: float | None, rate: float) -> None:
         shown = "" if accuracy is None else f"  accuracy {accuracy:.2%}"
         self._move(done, f"loss {loss:.4f}{shown}  {rate:,.0f} images/s")
+
+    def workers(self, status: Status) -> None:
+        """One bar for the updates of all, and a row for every worker."""
+        if self._task is None:
+            self._open("training", status.planned, 0)
+        for text in status.notes:
+            self.note(text)
+        self._move(status.done, _workers_line(status))
+        for name, state in status.workers.items():
+            if name not in self._rows:
+                self._rows[name] = self._bar.add_task(f"  {name}", total=None, text="")
+            self._bar.update(self._rows[name], text=_plain(state))
 
     def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
         self._console.print(f"  {_plain(_epoch_line(row, epochs))}", highlight=False)
@@ -165,9 +195,10 @@ class RichWatch(Watch):
     def _shut(self) -> None:
         self._bar.stop()
         if self._task is not None:
-            for task in (self._task, *self._ranks):
+            for task in (self._task, *self._ranks, *self._rows.values()):
                 self._bar.remove_task(task)
             self._task, self._ranks = None, []
+            self._rows.clear()
 
 
 def _plain(text: str) -> str:

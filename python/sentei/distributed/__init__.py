@@ -17,6 +17,8 @@ _NAMES = {
     "DataParallel": "sentei.distributed.replicate",
     "Fault": "sentei.distributed.faults",
     "LostError": "sentei.distributed.engine",
+    "Minibatches": "sentei.distributed.network",
+    "Network": "sentei.distributed.network",
     "Result": "sentei.distributed.result",
     "SGD": "sentei.optim",
     "cluster": "sentei.distributed.ray_cluster",
@@ -25,6 +27,7 @@ _NAMES = {
     "downpour": "sentei.distributed.asynchronous",
     "sandblaster": "sentei.distributed.coordinator",
     "split": "sentei.distributed.split_layers",
+    "synchronous": "sentei.distributed.synchronous_sgd",
 }
 
 __all__ = sorted(_NAMES)  # noqa: PLE0605

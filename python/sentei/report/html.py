@@ -128,7 +128,9 @@ def _learning(report: Mapping[str, object]) -> str:
     if not charts:
         return ""
     drawn = "".join(_figure(svg, heading) for heading, svg in charts)
-    return section("Learning curves", "", tag("div", drawn, class_="columns"))
+    said = text(table(report, "cluster"), "sentence")
+    intro = f"{said[:1].upper()}{said[1:]}." if said else ""
+    return section("Learning curves", intro, tag("div", drawn, class_="columns"))
 
 
 def _gates(report: Mapping[str, object]) -> str:

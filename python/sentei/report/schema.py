@@ -11,6 +11,7 @@ from .outcome import Guard, Latency, Point, Undone
 __all__ = [
     "BlockMap",
     "Change",
+    "Cluster",
     "Confusion",
     "Criterion",
     "Fit",
@@ -241,6 +242,30 @@ class BlockMap(TypedDict, total=False):
     labels: list[int]
 
 
+class Cluster(TypedDict, total=False):
+    """Training on a cluster: how, and what was counted (sentei.distributed.result.Counters)."""
+
+    sentence: str
+    strategy: str
+    replicas: int
+    shards: int
+    planned: int
+    updates: list[int]
+    repeats: int
+    gaps: int
+    replays: int
+    leases_lost: int
+    restarts: int
+    shard_restarts: int
+    backups: int
+    doubled: int
+    rolled_back: int
+    snapshots: int
+    staleness_mean: float
+    staleness_max: int
+    bytes: int
+
+
 class Report(TypedDict, total=False):
     """Everything report.json holds.
 
@@ -280,6 +305,7 @@ class Report(TypedDict, total=False):
     pruning_loop: Loop
     scores: list[LayerScores]
     trust: Trust
+    cluster: Cluster
     training: list[TrainingEpoch]
     skipped: list[Skipped]
     gates: Gates | None

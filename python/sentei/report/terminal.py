@@ -47,6 +47,8 @@ def _content(report: Mapping[str, object]) -> tuple[dict[str, Any], list[Figure]
         notes.append(cost)
     if said := text(table(data, "trust"), "sentence"):
         notes.append(said)
+    if said := text(table(data, "cluster"), "sentence"):
+        notes.append(said)
     total = table(data, "seconds").get("total")
     if isinstance(total, int | float):
         notes.append(f"{f.duration(total)} in all")

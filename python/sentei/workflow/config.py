@@ -1,4 +1,4 @@
-"""The settings of a run: six blocks, each checked, nothing unknown let through."""
+"""The settings of a run: blocks, each checked, nothing unknown let through."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ __all__ = [
     "Auxiliary",
     "Config",
     "Data",
+    "Distributed",
     "Lbfgs",
     "Model",
     "Prune",
@@ -284,6 +285,37 @@ class Prune(Block):
         return {k: v if isinstance(v, list) else [v] for k, v in found.items() if v is not None}
 
 
+class Distributed(Block):
+    """[distributed] Training on a cluster, when it is named."""
+
+    cluster: str | None = Field(
+        default=None, description='"local", or "host:port" of a Ray cluster; not given: no cluster'
+    )
+    replicas: Count = Field(default=2, description="workers that compute gradients")
+    shards: Count = Field(default=1, description="workers that hold the parameters")
+    strategy: str = Field(default="sync", description="sync or downpour")
+    backups: NotNegative = Field(
+        default=0, description="sync: replicas that a step does not wait for"
+    )
+    n_fetch: Count = Field(default=1, description="downpour: mini-batches between two fetches")
+    n_push: Count = Field(default=1, description="downpour: mini-batches between two pushes")
+    warm_start: NotNegative = Field(
+        default=0, description="downpour: updates that one replica makes alone"
+    )
+    max_staleness: NotNegative | None = Field(
+        default=None, description="downpour: steps that a replica may be ahead of the slowest"
+    )
+    ahead: bool = Field(default=False, description="downpour: fetch while computing, a step staler")
+    chunk: Count = Field(default=10, description="mini-batches that a replica leases at a time")
+    snapshot_every: Count | None = Field(
+        default=None, description="updates between snapshots; by the size of the network"
+    )
+    store: str | None = Field(
+        default=None, description="folder for snapshots that all machines share"
+    )
+    wait: Positive = Field(default=10.0, description="seconds after which a silent worker is dead")
+
+
 class Run(Block):
     """[run] Seed, threads, device, folder."""
 
@@ -306,4 +338,5 @@ class Config(Block):
     data: Data = Data()
     train: Train = Train()
     prune: Prune = Prune()
+    distributed: Distributed = Distributed()
     run: Run = Run()

@@ -58,6 +58,10 @@ def check_ranks(config: Config, command: str) -> None:
         raise DataError(f"{command}: must be run in one process, got {_ranks()} ranks of MPI")
     if device.require(config.run.device) != "cpu":
         raise DataError("train: device must be cpu with ranks of MPI, got cuda")
+    if config.distributed.cluster is not None:
+        raise DataError(
+            f"train: --cluster must be left out with ranks of MPI, got {config.distributed.cluster!r}"
+        )
     t = config.train
     try:
         world = DataParallel.__new__(DataParallel)  # to check settings needs no MPI

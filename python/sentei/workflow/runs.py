@@ -19,6 +19,7 @@ from sentei.prune.preview import Preview, preview
 from sentei.prune.target import Target
 from sentei.report import write_report
 from sentei.train import World
+from sentei.workflow.cluster import check_cluster
 from sentei.workflow.config import Config
 from sentei.workflow.datasets import Images, data_settings, images_for
 from sentei.workflow.factory import (
@@ -135,6 +136,8 @@ def plan(config: Config, command: str) -> Plan:
     check_task(config.train, images)
     make_optimizer(config.train)
     make_regularizers(config.train.regularizers)
+    if command == "train":
+        check_cluster(config, model)
     if config.train.batch > len(images.train):
         raise DataError(
             f"train: batch must be at most the number of training images, {len(images.train)}, "

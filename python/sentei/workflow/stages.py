@@ -10,6 +10,7 @@ from sentei.model import Model
 from sentei.optim import Optimizer, Schedule
 from sentei.regularizers import Regularizer
 from sentei.train import BestWeights, Callback, EarlyStopping, Trainer
+from sentei.workflow.cluster import train_on_cluster
 from sentei.workflow.factory import (
     make_loss,
     make_model,
@@ -37,6 +38,8 @@ def train_stage(session: Session) -> Model:
         f"training {network_name(model)} on "
         f"{len(session.images.train):,} images, epochs: {s.epochs}"
     )
+    if session.config.distributed.cluster is not None:
+        return _finish(session, train_on_cluster(session, model))
     steps = len(session.images.training(s.batch, session.config.run.seed))
     fitted = fit(
         session,
@@ -48,8 +51,13 @@ def train_stage(session: Session) -> Model:
         patience=s.patience,
         best=s.best_weights,
     )
+    return _finish(session, fitted)
+
+
+def _finish(session: Session, fitted: Model) -> Model:
+    """Write the trained model."""
     fitted.meta = session.about(fitted)
-    session.keep(fitted, run.model)
+    session.keep(fitted, session.run.model)
     session.drop_checkpoint()
     if session.asked():
         raise KeyboardInterrupt

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from sentei.distributed.result import Status
 from sentei.passes import Costs
 from sentei.prune.gauge import Gauge
 from sentei.prune.iterative import PruneStep
@@ -33,6 +34,9 @@ class Watch:
 
     def ranks(self, rows: Sequence[RankRate]) -> None:
         """How the processes that train together stand, now and then."""
+
+    def workers(self, status: Status) -> None:
+        """How training on a cluster stands: updates done, every worker's state; some times a second."""
 
     def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
         """An epoch is done."""
