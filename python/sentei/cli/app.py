@@ -13,6 +13,7 @@ from sentei.cli import (
     doctor,
     evaluate,
     export,
+    plan,
     profile,
     prune,
     reproduce,
@@ -46,6 +47,7 @@ app.command("reproduce")(guarded(reproduce.reproduce))
 app.command("compare")(guarded(compare.compare))
 app.command("eval")(guarded(evaluate.evaluate))
 app.command("export")(guarded(export.export))
+app.command("plan")(guarded(plan.plan))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))
 app.command("resume")(guarded(resume.resume))
