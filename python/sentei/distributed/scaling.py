@@ -184,7 +184,8 @@ def worth(rows: Sequence[Forecast], least: float = 1.5) -> str:
     if best.speedup < least:
         return (
             f"None of these pays: the best, {best.strategy} with {best.workers} workers, is "
-            f"{best.speedup:.2f} times one worker. Faster links, larger mini-batches or fewer parameters would help."
+            f"{best.speedup:.2f} times one worker. Faster links, larger mini-batches or fewer "
+            "parameters would help."
         )
     lean = min(
         (r for r in rows if r.speedup >= 0.9 * best.speedup), key=lambda r: (r.workers, -r.speedup)
