@@ -222,14 +222,14 @@ def tables(read: Reader) -> str:
     drawn = plots(read)
     for folder, rows in sorted(steps(read).items()):
         some = list(rows.values())[-1]
-        parts += ["### Whole networks", "", about(folder, some)]
+        parts += ["## Whole networks", "", about(folder, some)]
         parts += ["Medians; in brackets how many times as long as sentei's default numerics.", ""]
         parts += step_table(rows)
         parts += _images(drawn, f"{folder}-speedup", "Speed-up over PyTorch's modes")
     for heading, name, keys, draw, words in SECTIONS:
         for folder, rows in sorted(latest(_known(read, name), *keys).items()):
             some = list(rows.values())[-1]
-            parts += [f"### {heading}", "", about(folder, some), words, ""]
+            parts += [f"## {heading}", "", about(folder, some), words, ""]
             if name == "scaling":
                 for sweep, axis in SWEEPS.items():
                     parts += _images(drawn, f"{folder}-{sweep}", f"Cost against {axis}")

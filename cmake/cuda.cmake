@@ -1,5 +1,6 @@
 # The CUDA module sentei._cuda: optional, imported lazily. AUTO never fails but always says why it is absent; it
-# spares machines without a GPU the minutes that the kernels take to compile.
+# spares machines without a GPU the minutes that the kernels take to compile. PACKAGES is ON with the
+# compiler from Python packages, for machines that have no CUDA toolkit: pyproject.toml then asks for them.
 set(sentei_cuda_built OFF)
 set(sentei_cuda_reason "")
 if(SENTEI_CUDA STREQUAL "OFF")
@@ -7,7 +8,17 @@ if(SENTEI_CUDA STREQUAL "OFF")
 elseif(SENTEI_CUDA STREQUAL "AUTO" AND NOT EXISTS /proc/driver/nvidia/version AND NOT EXISTS /dev/dxg)
   set(sentei_cuda_reason
     "no NVIDIA driver was found when sentei was built (SENTEI_CUDA=ON builds it all the same)")
-elseif(SENTEI_CUDA MATCHES "^(AUTO|ON)$")
+elseif(SENTEI_CUDA MATCHES "^(AUTO|ON|PACKAGES)$")
+  if(SENTEI_CUDA STREQUAL "PACKAGES")
+    execute_process(COMMAND ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/cmake/cuda_packages.py
+      OUTPUT_VARIABLE toolkit OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
+    if(failed)
+      message(FATAL_ERROR "SENTEI_CUDA=PACKAGES, but the package cuda-toolkit[nvcc,cudart,cccl] (13.2 or newer) is not installed.")
+    endif()
+    set(CMAKE_CUDA_COMPILER ${toolkit}/bin/nvcc)
+    # The linker finds the run time where a toolkit has it.
+    set(CMAKE_CUDA_FLAGS "${CMAKE_CUDA_FLAGS} -L${toolkit}/lib")
+  endif()
   if(CMAKE_CUDA_COMPILER STREQUAL "NOTFOUND" OR CMAKE_CUDA_COMPILER MATCHES "-NOTFOUND$")
     unset(CMAKE_CUDA_COMPILER CACHE)  # nvcc may have been installed since
   endif()
@@ -25,13 +36,13 @@ elseif(SENTEI_CUDA MATCHES "^(AUTO|ON)$")
     set(sentei_cuda_built ON)
   else()
     set(sentei_cuda_reason "no working CUDA compiler (nvcc) was found when sentei was built")
-    if(SENTEI_CUDA STREQUAL "ON")
-      message(FATAL_ERROR "SENTEI_CUDA=ON, but ${sentei_cuda_reason}.")
+    if(NOT SENTEI_CUDA STREQUAL "AUTO")
+      message(FATAL_ERROR "SENTEI_CUDA=${SENTEI_CUDA}, but ${sentei_cuda_reason}.")
     endif()
     message(WARNING "sentei is built without its CUDA module: ${sentei_cuda_reason}.")
   endif()
 else()
-  message(FATAL_ERROR "SENTEI_CUDA must be AUTO, ON or OFF, got ${SENTEI_CUDA}")
+  message(FATAL_ERROR "SENTEI_CUDA must be AUTO, ON, PACKAGES or OFF, got ${SENTEI_CUDA}")
 endif()
 
 function(sentei_add_cuda_module)

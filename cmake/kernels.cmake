@@ -24,34 +24,44 @@ if(SENTEI_SANITIZE)
   set(sentei_optimise -O1)
 endif()
 
+# Flags of all kernels and those given. Wide vectors as arguments of inlined functions change no call
+# between objects; GCC's own AVX-512 header (_mm512_max_ps) looks uninitialised to GCC 12.
+function(sentei_kernel_options target)
+  set(flags ${sentei_optimise} -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi ${ARGN})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND flags -Wno-maybe-uninitialized)
+  elseif(CMAKE_CXX_COMPILER_FRONTEND_VARIANT STREQUAL "MSVC")  # clang-cl
+    list(TRANSFORM flags PREPEND "/clang:")
+  endif()
+  target_compile_options(${target} PRIVATE ${flags})
+endfunction()
+
 set(sentei_kernel_objects "")
 foreach(tier IN LISTS SENTEI_TIERS)
   add_library(sentei_kernels_${tier} OBJECT ${sentei_kernel_sources})
   target_include_directories(sentei_kernels_${tier} PRIVATE csrc)
   target_compile_definitions(sentei_kernels_${tier} PRIVATE SENTEI_ISA=${tier} ${sentei_tier_definitions})
-  # Wide vectors as arguments of inlined functions change no call between objects. GCC's own AVX-512
-  # header (_mm512_max_ps) looks uninitialised to GCC 12.
-  target_compile_options(sentei_kernels_${tier} PRIVATE
-    ${sentei_optimise} -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi -Wno-maybe-uninitialized
-    ${sentei_flags_${tier}})
+  sentei_kernel_options(sentei_kernels_${tier} ${sentei_flags_${tier}})
   list(APPEND sentei_kernel_objects $<TARGET_OBJECTS:sentei_kernels_${tier}>)
 endforeach()
 
 # Tiles of bfloat16 (csrc/cpu/bf16_units.cpp): two objects beside the v4 tier, where the compiler
-# knows the instructions.
+# knows the instructions (Clang 16 dies of them) and the system is one whose leave to use tiles we
+# know to ask for.
 include(CheckCXXCompilerFlag)
-if(v4 IN_LIST SENTEI_TIERS)
+set(sentei_has_bf16_flags OFF)
+if(v4 IN_LIST SENTEI_TIERS AND CMAKE_SYSTEM_NAME STREQUAL "Linux" AND
+    NOT (CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 19))
+  unset(sentei_has_bf16_flags)
   check_cxx_compiler_flag("-mavx512bf16 -mamx-tile -mamx-bf16" sentei_has_bf16_flags)
 endif()
-if(v4 IN_LIST SENTEI_TIERS AND sentei_has_bf16_flags)
+if(sentei_has_bf16_flags)
   foreach(unit IN ITEMS amx avx512bf16)
     string(REPLACE avx512bf16 avx512 name ${unit})
     add_library(sentei_kernels_${unit} OBJECT csrc/cpu/bf16_${name}.cpp)
     target_include_directories(sentei_kernels_${unit} PRIVATE csrc)
     target_compile_definitions(sentei_kernels_${unit} PRIVATE SENTEI_ISA=${unit})
-    target_compile_options(sentei_kernels_${unit} PRIVATE
-      ${sentei_optimise} -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi -Wno-maybe-uninitialized
-      ${sentei_flags_v4} -mavx512bf16)
+    sentei_kernel_options(sentei_kernels_${unit} ${sentei_flags_v4} -mavx512bf16)
     list(APPEND sentei_kernel_objects $<TARGET_OBJECTS:sentei_kernels_${unit}>)
   endforeach()
   target_compile_options(sentei_kernels_amx PRIVATE -mamx-tile -mamx-bf16)
@@ -60,6 +70,12 @@ endif()
 
 # Only PyInit_* leaves a module.
 function(sentei_export_only_init target)
+  if(APPLE)
+    target_link_options(${target} PRIVATE "-Wl,-exported_symbol,_PyInit_*")
+    return()
+  elseif(WIN32)  # exports nothing that does not ask for it
+    return()
+  endif()
   file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/exports.map "{ global: PyInit_*; local: *; };\n")
   target_link_options(${target} PRIVATE -Wl,--version-script=${CMAKE_CURRENT_BINARY_DIR}/exports.map)
 endfunction()

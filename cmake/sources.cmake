@@ -2,6 +2,7 @@
 set(sentei_core_sources
   csrc/core/backend.cpp
   csrc/core/parallel.cpp
+  csrc/core/platform.cpp
   csrc/core/tensor.cpp
 )
 set(sentei_cpu_sources
@@ -47,6 +48,7 @@ set(sentei_kernel_sources
   csrc/cpu/conv2d_weight_winograd.cpp
   csrc/cpu/cross_entropy.cpp
   csrc/cpu/discriminant_penalty.cpp
+  csrc/cpu/distillation.cpp
   csrc/cpu/dropout.cpp
   csrc/cpu/gate.cpp
   csrc/cpu/linear_kernels.cpp
@@ -82,6 +84,7 @@ set(sentei_ops_sources
   csrc/ops/conv2d_statistics.cpp
   csrc/ops/cross_entropy.cpp
   csrc/ops/discriminant_penalty.cpp
+  csrc/ops/distillation.cpp
   csrc/ops/dropout.cpp
   csrc/ops/fill.cpp
   csrc/ops/gate.cpp
@@ -116,6 +119,7 @@ set(sentei_binding_sources
   csrc/bindings/conv2d.cpp
   csrc/bindings/cross_entropy.cpp
   csrc/bindings/discriminant_penalty.cpp
+  csrc/bindings/distillation.cpp
   csrc/bindings/dlpack.cpp
   csrc/bindings/dropout.cpp
   csrc/bindings/errors.cpp
@@ -167,6 +171,7 @@ set(sentei_cuda_sources
   csrc/cuda/conv2d_weight_simt.cu
   csrc/cuda/cross_entropy.cu
   csrc/cuda/discriminant_penalty.cu
+  csrc/cuda/distillation.cu
   csrc/cuda/dropout.cu
   csrc/cuda/fill.cu
   csrc/cuda/gate.cu

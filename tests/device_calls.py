@@ -110,6 +110,8 @@ CALLS = {
     "channel_scale": call(image, c),
     "channel_scale_backward": call(image, image, c),
     "channel_split": call(image, Spec((*IMAGE[:3], 5))),
+    "clip": call(image, low=-0.5, high=0.75),
+    "clip_backward": call(image, image, low=-0.5, high=0.75),
     "concat": call(real(3, 4, 5), real(3, 4, 8), real(3, 4, 1)),
     "conv2d": call(real(*X), real(*W), real(W[0]), **conv, relu=True),
     "conv2d_backward_input": call(real(*Y), real(*W), Spec(X), **conv),

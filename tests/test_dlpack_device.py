@@ -50,7 +50,9 @@ class Versioned(ctypes.Structure):
 def opened(capsule) -> Versioned:
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.restype, get.argtypes = ctypes.c_void_p, (ctypes.py_object, ctypes.c_char_p)
-    return Versioned.from_address(get(capsule, b"dltensor_versioned"))
+    found = Versioned.from_address(get(capsule, b"dltensor_versioned"))
+    found.capsule = capsule  # whose memory this is
+    return found
 
 
 class Producer:
@@ -65,8 +67,8 @@ class Producer:
 
     def __dlpack__(self, **how):
         self.asked.append(dict(how))
-        if not self.version and "max_version" in how:
-            raise TypeError("max_version")
+        if not self.version and how.keys() - {"stream"}:
+            raise TypeError(str(how))
         capsule = self.t.__dlpack__(**how)
         if self.change is not None:
             self.change(opened(capsule).tensor)
@@ -167,6 +169,38 @@ def test_to_the_cpu_when_asked():
     for wrong in ((2, 1), (4, 0)):
         with pytest.raises(BufferError, match=r"dl_device must be \(2, 0\)"):
             t.__dlpack__(dl_device=wrong)
+
+
+def test_to_another_device_by_name():
+    t = there([1, 2, 3])
+    p = Producer(t)
+    got = from_dlpack(p, device="cpu")
+    assert got.device == "cpu" and got.numpy().tolist() == [1, 2, 3]
+    assert p.asked == [{"dl_device": CPU, "max_version": (1, 0)}], "no stream on the CPU"
+    with pytest.raises(ValueError, match="stream must be None for memory on cpu"):
+        t.__dlpack__(dl_device=CPU, stream=1)
+    up = from_dlpack(np.arange(3, dtype=np.float32), device="cuda")
+    assert up.device == "cuda" and up.numpy().tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="copy must not be False: x is on another device"):
+        from_dlpack(t, device="cpu", copy=False)
+    same, own = from_dlpack(Producer(t), device="cuda"), from_dlpack(Producer(t), copy=True)
+    t.copy_from(np.zeros(3, np.float32))
+    assert same.overlaps(t) and not own.overlaps(t) and own.numpy().tolist() == [1, 2, 3]
+    assert from_dlpack(Producer(t, version=False), copy=True).numpy().tolist() == [0, 0, 0]
+
+
+def test_as_cupy_asks_and_answers():
+    """What cupy.from_dlpack passes (the current stream, 1 for the null stream, and max_version first),
+    and a producer of CuPy's kind: always writable, memory of the CPU only when asked by dl_device."""
+    t = there([1, 2])
+    for stream in (1, 2, -1):
+        m = opened(t.__dlpack__(stream=stream, max_version=(1, 0), dl_device=None, copy=None))
+        assert (m.major, m.flags, m.tensor.device.type) == (1, 0, 2)
+    p = Producer(t)
+    from_dlpack(p)
+    assert p.asked == [{"stream": 1, "max_version": (1, 0)}], "0 would be ambiguous, None is slow"
+    from_dlpack(p, copy=False)
+    assert p.asked[-1] == {"stream": 1, "max_version": (1, 0), "copy": False}
 
 
 def test_memory_that_is_refused():

@@ -17,6 +17,10 @@ void bind_activations(py::module_& m) {
         "y = x if x > 0 else alpha (exp(x) - 1)", nogil());
   m.def("elu_backward", &ops::elu_backward, arg("y"), arg("dy"), arg("dx"), arg("alpha"),
         "dx = dy if y > 0 else dy (y + alpha)", nogil());
+  m.def("clip_forward", &ops::clip_forward, arg("x"), arg("y"), arg("low"), arg("high"),
+        "y = min(max(x, low), high)", nogil());
+  m.def("clip_backward", &ops::clip_backward, arg("y"), arg("dy"), arg("dx"), arg("low"),
+        arg("high"), "dx = dy if low < y < high else 0", nogil());
   m.def("logistic_forward", &ops::logistic_forward, arg("x"), arg("y"), "y = 1 / (1 + exp(-x))",
         nogil());
   m.def("logistic_backward", &ops::logistic_backward, arg("y"), arg("dy"), arg("dx"),

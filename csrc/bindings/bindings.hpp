@@ -47,6 +47,8 @@ Shape shape_from(const std::vector<std::int64_t>& dims);  // ShapeError beyond f
 std::vector<std::int64_t> dims_of(const Shape& shape);
 DType dtype_from(const std::string& name);  // DTypeError on unknown names
 
+void make_ready(Device device);  // installs the CUDA module; DeviceError with the reason why not
+
 void bind_backend(py::module_& m);
 void bind_errors(py::module_& m);
 void bind_tensor(py::module_& m);
@@ -83,5 +85,6 @@ void bind_dropout(py::module_& m);
 void bind_maxout(py::module_& m);
 void bind_sparse_penalty(py::module_& m);
 void bind_discriminant_penalty(py::module_& m);
+void bind_distillation(py::module_& m);
 
 }  // namespace sentei::bindings

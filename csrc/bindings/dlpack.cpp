@@ -93,9 +93,30 @@ void drop_capsule(PyObject* capsule, const char* name) {  // only when nobody to
 }
 
 Tensor copy_of(const Tensor& t, Device device) {
+  const py::gil_scoped_release release;
   Tensor out = Tensor::empty(t.shape(), t.dtype(), false, device);
   out.copy_bytes(t);
   return out;
+}
+
+// An argument as T, or a TypeError of one sentence; other libraries call with what they like.
+template <class T>
+T read(const py::object& given, const char* rule) {
+  try {
+    return given.cast<T>();
+  } catch (const py::cast_error&) {
+    throw py::type_error(std::string(rule) + ", got " + std::string(py::repr(given)));
+  }
+}
+
+// copy: 1 always, 0 never, -1 where it cannot be avoided.
+int read_copy(const char* who, const py::object& copy) {
+  if (copy.is_none()) return -1;
+  py::detail::make_caster<bool> truth;
+  if (!truth.load(copy, false))  // true and false of Python and NumPy, not what is merely true
+    throw py::type_error(std::string(who) + ": copy must be True, False or None, got " +
+                         std::string(py::repr(copy)));
+  return py::detail::cast_op<bool>(truth) ? 1 : 0;
 }
 
 // The consumer's stream (1: legacy default, 2: per-thread default, or its address) waits for ours.
@@ -114,39 +135,47 @@ void order_consumer(const py::object& stream) {
   backend().order(theirs, true);
 }
 
+// Where the capsule's memory is to be: dl_device is (type, number) or None, "where the tensor is".
+Device export_device(const Tensor& self, const py::object& dl_device) {
+  if (dl_device.is_none()) return self.device();
+  const auto [type, id] = read<std::pair<int, int>>(
+      dl_device, "Tensor.__dlpack__: dl_device must be (device type, number) or None");
+  if (type == kDLCPU && id == 0) return Device::cpu;
+  if (type == dl_device_of(self).type && id == 0) return self.device();
+  throw py::buffer_error(
+      self.device() == Device::cpu
+          ? "Tensor.__dlpack__: dl_device must be (1, 0), the CPU, where the tensor is"
+          : "Tensor.__dlpack__: dl_device must be (2, 0), where the tensor is, or (1, 0)");
+}
+
+bool takes_versioned(const py::object& max_version) {
+  if (max_version.is_none()) return false;
+  return read<std::pair<int, int>>(max_version,
+                                   "Tensor.__dlpack__: max_version must be (major, minor) or None")
+             .first >= 1;
+}
+
 py::object to_dlpack(const Tensor& self, const py::object& stream, const py::object& max_version,
                      const py::object& dl_device, const py::object& copy) {
-  if (self.device() == Device::cpu && !stream.is_none())
-    throw py::value_error("Tensor.__dlpack__: stream must be None for a tensor on cpu");
-  const bool asked = !copy.is_none() && copy.cast<bool>();
+  const int wanted = read_copy("Tensor.__dlpack__", copy);
+  const bool versioned = takes_versioned(max_version);
+  const Device to = export_device(self, dl_device);
+  if (to == Device::cpu && !stream.is_none())
+    throw py::value_error("Tensor.__dlpack__: stream must be None for memory on cpu");
   const bool arena = self.storage() && self.storage()->shared_arena;
-  Device to = self.device();
-  if (!dl_device.is_none()) {
-    const auto [type, id] = dl_device.cast<std::pair<int, int>>();
-    if (type == kDLCPU && id == 0)
-      to = Device::cpu;
-    else if (type != dl_device_of(self).type || id != 0)
-      throw py::buffer_error(
-          self.device() == Device::cpu
-              ? "Tensor.__dlpack__: dl_device must be (1, 0), the CPU, where the tensor is"
-              : "Tensor.__dlpack__: dl_device must be (2, 0), where the tensor is, or (1, 0)");
-  }
-  const bool refused = !copy.is_none() && !asked;
-  if (to != self.device() && refused)
+  if (to != self.device() && wanted == 0)
     throw py::buffer_error(
         "Tensor.__dlpack__: copy must not be False: the tensor is on cuda, dl_device asks for cpu");
-  if (arena && refused)
+  if (arena && wanted == 0)
     throw py::buffer_error(
         "Tensor.__dlpack__: copy must not be False: the memory belongs to a plan that reuses it");
-  const bool copied = asked || arena || to != self.device();
-  const Tensor t = copied ? copy_of(self, to) : self;
-  if (t.device() == Device::cuda) order_consumer(stream);
-  const bool versioned =
-      !max_version.is_none() && max_version.cast<std::pair<int, int>>().first >= 1;
-  if (t.read_only() && !versioned)
+  const bool copied = wanted == 1 || arena || to != self.device();
+  if (self.read_only() && !copied && !versioned)
     throw py::buffer_error(
         "Tensor.__dlpack__: the tensor must be writable for a consumer from before DLPack 1.0, got "
         "the memory of a read-only array");
+  const Tensor t = copied ? copy_of(self, to) : self;
+  if (t.device() == Device::cuda) order_consumer(stream);
   if (versioned) {
     auto* m = make<DLManagedVersioned>(t);
     m->major = 1;
@@ -168,8 +197,40 @@ void order_quietly(const Backend& owner) {
   }
 }
 
+std::string name_of(const DLDataType& d) {
+  static const char* const kinds[] = {"int",    "uint",    "float", "opaque",
+                                      "bfloat", "complex", "bool"};
+  std::string name = d.code < std::size(kinds) ? kinds[d.code] : "code " + std::to_string(d.code);
+  if (d.code != 6) name += (d.code < std::size(kinds) ? "" : " of ") + std::to_string(d.bits);
+  return d.lanes == 1 ? name : name + " in vectors of " + std::to_string(d.lanes);
+}
+
+DType dtype_of(const DLDataType& d) {
+  for (DType t : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8}) {
+    const DLDataType want = dl_dtype(t);
+    if (d.code == want.code && d.bits == want.bits && d.lanes == 1) return t;
+  }
+  fail<DTypeError>("from_dlpack: x must be float32, float64, int32, int64 or uint8, got ",
+                   name_of(d));
+}
+
+Shape dense_shape(const DLTensor& d) {
+  SENTEI_CHECK(ShapeError, d.ndim >= 0 && d.ndim <= Shape::kMaxRank,
+               "from_dlpack: x must have at most 4 axes, got ", d.ndim);
+  Shape shape;
+  for (int i = 0; i < d.ndim; ++i) shape[shape.rank++] = d.shape[i];
+  std::int64_t stride = 1;
+  for (int i = d.ndim - 1; i >= 0; --i) {
+    SENTEI_CHECK(ValueError,
+                 !d.strides || shape[i] <= 1 || shape.size() == 0 || d.strides[i] == stride,
+                 "from_dlpack: x must be contiguous and row-major");
+    stride *= shape[i];
+  }
+  return shape;
+}
+
 template <class Managed>
-Tensor adopt(const py::object& capsule, const char* name, const char* used) {
+Tensor adopt(const py::object& capsule, const char* name, const char* used, bool read_only) {
   auto* m = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), name));
   if (!m) throw py::error_already_set();
   const DLTensor& d = m->tensor;
@@ -180,37 +241,20 @@ Tensor adopt(const py::object& capsule, const char* name, const char* used) {
   SENTEI_CHECK(DeviceError, d.device.id == 0,
                "from_dlpack: x must be on the first device, got number ", d.device.id);
   const Backend* const owner = cuda ? &backend() : nullptr;  // DeviceError where there is none
-  SENTEI_CHECK(ShapeError, d.ndim >= 0 && d.ndim <= Shape::kMaxRank,
-               "from_dlpack: x must have at most 4 axes, got ", d.ndim);
-  DType dtype = DType::f32;
-  bool known = false;
-  for (DType t : {DType::f32, DType::f64, DType::i32, DType::i64, DType::u8}) {
-    const DLDataType want = dl_dtype(t);
-    if (d.dtype.code == want.code && d.dtype.bits == want.bits && d.dtype.lanes == 1)
-      dtype = t, known = true;
-  }
-  SENTEI_CHECK(DTypeError, known,
-               "from_dlpack: x must be float32, float64, int32, int64 or uint8, got code ",
-               static_cast<int>(d.dtype.code), " of ", static_cast<int>(d.dtype.bits), " bits");
-  Shape shape;
-  for (int i = 0; i < d.ndim; ++i) shape[shape.rank++] = d.shape[i];
-  std::int64_t stride = 1;
-  for (int i = d.ndim - 1; i >= 0; --i) {
-    SENTEI_CHECK(ValueError,
-                 !d.strides || shape[i] <= 1 || shape.size() == 0 || d.strides[i] == stride,
-                 "from_dlpack: x must be contiguous and row-major");
-    stride *= shape[i];
-  }
+  const Shape shape = dense_shape(d);
+  const DType dtype = dtype_of(d.dtype);
   auto storage = std::make_shared<Storage>();
   storage->data = static_cast<std::byte*>(d.data) + d.byte_offset;
   SENTEI_CHECK(ValueError, reinterpret_cast<std::uintptr_t>(storage->data) % dtype_size(dtype) == 0,
                "from_dlpack: x must be aligned");
   storage->bytes = static_cast<std::size_t>(shape.size()) * dtype_size(dtype);
   storage->device = cuda ? Device::cuda : Device::cpu;
+  storage->read_only = read_only;
   if (owner)
     owner->order(kLegacyStream, false);  // the producer has ordered that stream after its own
   storage->release = [m, owner] {
     if (owner) order_quietly(*owner);
+    if (!Py_IsInitialized()) return;  // the producer's interpreter is gone, and its memory with it
     py::gil_scoped_acquire gil;
     if (m->deleter) m->deleter(m);
   };
@@ -218,30 +262,60 @@ Tensor adopt(const py::object& capsule, const char* name, const char* used) {
   return Tensor(std::move(storage), 0, shape, dtype);
 }
 
-Tensor from_dlpack(const py::object& x) {
-  if (!py::hasattr(x, "__dlpack__"))
-    throw py::type_error("from_dlpack: x must have __dlpack__, got " +
-                         std::string(py::str(py::type::of(x))));
-  py::dict how;
-  if (py::hasattr(x, "__dlpack_device__") &&
-      x.attr("__dlpack_device__")().cast<std::pair<int, int>>().first == kDLCUDA)
-    how["stream"] = kLegacyStream;
-  py::object capsule;
-  try {
-    capsule = x.attr("__dlpack__")(**how, py::arg("max_version") = py::make_tuple(1, 0));
-  } catch (py::error_already_set& e) {  // a producer from before 1.0 knows no max_version
-    if (!e.matches(PyExc_TypeError)) throw;
-    capsule = x.attr("__dlpack__")(**how);
-  }
+// A capsule is used up by the first who takes it: its name says so.
+Tensor take(const py::object& capsule) {
   if (PyCapsule_IsValid(capsule.ptr(), "dltensor_versioned")) {
     const auto* m =
         static_cast<DLManagedVersioned*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor_versioned"));
-    SENTEI_CHECK(ValueError, m->major == 1, "from_dlpack: x must speak DLPack 1.x, got version ",
-                 m->major);
-    SENTEI_CHECK(ValueError, (m->flags & kReadOnly) == 0, "from_dlpack: x must be writable");
-    return adopt<DLManagedVersioned>(capsule, "dltensor_versioned", "used_dltensor_versioned");
+    if (m->major != 1)
+      throw py::buffer_error("from_dlpack: x must speak DLPack 1.x, got version " +
+                             std::to_string(m->major));
+    return adopt<DLManagedVersioned>(capsule, "dltensor_versioned", "used_dltensor_versioned",
+                                     (m->flags & kReadOnly) != 0);
   }
-  return adopt<DLManaged>(capsule, "dltensor", "used_dltensor");
+  if (!PyCapsule_IsValid(capsule.ptr(), "dltensor"))
+    throw py::value_error("from_dlpack: x.__dlpack__ must give a capsule that nobody took, got " +
+                          std::string(py::repr(capsule)));
+  return adopt<DLManaged>(capsule, "dltensor", "used_dltensor", false);
+}
+
+py::object capsule_of(const py::object& x, const py::dict& required, const py::dict& wishes) {
+  try {
+    py::dict all;
+    for (const auto& from : {required, wishes})
+      for (const auto& [key, value] : from) all[key] = value;
+    return x.attr("__dlpack__")(**all);
+  } catch (py::error_already_set& e) {  // a producer from before 2023 knows no such arguments
+    if (!e.matches(PyExc_TypeError)) throw;
+    return x.attr("__dlpack__")(**required);
+  }
+}
+
+Tensor from_dlpack(const py::object& x, const py::object& device, const py::object& copy) {
+  for (const char* name : {"__dlpack__", "__dlpack_device__"})
+    if (!py::hasattr(x, name))
+      throw py::attribute_error("from_dlpack: x must have " + std::string(name) + ", got " +
+                                std::string(py::str(py::type::of(x))));
+  const int wanted = read_copy("from_dlpack", copy);
+  const int type = x.attr("__dlpack_device__")().cast<std::pair<int, int>>().first;
+  const bool moves =
+      !device.is_none() && (device.cast<Device>() == Device::cpu ? kDLCPU : kDLCUDA) != type;
+  if (moves && wanted == 0)
+    throw py::value_error("from_dlpack: copy must not be False: x is on another device than " +
+                          std::string(py::str(device)));
+  py::dict required, wishes;
+  wishes["max_version"] = py::make_tuple(1, 0);
+  if (moves && device.cast<Device>() == Device::cpu) {  // only its own library can read it
+    required["dl_device"] = py::make_tuple(kDLCPU, 0);
+    return take(capsule_of(x, required, wishes));
+  }
+  if (type == kDLCUDA) required["stream"] = kLegacyStream;
+  if (wanted == 0) wishes["copy"] = false;
+  const Tensor t = take(capsule_of(x, required, wishes));
+  if (!moves && wanted != 1) return t;
+  const Device to = moves ? device.cast<Device>() : t.device();
+  make_ready(to);
+  return copy_of(t, to);
 }
 
 }  // namespace
@@ -255,7 +329,8 @@ void bind_dlpack(py::module_& m, py::class_<Tensor>& tensor) {
         const DLDevice d = dl_device_of(t);
         return py::make_tuple(d.type, d.id);
       });
-  m.def("from_dlpack", &from_dlpack, py::arg("x"),
+  m.def("from_dlpack", &from_dlpack, py::arg("x"), py::pos_only(), py::kw_only(),
+        py::arg("device") = py::none(), py::arg("copy") = py::none(),
         "Tensor on the memory of any DLPack producer on the CPU or the CUDA device.");
 }
 

@@ -42,6 +42,7 @@ PYBIND11_MODULE(_core, m) {
   bind_maxout(m);
   bind_sparse_penalty(m);
   bind_discriminant_penalty(m);
+  bind_distillation(m);
 }
 
 }  // namespace sentei::bindings

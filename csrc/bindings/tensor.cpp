@@ -25,6 +25,12 @@ DType dtype_from(const std::string& name) {
   fail<DTypeError>("Tensor: dtype must be float32, float64, int32, int64 or uint8, got ", name);
 }
 
+// The CUDA module installs itself when it is first asked for.
+void make_ready(Device device) {
+  if (device == Device::cuda && !installed_backend())
+    py::module_::import("sentei.device").attr("require")("cuda");
+}
+
 namespace {
 
 py::tuple shape_tuple(const Tensor& t) {
@@ -105,12 +111,6 @@ void copy_tensor(const Tensor& t, const Tensor& source) {
   SENTEI_CHECK(ShapeError, source.shape() == t.shape(), "Tensor.copy_from: source must have shape ",
                t.shape(), ", got ", source.shape());
   t.copy_bytes(source);
-}
-
-// The CUDA module installs itself when it is first asked for; DeviceError with the reason why not.
-void make_ready(Device device) {
-  if (device == Device::cuda && !installed_backend())
-    py::module_::import("sentei.device").attr("require")("cuda");
 }
 
 std::string text(const Tensor& t) {

@@ -7,9 +7,6 @@
 // core to whoever wants it.
 #include "core/parallel.hpp"
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -24,17 +21,12 @@
 #include <vector>
 
 #include "core/check.hpp"
+#include "core/platform.hpp"
 
 namespace sentei {
 namespace {
 
 thread_local bool inside_task = false;
-
-inline void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
 
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::microseconds kBusy{20}, kAwake{200};
@@ -81,7 +73,7 @@ class Pool {
     open_.store(false);
     for (int spins = 0; inside_.load() > 0; ++spins) {
       if (spins < 4000) {
-        pause();
+        relax();
       } else {
         std::this_thread::yield();
       }
@@ -111,7 +103,7 @@ class Pool {
     for (auto passed = Clock::duration::zero(); passed < kAwake; passed = Clock::now() - start) {
       for (int spins = 0; spins < 16; ++spins) {
         if (epoch_.load(std::memory_order_acquire) != seen) return true;
-        pause();
+        relax();
       }
       if (passed > kBusy) std::this_thread::yield();
     }
@@ -185,14 +177,6 @@ double read_quota() {  // CPUs that the cgroup grants, or 0 when unlimited or un
   return values[0] > 0 && values[1] > 0 ? values[0] / values[1] : 0;
 }
 
-int affinity() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  const unsigned n = std::thread::hardware_concurrency();
-  return n ? static_cast<int>(n) : 1;
-}
-
 int find_default(const char** source) {
   if (const int n = positive_env("SENTEI_NUM_THREADS")) {
     *source = "SENTEI_NUM_THREADS";
@@ -202,7 +186,7 @@ int find_default(const char** source) {
     *source = "OMP_NUM_THREADS";
     return n;
   }
-  int n = affinity();
+  int n = allowed_cpus();
   *source = "CPU affinity";
   const double quota = read_quota();
   if (quota > 0 && std::ceil(quota) < n) {
@@ -219,14 +203,14 @@ State& shared() {
     const char* source = "";
     state->threads = find_default(&source);
     state->source = source;
-    pthread_atfork([] { state->mutex.lock(); }, [] { state->mutex.unlock(); },
-                   [] {
-                     // The child owns no workers: forget the pool (its memory belongs to threads
-                     // that are gone), make the lock anew.
-                     state->pool = nullptr;
-                     new (&state->mutex) std::mutex;
-                     inside_task = false;
-                   });
+    on_fork([] { state->mutex.lock(); }, [] { state->mutex.unlock(); },
+            [] {
+              // The child owns no workers: forget the pool (its memory belongs to threads that are
+              // gone), make the lock anew.
+              state->pool = nullptr;
+              new (&state->mutex) std::mutex;
+              inside_task = false;
+            });
   });
   return *state;
 }

@@ -1,13 +1,9 @@
 #include "core/tensor.hpp"
 
 #include <atomic>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "core/platform.hpp"
 
 namespace sentei {
 namespace {
@@ -29,17 +25,11 @@ std::size_t checked_bytes(const Shape& shape, DType dtype) {
   return static_cast<std::size_t>(bytes);
 }
 // Large blocks ask for huge pages: with 4 KB ones a pass over a map of 26 MB meets 6,400 pages, and
-// in a virtual machine every miss of the TLB walks two tables. A kernel that has none says no.
+// in a virtual machine every miss of the TLB walks two tables.
 void* host_memory(std::size_t room) {
   constexpr std::size_t huge = std::size_t{2} << 20;
   const bool large = room >= 2 * huge;
-  const std::size_t align = large ? huge : 64;
-  void* const p = std::aligned_alloc(align, (room + align - 1) / align * align);
-  if (!p) throw std::bad_alloc();
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  if (large) madvise(p, room / huge * huge, MADV_HUGEPAGE);
-#endif
-  return p;
+  return aligned_memory(room, large ? huge : 64, large);
 }
 }  // namespace
 
@@ -57,7 +47,7 @@ Tensor Tensor::empty(Shape shape, DType dtype, bool arena, Device device) {
   void* p = nullptr;
   if (device == Device::cpu) {
     p = host_memory(room);
-    storage->release = [p] { std::free(p); };
+    storage->release = [p] { free_aligned(p); };
     if (poison()) std::memset(p, 0xFF, room);
   } else {  // no slack: reads past the end are to be found
     const Backend& owner = backend();

@@ -55,6 +55,17 @@ void softplus_backward(std::int64_t n, const float* x, const float* dy, float* d
   map_pairs(n, x, dy, dx, [](vf v, vf d) { return d * vlogistic(v); });
 }
 
+void clip(std::int64_t n, const float* x, float* y, float low, float high) {
+  // vmin and vmax give their second argument where either is NaN.
+  map_elements(n, x, y, [=](vf v) { return vmin(splat(high), vmax(splat(low), v)); });
+}
+void clip_backward(std::int64_t n, const float* y, const float* dy, float* dx, float low,
+                   float high) {
+  map_pairs(n, y, dy, dx, [=](vf v, vf d) {
+    return select(v <= splat(low), splat(0.0f), select(v >= splat(high), splat(0.0f), d));
+  });
+}
+
 void step(std::int64_t n, const float* x, float* y) {
   map_elements(n, x, y, [](vf v) {
     return select(v == v, select(v > splat(0.0f), splat(1.0f), splat(0.0f)), v);
@@ -78,6 +89,8 @@ const ActivationKernels activation_kernels = {
     .softplus_backward = softplus_backward,
     .leaky_relu_backward = leaky_relu_backward,
     .elu_backward = elu_backward,
+    .clip = clip,
+    .clip_backward = clip_backward,
 };
 
 }  // namespace sentei::cpu::SENTEI_ISA

@@ -6,6 +6,10 @@
 
 #include "core/check.hpp"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace sentei::cpu {
 namespace {
 
@@ -31,6 +35,45 @@ Isa choose() {
       "needs SSE4.2); "
       "build with -DSENTEI_TIERS=plain for other CPUs");
 }
+
+#if defined(__x86_64__)
+// Asked of the CPU itself: compilers differ in the names that __builtin_cpu_supports knows, and on
+// Windows it wants a library of its own.
+struct Registers {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+};
+Registers cpuid(unsigned leaf) {
+  Registers r;
+  __get_cpuid_count(leaf, 0, &r.a, &r.b, &r.c, &r.d);  // zeros when there is no such leaf
+  return r;
+}
+constexpr bool has(unsigned value, unsigned bits) { return (value & bits) == bits; }
+
+// Whether the system saves these registers when it switches threads (bits of XCR0).
+bool saved(unsigned bits) {
+  constexpr unsigned osxsave = 1u << 27;
+  if (!has(cpuid(1).c, osxsave)) return false;
+  unsigned low = 0, high = 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return has(low, bits);
+}
+
+// The levels of the x86-64 psABI, as far as the kernels use them.
+bool level_supported(Isa isa) {
+  constexpr unsigned ssse3 = 1u << 9, fma = 1u << 12, sse42 = 1u << 20, movbe = 1u << 22;
+  constexpr unsigned popcnt = 1u << 23, avx = 1u << 28, f16c = 1u << 29, lzcnt = 1u << 5;
+  constexpr unsigned bmi = 1u << 3, avx2 = 1u << 5, bmi2 = 1u << 8;
+  constexpr unsigned f = 1u << 16, dq = 1u << 17, cd = 1u << 28, bw = 1u << 30, vl = 1u << 31;
+  constexpr unsigned ymm = 0x6, zmm = 0xE6;
+  const unsigned base = cpuid(1).c, wide = cpuid(7).b;
+  if (!has(base, ssse3 | sse42 | popcnt)) return false;
+  if (isa == Isa::v2) return true;
+  if (!has(base, fma | movbe | avx | f16c) || !has(wide, bmi | avx2 | bmi2) ||
+      !has(cpuid(0x80000001).c, lzcnt) || !saved(ymm))
+    return false;
+  return isa == Isa::v3 || (has(wide, f | dq | cd | bw | vl) && saved(zmm));
+}
+#endif
 
 }  // namespace
 
@@ -73,17 +116,7 @@ bool isa_built(Isa isa) {
 bool isa_supported(Isa isa) {
   if (isa == Isa::plain) return true;
 #if defined(__x86_64__)
-  __builtin_cpu_init();
-  const bool v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("ssse3") &&
-                  __builtin_cpu_supports("popcnt");
-  const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                  __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                  __builtin_cpu_supports("f16c") && __builtin_cpu_supports("lzcnt") &&
-                  __builtin_cpu_supports("movbe");
-  const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                  __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                  __builtin_cpu_supports("avx512vl");
-  return isa == Isa::v2 ? v2 : isa == Isa::v3 ? v3 : v4;
+  return level_supported(isa);
 #else
   return false;
 #endif

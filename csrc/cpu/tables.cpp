@@ -11,6 +11,7 @@
 #include "kernels/concat.hpp"
 #include "kernels/cross_entropy.hpp"
 #include "kernels/discriminant_penalty.hpp"
+#include "kernels/distillation.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/gate.hpp"
 #include "kernels/gather_channels.hpp"
@@ -42,6 +43,7 @@ SENTEI_PICK_TIER(ChannelScaleKernels, channel_scale_kernels)
 SENTEI_PICK_TIER(ConcatKernels, concat_kernels)
 SENTEI_PICK_TIER(CrossEntropyKernels, cross_entropy_kernels)
 SENTEI_PICK_TIER(DiscriminantPenaltyKernels, discriminant_penalty_kernels)
+SENTEI_PICK_TIER(DistillationKernels, distillation_kernels)
 SENTEI_PICK_TIER(DropoutKernels, dropout_kernels)
 SENTEI_PICK_TIER(GateKernels, gate_kernels)
 SENTEI_PICK_TIER(GatherChannelsKernels, gather_channels_kernels)

@@ -38,9 +38,14 @@ SENTEI_INLINE vq odds(vq a, vq b) { return vq{a[1], b[1]}; }
 
 // The high halves, brought down: a shuffle, which leaves the port of the products alone.
 SENTEI_INLINE vq upper(vq a) {
-  vi from;
-  for (int i = 0; i < kLanes; ++i) from[i] = i | 1;
-  return (vq)__builtin_shuffle((vi)a, from);
+  const vi v = (vi)a;
+#if defined(__AVX512F__)
+  return (vq)__builtin_shufflevector(v, v, 1, 1, 3, 3, 5, 5, 7, 7, 9, 9, 11, 11, 13, 13, 15, 15);
+#elif defined(__AVX2__)
+  return (vq)__builtin_shufflevector(v, v, 1, 1, 3, 3, 5, 5, 7, 7);
+#else
+  return (vq)__builtin_shufflevector(v, v, 1, 1, 3, 3);
+#endif
 }
 
 struct PhiloxKeys {

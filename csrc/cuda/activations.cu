@@ -61,6 +61,15 @@ struct SoftplusBackward {
   __device__ float operator()(float x, float dy) const { return dy * logistic_of(x); }
 };
 
+struct Clip {
+  float low, high;
+  __device__ float operator()(float x) const { return x < low ? low : (x > high ? high : x); }
+};
+struct ClipBackward {
+  float low, high;
+  __device__ float operator()(float y, float dy) const { return y <= low || y >= high ? 0.0f : dy; }
+};
+
 struct Step {
   __device__ float operator()(float x) const { return x == x ? (x > 0.0f ? 1.0f : 0.0f) : x; }
 };
@@ -81,16 +90,21 @@ template <class F>
 void backward_alpha(std::int64_t n, const float* from, const float* dy, float* dx, float alpha) {
   map("activation_backward_kernel", n, dx, F{alpha}, from, dy);
 }
+void clip(std::int64_t n, const float* x, float* y, float low, float high) {
+  map("activation_forward_kernel", n, y, Clip{low, high}, x);
+}
+void clip_backward(std::int64_t n, const float* y, const float* dy, float* dx, float low,
+                   float high) {
+  map("activation_backward_kernel", n, dx, ClipBackward{low, high}, y, dy);
+}
 
 }  // namespace
 }  // namespace sentei::cuda
-SENTEI_CUDA_TABLE(ActivationKernels, activation_kernels, .relu = forward<Relu>,
-                  .logistic = forward<Logistic>, .tanh = forward<Tanh>,
-                  .softplus = forward<Softplus>, .step = forward<Step>,
-                  .leaky_relu = forward_alpha<LeakyRelu>, .elu = forward_alpha<Elu>,
-                  .relu_backward = backward<ReluBackward>,
-                  .logistic_backward = backward<LogisticBackward>,
-                  .tanh_backward = backward<TanhBackward>,
-                  .softplus_backward = backward<SoftplusBackward>,
-                  .leaky_relu_backward = backward_alpha<LeakyReluBackward>,
-                  .elu_backward = backward_alpha<EluBackward>)
+SENTEI_CUDA_TABLE(
+    ActivationKernels, activation_kernels, .relu = forward<Relu>, .logistic = forward<Logistic>,
+    .tanh = forward<Tanh>, .softplus = forward<Softplus>, .step = forward<Step>,
+    .leaky_relu = forward_alpha<LeakyRelu>, .elu = forward_alpha<Elu>,
+    .relu_backward = backward<ReluBackward>, .logistic_backward = backward<LogisticBackward>,
+    .tanh_backward = backward<TanhBackward>, .softplus_backward = backward<SoftplusBackward>,
+    .leaky_relu_backward = backward_alpha<LeakyReluBackward>,
+    .elu_backward = backward_alpha<EluBackward>, .clip = clip, .clip_backward = clip_backward)

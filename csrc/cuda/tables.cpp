@@ -20,6 +20,7 @@ namespace sentei::cuda {
   X(conv2d_statistics_kernels)    \
   X(cross_entropy_kernels)        \
   X(discriminant_penalty_kernels) \
+  X(distillation_kernels)         \
   X(dropout_kernels)              \
   X(fill_kernels)                 \
   X(gate_kernels)                 \

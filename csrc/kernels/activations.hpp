@@ -12,10 +12,15 @@ struct ActivationKernels {
   using Back = void (*)(std::int64_t n, const float* from, const float* dy, float* dx);
   using BackAlpha = void (*)(std::int64_t n, const float* from, const float* dy, float* dx,
                              float alpha);
+  using MapRange = void (*)(std::int64_t n, const float* x, float* y, float low, float high);
+  using BackRange = void (*)(std::int64_t n, const float* from, const float* dy, float* dx,
+                             float low, float high);
   Map relu, logistic, tanh, softplus, step;
   MapAlpha leaky_relu, elu;
   Back relu_backward, logistic_backward, tanh_backward, softplus_backward;
   BackAlpha leaky_relu_backward, elu_backward;
+  MapRange clip;
+  BackRange clip_backward;
 };
 
 }  // namespace sentei::kernels

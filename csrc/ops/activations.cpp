@@ -4,6 +4,13 @@
 #include "ops/elementwise.hpp"
 
 namespace sentei::ops {
+namespace {
+
+void check_range(const char* op, float low, float high) {
+  SENTEI_CHECK(ValueError, low <= high, op, ": low must be at most high, got ", low, " and ", high);
+}
+
+}  // namespace
 
 void relu_forward(const Tensor& x, const Tensor& y) {
   const Device device = device_of("relu_forward", {{"x", &x}, {"y", &y}});
@@ -46,6 +53,21 @@ void elu_backward(const Tensor& y, const Tensor& dy, const Tensor& dx, float alp
   check_not_negative("elu_backward", "alpha", alpha);
   kernels::activation_kernels(device).elu_backward(y.size(), y.data<float>(), dy.data<float>(),
                                                    dx.data<float>(), alpha);
+}
+
+void clip_forward(const Tensor& x, const Tensor& y, float low, float high) {
+  const Device device = device_of("clip_forward", {{"x", &x}, {"y", &y}});
+  check_map("clip_forward", "x", x, "y", y);
+  check_range("clip_forward", low, high);
+  kernels::activation_kernels(device).clip(x.size(), x.data<float>(), y.data<float>(), low, high);
+}
+
+void clip_backward(const Tensor& y, const Tensor& dy, const Tensor& dx, float low, float high) {
+  const Device device = device_of("clip_backward", {{"y", &y}, {"dy", &dy}, {"dx", &dx}});
+  check_pair("clip_backward", "y", y, "dy", dy, "dx", dx);
+  check_range("clip_backward", low, high);
+  kernels::activation_kernels(device).clip_backward(y.size(), y.data<float>(), dy.data<float>(),
+                                                    dx.data<float>(), low, high);
 }
 
 void logistic_forward(const Tensor& x, const Tensor& y) {

@@ -11,6 +11,9 @@ void leaky_relu_forward(const Tensor& x, const Tensor& y, float alpha);
 void leaky_relu_backward(const Tensor& y, const Tensor& dy, const Tensor& dx, float alpha);
 void elu_forward(const Tensor& x, const Tensor& y, float alpha);
 void elu_backward(const Tensor& y, const Tensor& dy, const Tensor& dx, float alpha);
+// low <= high, infinite where a side is open.
+void clip_forward(const Tensor& x, const Tensor& y, float low, float high);
+void clip_backward(const Tensor& y, const Tensor& dy, const Tensor& dx, float low, float high);
 void logistic_forward(const Tensor& x, const Tensor& y);
 void logistic_backward(const Tensor& y, const Tensor& dy, const Tensor& dx);
 void tanh_forward(const Tensor& x, const Tensor& y);

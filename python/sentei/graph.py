@@ -23,6 +23,7 @@ __all__ = [
     "GradContext",
     "Graph",
     "Node",
+    "OnnxContext",
     "Op",
     "Spec",
     "Tie",
@@ -81,6 +82,29 @@ class GradContext(Protocol):
         """Whether the gradient of this value is wanted."""
 
 
+class OnnxContext(Protocol):
+    """What an op's `to_onnx` may use (sentei.io.onnx_out implements it). In ONNX images are (N, C, H, W)."""
+
+    opset: int
+
+    def emit(
+        self, kind: str, ins: Sequence[str | None], out: str | None = None, **attrs: Any
+    ) -> str:
+        """Append a node of ONNX; return the name of its output, a new one unless given."""
+
+    def shape(self, value: str) -> tuple[int, ...]:
+        """Shape of a value as it is here, for one sample."""
+
+    def array(self, value: str) -> NDArray[Any]:
+        """Numbers of a parameter or statistic; refuses the node when it is computed."""
+
+    def constant(self, array: NDArray[Any], stem: str) -> str:
+        """Keep numbers in the file; return their name."""
+
+    def order(self, value: str) -> NDArray[np.int64] | None:
+        """Where the elements of a row flattened as (C, H, W) stand here; None: in the same places."""
+
+
 @dataclass(frozen=True, slots=True)
 class Op:
     """Everything known about one operation: six facts and a few optional ones.
@@ -93,7 +117,7 @@ class Op:
     ties(inputs, outputs, attrs) -> Ties between argument axes (specs come by argument name).
     flops(inputs, outputs, attrs) -> floating-point operations; a multiply-add counts 2. The convention
     of the literature: only convolution and linear layers count.
-    to_onnx: filled by sentei.io.onnx; an op without it is refused on export.
+    to_onnx(ctx, node): emits the nodes of ONNX that give outputs[0]; or a clause that says why none do.
     mutates: inputs written in place. shape_only: inputs of which only the shape is used; `run` gets
     None for them. alias: output is the same bytes as this input, nothing runs.
     workspace(inputs, outputs, attrs, device) -> bytes of scratch memory. zero_preserving: f(0) = 0, so a
@@ -110,7 +134,7 @@ class Op:
     )
     ties: Callable[[Mapping[str, Spec], Mapping[str, Spec], Attrs], list[Tie]] | None = None
     flops: Callable[[Sequence[Spec | None], Sequence[Spec], Attrs], int] | None = None
-    to_onnx: str | None = None
+    to_onnx: Callable[[OnnxContext, Node], None] | str | None = None
     mutates: tuple[str, ...] = ()
     shape_only: tuple[str, ...] = ()
     alias: str | None = None

@@ -26,15 +26,24 @@ def from_numpy(array: NDArray[Any]) -> Tensor:
     return Tensor.from_numpy(array)
 
 
-def from_dlpack(x: Any) -> Tensor:
-    """Share the memory of any object with ``__dlpack__`` (NumPy, PyTorch, ...), on cpu or cuda.
+def from_dlpack(x: Any, /, *, device: str | None = None, copy: bool | None = None) -> Tensor:
+    """Share the memory of any object with ``__dlpack__`` (NumPy, PyTorch, CuPy, ...), on cpu or cuda.
 
-    On cuda the work of both sides is put in order: ours on x follows the producer's.
+    On cuda the work of both sides is put in order: ours on x follows the producer's. Memory that
+    its owner declares read-only is read, and every op refuses to write it.
 
+    Args:
+        x: float32, float64, int32, int64 or uint8; contiguous and row-major; at most four axes.
+        device: cpu or cuda, where the tensor is to be; None: where x is.
+        copy: True: always. False: never. None: only to reach another device.
     Raises:
-        ValueError: not contiguous and row-major, or read-only. DTypeError, DeviceError, ShapeError.
+        AttributeError: x has no ``__dlpack__`` or no ``__dlpack_device__``.
+        ValueError: not contiguous and row-major, or copy is False and x is on another device.
+        DTypeError, DeviceError, ShapeError: see x. BufferError: the producer refuses.
+    Source:
+        Python array API standard 2023.12, from_dlpack; DLPack 1.0.
     """
-    return _from_dlpack(x)
+    return _from_dlpack(x, device=device, copy=copy)
 
 
 def as_tensor(x: ArrayLike, name: str = "x") -> Tensor:

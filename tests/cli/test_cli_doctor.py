@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,23 @@ def test_doctor_tells_machines():
     assert found["devices"]["cpu"] == "ready" and found["devices"]["cuda"]
     assert found["versions"]["numpy"] and found["build"]["compiler"]
     assert set(found["extras"]) >= {"plot", "onnx", "torch"}
+
+
+FOR_WORK_ON_SENTEI = {"test", "lint", "bench", "docs", "wheels", "dev", "all"}
+
+
+def test_doctor_knows_every_extra():
+    text = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
+    declared = set(tomllib.loads(text)["project"]["optional-dependencies"])
+    assert set(doctor.examine()["extras"]) == declared - FOR_WORK_ON_SENTEI
+
+
+def test_doctor_says_what_an_extra_is_for(monkeypatch):
+    monkeypatch.setattr(doctor, "_present", lambda module: module != "onnxruntime")
+    lines = sentei("doctor").out.splitlines()
+    told = next(line for line in lines if line.startswith("extra onnx"))
+    assert "no onnxruntime: ONNX files" in told and 'pip install "sentei[onnx]"' in told
+    assert any(line.startswith("extra plot") and "present: " in line for line in lines)
 
 
 PARTS = ["_build", "_cpu", "_threads", "_memory", "_devices", "_extras", "_self_test", "versions"]

@@ -31,6 +31,7 @@ KINDS = [
     ("tanh", {}),
     ("softplus", {}),
     ("step", {}),
+    ("clip", {"low": -1.5, "high": 2.0}),
 ]
 FORWARD = {
     "relu": ops.relu_forward,
@@ -40,6 +41,7 @@ FORWARD = {
     "tanh": ops.tanh_forward,
     "softplus": ops.softplus_forward,
     "step": ops.step_forward,
+    "clip": ops.clip_forward,
 }
 BACKWARD = {
     "relu": ops.relu_backward,
@@ -48,6 +50,7 @@ BACKWARD = {
     "logistic": ops.logistic_backward,
     "tanh": ops.tanh_backward,
     "softplus": ops.softplus_backward,
+    "clip": ops.clip_backward,
 }
 WITH_GRADIENT = [k for k in KINDS if k[0] != "step"]
 IDS = [k[0] for k in KINDS]
@@ -69,7 +72,7 @@ def backward(name, x, dy, attrs):
 @pytest.mark.devices
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
-    ("name", "attrs"), [k for k in KINDS if k[0] in ("relu", "leaky_relu", "step")]
+    ("name", "attrs"), [k for k in KINDS if k[0] in ("relu", "leaky_relu", "step", "clip")]
 )
 def test_exact(rng, name, attrs, shape):
     x, dy = integers(rng, shape), integers(rng, shape)
@@ -124,7 +127,8 @@ def test_zero_nan_and_infinities(name, attrs):
         want = expected(name, f64, attrs)[0].astype(np.float32)
     want[2] = np.nan
     np.testing.assert_allclose(y, want, rtol=1e-6, atol=1e-30)
-    assert getattr(ops, name.upper()).zero_preserving == (y[0] == 0)
+    if name != "clip":  # a matter of its range: the op promises nothing
+        assert getattr(ops, name.upper()).zero_preserving == (y[0] == 0)
     if name == "step":
         return
     dx = backward(name, x, np.ones(7, np.float32), attrs)
@@ -232,6 +236,26 @@ def test_refuses_alpha(name, alpha):
         FORWARD[name](x, alpha=alpha)
     with pytest.raises(ValueError, match=f"{name}_backward: alpha must be a finite number >= 0"):
         BACKWARD[name](x, x, alpha=alpha)
+
+
+@pytest.mark.devices
+def test_clip_of_open_and_narrow_ranges(rng):
+    inf = float("inf")
+    x, dy = integers(rng, (3, 37), 6), normal(rng, (3, 37))
+    for low, high in ((-inf, 2.0), (0.0, inf), (-inf, inf), (1.0, 1.0), (3.0, 5.0)):
+        attrs = {"low": low, "high": high}
+        y, slope = expected("clip", x, attrs)
+        assert_exact(forward("clip", x, attrs), y)
+        assert_exact(backward("clip", x, dy, attrs), dy.astype(np.float64) * slope)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 0.5), (float("nan"), 1.0), (0.0, float("nan"))])
+def test_refuses_range(low, high):
+    x = np.zeros(3, np.float32)
+    with pytest.raises(ValueError, match="clip_forward: low must be at most high, got"):
+        ops.clip_forward(x, low=low, high=high)
+    with pytest.raises(ValueError, match="clip_backward: low must be at most high, got"):
+        ops.clip_backward(x, x, low=low, high=high)
 
 
 def test_refuses_half_overlap():

@@ -13,6 +13,10 @@ def leaky_relu(x, alpha):
     return np.where(x > 0, x, alpha * x), np.where(x > 0, 1.0, alpha)
 
 
+def clip(x, low, high):
+    return np.clip(x, low, high), np.where((x > low) & (x < high), 1.0, 0.0)
+
+
 def elu(x, alpha):
     low = np.minimum(x, 0)
     return np.where(x > 0, x, alpha * np.expm1(low)), np.where(x > 0, 1.0, alpha * np.exp(low))

@@ -12,6 +12,7 @@ from sentei.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     profile,
     prune,
     reproduce,
@@ -44,6 +45,7 @@ app.command("prune")(guarded(prune.prune))
 app.command("reproduce")(guarded(reproduce.reproduce))
 app.command("compare")(guarded(compare.compare))
 app.command("eval")(guarded(evaluate.evaluate))
+app.command("export")(guarded(export.export))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))
 app.command("resume")(guarded(resume.resume))

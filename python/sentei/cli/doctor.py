@@ -58,11 +58,16 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     extras = found["extras"]
     for name, e in extras.items() if isinstance(extras, dict) else ():
         if isinstance(e, dict):
-            word = "present" if e["present"] else f'missing (pip install "sentei[{name}]")'
-            lines.append((f"extra {name}", word))
+            lines.append((f"extra {name}", _extra(name, e)))
     lines.append(("self-test", part("self_test", str)))
     lines += [("PROBLEM", p) for p in found["problems"]]
     return lines
+
+
+def _extra(name: str, e: dict[str, Any]) -> str:
+    if e["present"]:
+        return f"present: {e['for']}"
+    return f'no {" and no ".join(e["missing"])}: {e["for"]} (pip install "sentei[{name}]")'
 
 
 def _threads(t: dict[str, Any]) -> str:

@@ -107,6 +107,11 @@ def _code(error: BaseException) -> int:
     if isinstance(error, MemoryError):
         return 1
     names = {k.__name__ for k in type(error).__mro__}
-    if names & {"NonFiniteError", "VerificationError", "TargetUnreachableError"}:
+    if names & {
+        "NonFiniteError",
+        "VerificationError",
+        "TargetUnreachableError",
+        "ExportMismatchError",
+    }:
         return 1
     return 2 if names & {"SenteiError", "ValueError", "TypeError", "OSError"} else 1

@@ -2,6 +2,7 @@
 
 from sentei.losses.base import Loss, LossValues
 from sentei.losses.classification import CrossEntropy, SigmoidCrossEntropy
+from sentei.losses.distillation import Distillation
 from sentei.losses.elementwise import (
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
@@ -17,6 +18,7 @@ from sentei.losses.elementwise import (
 KINDS: tuple[type, ...] = (
     CrossEntropy,
     SigmoidCrossEntropy,
+    Distillation,
     Squared,
     BinaryCrossEntropy,
     CategoricalCrossEntropy,
@@ -33,6 +35,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "CategoricalCrossEntropy",
     "CrossEntropy",
+    "Distillation",
     "EpsInsensitive",
     "Exponential",
     "Hinge",

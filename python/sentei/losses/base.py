@@ -34,10 +34,12 @@ class Loss:
 
     takes: the graph input that carries the truth: "labels" int64 (N,), or "targets" float32 (N, K).
     task: what the truth is: classes, signs (-1 or 1 per output) or values.
+    teacher: the graph input that carries another network's outputs; None: there is none.
     """
 
     takes: ClassVar[Literal["labels", "targets"]] = "targets"
     task: ClassVar[Task] = "values"
+    teacher: ClassVar[str | None] = None
 
     def emit(self, graph: Graph, output: str) -> LossValues:
         """Append the loss of the value `output` (N, K); declare the input that carries the truth."""

@@ -1,6 +1,8 @@
 """Every operation: its record for graphs (upper case) and its eager function."""
 
 from sentei.ops.activations import (
+    CLIP,
+    CLIP_BACKWARD,
     ELU,
     ELU_BACKWARD,
     LEAKY_RELU,
@@ -14,6 +16,8 @@ from sentei.ops.activations import (
     STEP,
     TANH,
     TANH_BACKWARD,
+    clip_backward,
+    clip_forward,
     elu_backward,
     elu_forward,
     leaky_relu_backward,
@@ -108,6 +112,7 @@ from sentei.ops.discriminant_penalty import (
     discriminant_penalty_backward,
     discriminant_penalty_forward,
 )
+from sentei.ops.distillation import DISTILLATION, distillation_forward
 from sentei.ops.dropout import (
     DROPOUT,
     DROPOUT_BACKWARD,
@@ -239,6 +244,8 @@ __all__ = [
     "CHANNEL_SCALE",
     "CHANNEL_SCALE_BACKWARD",
     "CHANNEL_SPLIT",
+    "CLIP",
+    "CLIP_BACKWARD",
     "CONCAT",
     "CONV2D",
     "CONV2D_BACKWARD_INPUT",
@@ -248,6 +255,7 @@ __all__ = [
     "COUNTER_ADVANCE",
     "DISCRIMINANT_PENALTY",
     "DISCRIMINANT_PENALTY_BACKWARD",
+    "DISTILLATION",
     "DROPOUT",
     "DROPOUT_BACKWARD",
     "ELEMENTWISE_LOSS",
@@ -335,6 +343,8 @@ __all__ = [
     "channel_scale_backward",
     "channel_scale_forward",
     "channel_split_forward",
+    "clip_backward",
+    "clip_forward",
     "concat_forward",
     "conv2d_backward_input",
     "conv2d_backward_weight",
@@ -343,6 +353,7 @@ __all__ = [
     "counter_advance",
     "discriminant_penalty_backward",
     "discriminant_penalty_forward",
+    "distillation_forward",
     "dropout_backward",
     "dropout_forward",
     "dropout_mask",

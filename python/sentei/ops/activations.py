@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from sentei import _core
 from sentei._core import Tensor
-from sentei.graph import Op, register
+from sentei.graph import Node, OnnxContext, Op, register
 from sentei.ops.eager import eager
-from sentei.ops.elementwise import backward_through, like_first, runs, tie_channels
+from sentei.ops.elementwise import (
+    backward_through,
+    like_first,
+    onnx_unary,
+    runs,
+    tie_channels,
+)
 from sentei.tensor import ArrayLike
 
 __all__ = [
+    "CLIP",
+    "CLIP_BACKWARD",
     "ELU",
     "ELU_BACKWARD",
     "LEAKY_RELU",
@@ -28,6 +38,8 @@ __all__ = [
     "STEP",
     "TANH",
     "TANH_BACKWARD",
+    "clip_backward",
+    "clip_forward",
     "elu_backward",
     "elu_forward",
     "leaky_relu_backward",
@@ -74,7 +86,7 @@ def _forward_op(
             run=runs(function, *attributes),
             backward=backward_through(back, saved, *attributes),
             ties=tie_channels,
-            to_onnx=onnx,
+            to_onnx=onnx_unary(onnx, *attributes),
             zero_preserving=zero_preserving,
         )
     )
@@ -90,6 +102,19 @@ LEAKY_RELU = _forward_op(
 
 ELU_BACKWARD = _backward_op("elu", "y", _core.elu_backward, "alpha")
 ELU = _forward_op("elu", "y", _core.elu_forward, ELU_BACKWARD, "alpha", onnx="Elu")
+
+# Of a range without 0 the bound nearest to it stands for a channel of zeros.
+CLIP_BACKWARD = _backward_op("clip", "y", _core.clip_backward, "low", "high")
+CLIP = _forward_op(
+    "clip",
+    "y",
+    _core.clip_forward,
+    CLIP_BACKWARD,
+    "low",
+    "high",
+    onnx="Clip",
+    zero_preserving=False,
+)
 
 LOGISTIC_BACKWARD = _backward_op("logistic", "y", _core.logistic_backward)
 LOGISTIC = _forward_op(
@@ -115,6 +140,12 @@ SOFTPLUS = _forward_op(
 )
 
 
+def _step_to_onnx(ctx: OnnxContext, node: Node) -> None:
+    zero = ctx.constant(np.zeros((), np.float32), "zero")
+    above = ctx.emit("Greater", (node.inputs[0], zero))
+    ctx.emit("Cast", (above,), node.outputs[0], to=1)  # float32
+
+
 # No backward: the derivative is 0 everywhere, so nothing flows through a step.
 STEP = register(
     Op(
@@ -124,6 +155,7 @@ STEP = register(
         infer=like_first("step_forward"),
         run=runs(_core.step_forward),
         ties=tie_channels,
+        to_onnx=_step_to_onnx,
     )
 )
 
@@ -212,6 +244,36 @@ def elu_backward(y: ArrayLike, dy: ArrayLike, *, alpha: float) -> Tensor:
         ShapeError: shapes differ. DTypeError: not float32. ValueError: alpha.
     """
     return eager(ELU_BACKWARD, (y, dy), alpha=alpha)[0]
+
+
+def clip_forward(x: ArrayLike, *, low: float, high: float) -> Tensor:
+    """Hold values within a range; 0 to 6 is ReLU6.
+
+    y = min(max(x, low), high)
+
+    Args:
+        x (Tensor, any shape of at most four axes, float32).
+        low, high (float): low <= high; infinite where a side is open.
+    Returns:
+        y (Tensor, shape of x, float32); NaN stays NaN.
+    Raises:
+        DTypeError: not float32. ValueError: low is above high, or one is NaN.
+    """
+    return eager(CLIP, (x,), low=low, high=high)[0]
+
+
+def clip_backward(y: ArrayLike, dy: ArrayLike, *, low: float, high: float) -> Tensor:
+    """Return the gradient of clip_forward: dx = dy if low < y < high else 0.
+
+    Args:
+        y (Tensor, float32): output of clip_forward. dy (Tensor, shape of y, float32).
+        low, high (float): as given to clip_forward.
+    Returns:
+        dx (Tensor, shape of y, float32).
+    Raises:
+        ShapeError: shapes differ. DTypeError: not float32. ValueError: low and high.
+    """
+    return eager(CLIP_BACKWARD, (y, dy), low=low, high=high)[0]
 
 
 def logistic_forward(x: ArrayLike) -> Tensor:

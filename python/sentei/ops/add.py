@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, Tie, register
 from sentei.ops.activations import RELU_BACKWARD
 from sentei.ops.eager import eager
+from sentei.ops.elementwise import onnx_with_relu
 from sentei.tensor import ArrayLike
 
 __all__ = ["ADD", "add_forward"]
@@ -44,6 +45,10 @@ def _ties(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], attrs: Attrs)
     return [Tie(("a", last), ("y", last)), Tie(("b", last), ("y", last))]
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    onnx_with_relu(ctx, node, "Add", node.inputs)
+
+
 ADD = register(
     Op(
         name="add",
@@ -53,7 +58,7 @@ ADD = register(
         run=_run,
         backward=_backward,
         ties=_ties,
-        to_onnx="Add",
+        to_onnx=_to_onnx,
     )
 )
 

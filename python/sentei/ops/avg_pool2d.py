@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, register
 from sentei.ops.eager import eager
 from sentei.ops.pool2d import Size, pool2d_shape, pool_attrs, same_channels, window_of
 from sentei.tensor import ArrayLike
@@ -45,6 +45,15 @@ def _backward(ctx: GradContext, node: Node, dy: Sequence[str | None]) -> Sequenc
     return (ctx.emit(AVG_POOL2D_BACKWARD, (dy[0], node.inputs[0]), **node.attrs),)
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    w = window_of("avg_pool2d_forward", node.attrs)
+    ctx.emit("AveragePool", node.inputs, node.outputs[0], kernel_shape=w.kernel, strides=w.stride)
+
+
+def _global_to_onnx(ctx: OnnxContext, node: Node) -> None:
+    ctx.emit("GlobalAveragePool", node.inputs, node.outputs[0])
+
+
 AVG_POOL2D = register(
     Op(
         name="avg_pool2d",
@@ -54,7 +63,7 @@ AVG_POOL2D = register(
         run=_run,
         backward=_backward,
         ties=same_channels,
-        to_onnx="AveragePool",
+        to_onnx=_to_onnx,
     )
 )
 
@@ -129,7 +138,7 @@ GLOBAL_AVG_POOL = register(
         run=_run_global,
         backward=_backward_global,
         ties=same_channels,
-        to_onnx="GlobalAveragePool",
+        to_onnx=_global_to_onnx,
     )
 )
 

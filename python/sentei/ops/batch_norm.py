@@ -104,6 +104,7 @@ BATCH_NORM = register(
         mutates=("running_mean", "running_var"),
         workspace=norm_workspace,
         zero_preserving=False,
+        to_onnx="passes.inference puts batch_norm_inference in its place",
     )
 )
 

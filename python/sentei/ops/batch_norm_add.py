@@ -90,6 +90,7 @@ BATCH_NORM_ADD = register(
         mutates=("running_mean", "running_var"),
         workspace=_workspace,
         zero_preserving=False,
+        to_onnx="only training steps have it, made by passes.training",
     )
 )
 

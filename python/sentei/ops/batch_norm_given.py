@@ -64,6 +64,7 @@ def _given(norm: Op) -> Op:
             run=run,
             backward=backward,
             ties=norm.ties,
+            to_onnx="only training steps have it, made by passes.fuse_statistics",
             mutates=norm.mutates,
             workspace=norm.workspace,
             zero_preserving=False,

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, register
 from sentei.ops.batch_norm import EPS, check_specs, norm_ties, norm_workspace
 from sentei.ops.eager import eager
+from sentei.ops.elementwise import onnx_with_relu
 from sentei.tensor import ArrayLike
 
 __all__ = [
@@ -65,6 +66,13 @@ def _backward(ctx: GradContext, node: Node, dy: Sequence[str | None]) -> Sequenc
     return (dx, None, None, None, None)
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    x, *given = node.inputs
+    numbers = [ctx.constant(ctx.array(v), v) for v in given if v is not None]
+    eps = float(node.attrs.get("eps", EPS))
+    onnx_with_relu(ctx, node, "BatchNormalization", (x, *numbers), epsilon=eps)
+
+
 BATCH_NORM_INFERENCE = register(
     Op(
         name="batch_norm_inference",
@@ -74,7 +82,7 @@ BATCH_NORM_INFERENCE = register(
         run=_run,
         backward=_backward,
         ties=norm_ties,
-        to_onnx="BatchNormalization",
+        to_onnx=_to_onnx,
         workspace=norm_workspace,
         zero_preserving=False,
     )

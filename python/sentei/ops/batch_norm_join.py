@@ -113,6 +113,7 @@ BATCH_NORM_JOIN = register(
         mutates=tuple(v for v in _INPUTS if "running" in v),
         workspace=_workspace,
         zero_preserving=False,
+        to_onnx="only training steps have it, made by passes.training",
     )
 )
 

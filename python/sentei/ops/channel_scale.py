@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, Tie, register
 from sentei.ops.eager import eager
 from sentei.tensor import ArrayLike
 
@@ -65,6 +65,13 @@ def _ties(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], attrs: Attrs)
     return [Tie(("x", last), ("y", last)), Tie(("m", 0), ("y", last))]
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    x, m = node.inputs
+    assert x is not None and m is not None
+    pixels = [1] * (len(ctx.shape(x)) - 2)
+    ctx.emit("Mul", (x, ctx.constant(ctx.array(m).reshape(-1, *pixels), m)), node.outputs[0])
+
+
 CHANNEL_SCALE = register(
     Op(
         name="channel_scale",
@@ -74,7 +81,7 @@ CHANNEL_SCALE = register(
         run=_run,
         backward=_backward,
         ties=_ties,
-        to_onnx="Mul",
+        to_onnx=_to_onnx,
         workspace=_workspace,
     )
 )

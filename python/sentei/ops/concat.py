@@ -10,7 +10,7 @@ from sentei import _core
 from sentei._core import Tensor
 from sentei.device import default_device
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, Tie, register
 from sentei.ops.eager import eager
 from sentei.tensor import ArrayLike, as_tensor
 
@@ -62,6 +62,10 @@ def _ties(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], attrs: Attrs)
     return ties
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    ctx.emit("Concat", node.inputs, node.outputs[0], axis=1)
+
+
 CONCAT = register(
     Op(
         name="concat",
@@ -71,7 +75,7 @@ CONCAT = register(
         run=_run,
         backward=_backward,
         ties=_ties,
-        to_onnx="Concat",
+        to_onnx=_to_onnx,
     )
 )
 

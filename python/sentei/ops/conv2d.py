@@ -14,10 +14,11 @@ import numpy as np
 from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, Tie, register
 from sentei.ops.activations import RELU_BACKWARD
 from sentei.ops.bias import BIAS_BACKWARD
 from sentei.ops.eager import eager
+from sentei.ops.elementwise import onnx_with_relu
 from sentei.ops.precision import precision_of
 from sentei.tensor import ArrayLike
 
@@ -100,6 +101,24 @@ def _flops(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs) -> int:
     return 2 * n * p * q * k * w.shape[1] * w.shape[2] * w.shape[3]
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    x, w, b = node.inputs
+    assert x is not None and w is not None
+    stride, (top, left), dilation = window(node.attrs)
+    filters = ctx.array(w)
+    onnx_with_relu(
+        ctx,
+        node,
+        "Conv",
+        (x, ctx.constant(filters.transpose(0, 3, 1, 2), w), b and ctx.constant(ctx.array(b), b)),
+        kernel_shape=filters.shape[1:3],
+        strides=stride,
+        pads=(top, left, top, left),
+        dilations=dilation,
+        group=ctx.shape(x)[3] // filters.shape[3],
+    )
+
+
 CONV2D = register(
     Op(
         name="conv2d",
@@ -110,7 +129,7 @@ CONV2D = register(
         backward=_backward,
         ties=_ties,
         flops=_flops,
-        to_onnx="Conv",
+        to_onnx=_to_onnx,
         workspace=_workspace,
     )
 )

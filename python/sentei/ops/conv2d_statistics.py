@@ -69,6 +69,7 @@ CONV2D_STATISTICS = register(
         ties=_ties,
         flops=CONV2D.flops,
         workspace=_workspace,
+        to_onnx="only training steps have it, made by passes.fuse_statistics",
     )
 )
 

@@ -81,6 +81,7 @@ SOFTMAX_CROSS_ENTROPY = register(
         run=_run_softmax,
         backward=_backward,
         zero_preserving=False,
+        to_onnx="a loss is a part of training",
     )
 )
 
@@ -93,6 +94,7 @@ SIGMOID_CROSS_ENTROPY = register(
         run=_run_sigmoid,
         backward=_backward,
         zero_preserving=False,
+        to_onnx="a loss is a part of training",
     )
 )
 

@@ -100,6 +100,7 @@ DISCRIMINANT_PENALTY = register(
         ties=no_ties,
         workspace=_workspace,
         zero_preserving=False,
+        to_onnx="a penalty is a part of training",
     )
 )
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from sentei import _core
 from sentei._core import Tensor
 from sentei.device import default_device
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, register
 from sentei.ops.eager import eager
 from sentei.ops.elementwise import Infer, like_first, runs, tie_channels
 from sentei.tensor import ArrayLike, as_tensor
@@ -67,12 +69,18 @@ DROPOUT = register(
         run=runs(_core.dropout_forward, "keep", "stream", "inverted"),
         backward=_backward,
         ties=tie_channels,
+        to_onnx="dropout is a part of training, passes.inference takes it out",
     )
 )
 
 
 def _scale_backward(ctx: GradContext, node: Node, dy: Sequence[str | None]) -> Sequence[str | None]:
     return (ctx.emit(SCALE, (dy[0],), factor=node.attrs["factor"]),)
+
+
+def _scale_to_onnx(ctx: OnnxContext, node: Node) -> None:
+    factor = ctx.constant(np.array(node.attrs["factor"], np.float32), f"{node.name}.factor")
+    ctx.emit("Mul", (node.inputs[0], factor), node.outputs[0])
 
 
 SCALE = register(
@@ -84,6 +92,7 @@ SCALE = register(
         run=runs(_core.scale_forward, "factor"),
         backward=_scale_backward,
         ties=tie_channels,
+        to_onnx=_scale_to_onnx,
     )
 )
 
@@ -102,6 +111,7 @@ MASK_MULTIPLY = register(
         run=runs(_core.mask_multiply_forward, "factor"),
         backward=_mask_backward,
         ties=tie_channels,
+        to_onnx="its mask is drawn for every batch of a training",
     )
 )
 

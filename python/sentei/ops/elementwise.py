@@ -7,13 +7,22 @@ from typing import Any
 
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, Tie
 
-__all__ = ["backward_through", "like_first", "no_ties", "runs", "tie_channels"]
+__all__ = [
+    "backward_through",
+    "like_first",
+    "no_ties",
+    "onnx_unary",
+    "onnx_with_relu",
+    "runs",
+    "tie_channels",
+]
 
 Infer = Callable[[Sequence[Spec | None], Attrs], tuple[Spec, ...]]
 Run = Callable[[Sequence[Tensor | None], Sequence[Tensor], Attrs, Tensor | None], None]
 Backward = Callable[[GradContext, Node, Sequence[str | None]], Sequence[str | None]]
+ToOnnx = Callable[[OnnxContext, Node], None]
 
 
 def like_first(op: str, *names: str) -> Infer:
@@ -67,3 +76,23 @@ def tie_channels(
 def no_ties(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], attrs: Attrs) -> list[Tie]:
     """The input's channels end here: they may go without anything else of this node."""
     return []
+
+
+def onnx_unary(kind: str, *attributes: str) -> ToOnnx:
+    """The node of ONNX of this kind on the first input, with the node's named attributes."""
+
+    def to_onnx(ctx: OnnxContext, node: Node) -> None:
+        given = {a: float(node.attrs[a]) for a in attributes}
+        ctx.emit(kind, node.inputs[:1], node.outputs[0], **given)
+
+    return to_onnx
+
+
+def onnx_with_relu(
+    ctx: OnnxContext, node: Node, kind: str, inputs: Sequence[str | None], **attrs: Any
+) -> None:
+    """A node of ONNX, and a Relu behind it where this node rectifies in its store."""
+    if node.attrs.get("relu"):
+        ctx.emit("Relu", (ctx.emit(kind, inputs, **attrs),), node.outputs[0])
+    else:
+        ctx.emit(kind, inputs, node.outputs[0], **attrs)

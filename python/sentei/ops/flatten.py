@@ -9,7 +9,7 @@ import numpy as np
 
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, Tie, register
 from sentei.ops.eager import eager
 from sentei.tensor import ArrayLike
 
@@ -45,6 +45,16 @@ def _ties(inputs: Mapping[str, Spec], outputs: Mapping[str, Spec], attrs: Attrs)
     return [Tie(("x", len(shape) - 1), ("y", 1), channel, np.arange(pixels * c, dtype=np.int64))]
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    """Rows of (C, H, W) where the layers behind follow; else the image is turned to our order first."""
+    x, y = node.inputs[0], node.outputs[0]
+    assert x is not None
+    shape = ctx.shape(x)
+    if len(shape) == 4 and min(prod(shape[1:3]), shape[3]) > 1 and ctx.order(y) is None:
+        x = ctx.emit("Transpose", (x,), perm=(0, 2, 3, 1))
+    ctx.emit("Flatten", (x,), y, axis=1)
+
+
 FLATTEN = register(
     Op(
         name="flatten",
@@ -54,7 +64,7 @@ FLATTEN = register(
         run=_never,
         backward=_backward,
         ties=_ties,
-        to_onnx="Flatten",
+        to_onnx=_to_onnx,
         alias="x",
     )
 )

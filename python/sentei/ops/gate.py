@@ -66,6 +66,7 @@ GATE = register(
         run=runs(_core.gate_forward, "kind", "alpha"),
         backward=_gate_backward,
         ties=_gate_ties,
+        to_onnx="gates are multiplied into the weights before, by passes.fold_gates",
         zero_preserving=False,
     )
 )
@@ -150,7 +151,7 @@ GATE_WEIGHTS = register(
         run=runs(_core.gate_weights_forward),
         backward=_weights_backward,
         ties=_weights_ties,
-        to_onnx=None,
+        to_onnx="gates are multiplied into the weights before, by passes.fold_gates",
     )
 )
 
@@ -202,6 +203,7 @@ GATE_PENALTY = register(
         run=runs(_core.gate_penalty_forward, "lam"),
         backward=_penalty_backward,
         ties=no_ties,
+        to_onnx="a penalty is a part of training",
     )
 )
 

@@ -57,6 +57,7 @@ GATHER_BATCH = register(
         run=_run,
         backward=_backward,
         zero_preserving=False,
+        to_onnx="it loads the images of a training step",
     )
 )
 

@@ -45,6 +45,7 @@ GATHER_CHANNELS = register(
         infer=_infer,
         run=lambda i, o, a, ws: _core.gather_channels_forward(i[0], i[1], i[2], i[3], o[0]),
         ties=_ties,
+        to_onnx="it picks the filters of a training step's group",
     )
 )
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, Tie, register
 from sentei.ops.activations import RELU_BACKWARD
 from sentei.ops.bias import BIAS_BACKWARD
 from sentei.ops.eager import eager
+from sentei.ops.elementwise import onnx_with_relu
 from sentei.ops.precision import precision_of
 from sentei.tensor import ArrayLike
 
@@ -79,6 +80,16 @@ def _flops(inputs: Specs, outputs: Sequence[Spec], attrs: Attrs) -> int:
     return 2 * n * i * o
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    x, w, b = node.inputs
+    assert x is not None and w is not None
+    weight, order = ctx.array(w), ctx.order(x)
+    if order is not None:
+        weight = weight[:, order]
+    given = (x, ctx.constant(weight, w), b and ctx.constant(ctx.array(b), b))
+    onnx_with_relu(ctx, node, "Gemm", given, transB=1)
+
+
 LINEAR = register(
     Op(
         name="linear",
@@ -89,7 +100,7 @@ LINEAR = register(
         backward=_backward,
         ties=_ties,
         flops=_flops,
-        to_onnx="Gemm",
+        to_onnx=_to_onnx,
         workspace=_workspace,
     )
 )

@@ -94,6 +94,7 @@ ELEMENTWISE_LOSS = register(
         backward=_backward,
         ties=_ties,
         zero_preserving=False,
+        to_onnx="a loss is a part of training",
     )
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, register
 from sentei.ops.eager import eager
 from sentei.ops.pool2d import Size, pool2d_shape, pool_attrs, same_channels, window_of
 from sentei.tensor import ArrayLike
@@ -39,6 +39,26 @@ def _backward(ctx: GradContext, node: Node, dy: Sequence[str | None]) -> Sequenc
     return (ctx.emit(MAX_POOL2D_BACKWARD, (dy[0], node.outputs[1], node.inputs[0]), **node.attrs),)
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    """Windows that stick out are written as padding: runtimes do not agree on ceil_mode with padding."""
+    x = node.inputs[0]
+    assert x is not None
+    w = window_of("max_pool2d_forward", node.attrs)
+    sizes = ctx.shape(x)[1:3]
+    outputs = ctx.shape(node.outputs[0])[1:3]
+    ends = [
+        max(p, (n - 1) * s + k - p - size) if w.ceil_mode else p
+        for size, n, k, s, p in zip(sizes, outputs, *w[:3], strict=True)
+    ]
+    plain = ends == list(w.padding)
+    agreed = w.padding == (0, 0) and all(s <= k for s, k in zip(w.stride, w.kernel, strict=True))
+    mode = {"ceil_mode": 1} if agreed and not plain else {}
+    pads = w.padding * 2 if plain or mode else (*w.padding, *ends)
+    ctx.emit(
+        "MaxPool", (x,), node.outputs[0], kernel_shape=w.kernel, strides=w.stride, pads=pads, **mode
+    )
+
+
 MAX_POOL2D = register(
     Op(
         name="max_pool2d",
@@ -48,7 +68,7 @@ MAX_POOL2D = register(
         run=_run,
         backward=_backward,
         ties=same_channels,
-        to_onnx="MaxPool",
+        to_onnx=_to_onnx,
     )
 )
 

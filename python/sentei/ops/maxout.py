@@ -9,7 +9,7 @@ import numpy as np
 from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, Tie, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, Tie, register
 from sentei.ops.eager import eager
 from sentei.ops.elementwise import runs
 from sentei.tensor import ArrayLike
@@ -74,6 +74,21 @@ MAXOUT_BACKWARD = register(
     )
 )
 
+
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    """Pieces on an axis of their own behind the units, then the largest along it."""
+    x, k = node.inputs[0], int(node.attrs["pieces"])
+    assert x is not None
+    _, *pixels, channels = ctx.shape(x)
+    shape = np.array([0, channels // k, k, *pixels], np.int64)  # 0: as many samples as there are
+    pieces = ctx.emit("Reshape", (x, ctx.constant(shape, f"{node.name}.shape")))
+    if ctx.opset >= 18:
+        axes = ctx.constant(np.array([2], np.int64), f"{node.name}.axes")
+        ctx.emit("ReduceMax", (pieces, axes), node.outputs[0], keepdims=0)
+    else:
+        ctx.emit("ReduceMax", (pieces,), node.outputs[0], axes=(2,), keepdims=0)
+
+
 MAXOUT = register(
     Op(
         name="maxout",
@@ -83,6 +98,7 @@ MAXOUT = register(
         run=runs(_core.maxout_forward, "pieces"),
         backward=_backward,
         ties=_ties,
+        to_onnx=_to_onnx,
     )
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sentei import _core
 from sentei._core import Tensor
 from sentei.errors import ShapeError
-from sentei.graph import Attrs, GradContext, Node, Op, Spec, register
+from sentei.graph import Attrs, GradContext, Node, OnnxContext, Op, Spec, register
 from sentei.ops.eager import eager
 from sentei.ops.elementwise import runs, tie_channels
 from sentei.tensor import ArrayLike
@@ -68,6 +68,12 @@ def _backward(ctx: GradContext, node: Node, dy: Sequence[str | None]) -> Sequenc
     return (dx, da)
 
 
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    x, a = node.inputs
+    assert a is not None
+    ctx.emit("PRelu", (x, ctx.constant(ctx.array(a), a)), node.outputs[0])
+
+
 PRELU = register(
     Op(
         name="prelu",
@@ -77,7 +83,7 @@ PRELU = register(
         run=runs(_core.prelu_forward),
         backward=_backward,
         ties=tie_channels,
-        to_onnx="PRelu",
+        to_onnx=_to_onnx,
     )
 )
 

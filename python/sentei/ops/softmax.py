@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sentei import _core
 from sentei._core import Tensor
-from sentei.graph import Op, register
+from sentei.graph import Node, OnnxContext, Op, register
 from sentei.ops.eager import eager
 from sentei.ops.elementwise import backward_through, like_first, runs, tie_channels
 from sentei.tensor import ArrayLike
@@ -21,6 +21,11 @@ SOFTMAX_BACKWARD = register(
     )
 )
 
+
+def _to_onnx(ctx: OnnxContext, node: Node) -> None:
+    ctx.emit("Softmax", node.inputs, node.outputs[0], axis=1)
+
+
 # Channel c of y ends with channel c of x, but every other y changes too when it goes: a channel of
 # zeros is not a channel left out, which is what zero_preserving=False says.
 SOFTMAX = register(
@@ -32,7 +37,7 @@ SOFTMAX = register(
         run=runs(_core.softmax_forward),
         backward=backward_through(SOFTMAX_BACKWARD, "y"),
         ties=tie_channels,
-        to_onnx="Softmax",
+        to_onnx=_to_onnx,
         zero_preserving=False,
     )
 )

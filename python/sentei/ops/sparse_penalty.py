@@ -84,6 +84,7 @@ SPARSE_PENALTY = register(
         backward=_backward,
         ties=no_ties,
         workspace=_workspace,
+        to_onnx="a penalty is a part of training",
     )
 )
 

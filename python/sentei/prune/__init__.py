@@ -4,8 +4,16 @@ from sentei.prune.batch_sums import ScoreSums
 from sentei.prune.block import attach_blocks, blocks_of, fold_blocks
 from sentei.prune.closing import Closed, Closing, Outlook, close_gates, outlook, smallest_costs
 from sentei.prune.gates import Gate, attach_gates, gates_of
+from sentei.prune.gauge import Gauge, gauge_of, inference_bytes
+from sentei.prune.guard import Rollback
 from sentei.prune.importance import CRITERIA, Criterion, criterion
-from sentei.prune.iterative import IterativePruner, PruneResult, PruneStep, TargetUnreachableError
+from sentei.prune.iterative import (
+    IterativePruner,
+    PruneResult,
+    PruneStep,
+    TargetUnreachableError,
+    operating_points,
+)
 from sentei.prune.maps import BlockMap, block_maps
 from sentei.prune.preview import Preview, preview
 from sentei.prune.scores import LayerScores, score_layers
@@ -22,6 +30,7 @@ __all__ = [
     "Closing",
     "Criterion",
     "Gate",
+    "Gauge",
     "IterativePruner",
     "LayerScores",
     "LayerUnits",
@@ -30,6 +39,7 @@ __all__ = [
     "PruneResult",
     "PruneStep",
     "PruningMap",
+    "Rollback",
     "ScoreSums",
     "Target",
     "TargetUnreachableError",
@@ -45,6 +55,9 @@ __all__ = [
     "criterion",
     "fold_blocks",
     "gates_of",
+    "gauge_of",
+    "inference_bytes",
+    "operating_points",
     "outlook",
     "preview",
     "pruning_map",

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sentei.errors import DataError, GraphError, SenteiError
-from sentei.graph import Graph
+from sentei.errors import SenteiError
 from sentei.model import Model
 from sentei.passes import Costs, costs
 from sentei.prune import importance
+from sentei.prune.gauge import Gauge, gauge_of
+from sentei.prune.guard import Rollback
+from sentei.prune.loop import Loop
 from sentei.prune.preview import preview
-from sentei.prune.scores import LayerScores, score_layers
-from sentei.prune.step import PARTS, PruneStep, means_of
-from sentei.prune.surgery import Keep, original_channels, remove, shrunk_graph
-from sentei.prune.target import Target
-from sentei.prune.units import PruningMap, Unit, pruning_map
-from sentei.prune.verify import Verification, verify
+from sentei.prune.scores import LayerScores
+from sentei.prune.step import PARTS, PruneStep
+from sentei.prune.surgery import Keep
+from sentei.prune.target import SIZES, Target
 
 __all__ = [
     "PARTS",
@@ -31,6 +31,7 @@ __all__ = [
     "PruneStep",
     "TargetUnreachableError",
     "Trains",
+    "operating_points",
 ]
 
 
@@ -62,7 +63,13 @@ class Trains(Protocol):
 
 @dataclass(frozen=True)
 class PruneResult:
-    """The pruned model and how it came about. The model that was given is unchanged."""
+    """The pruned model and how it came about. The model that was given is unchanged.
+
+    stopped: None where the size was met (or max_drop alone has found its network); else why pruning
+    ended before: max_drop (more would cost too much), protected (rollbacks protect all that is left),
+    floor (nothing is left to remove). gauge: the value of the result in the measure of the target.
+    reference, accuracy: on `val` before any removal and of the result, where the target has a max_drop.
+    """
 
     model: Model
     original: Costs
@@ -75,6 +82,11 @@ class PruneResult:
     seconds: float
     parts: Mapping[str, float]  # seconds of this call by what they went into (PARTS)
     trainer: Any = field(repr=False, default=None)
+    stopped: str | None = None
+    gauge: Gauge | None = field(repr=False, default=None)
+    reference: float | None = None
+    accuracy: float | None = None
+    rollbacks: tuple[Rollback, ...] = ()  # of this call
 
 
 @dataclass
@@ -92,10 +104,18 @@ class IterativePruner:
     first and oracle; the trainer's `scores` must name the layers); the first time by a pass.
     analysis: gather mean features and gradients of what goes and stays; None: where the criterion's
     maps have them anyway (robust, trace).
-    include, ignore, floor: see prune.preview.
+    include, ignore, floor: see prune.preview. round_to: widths end at multiples of it (blocks of channels
+    go together), where a layer is cut at all; 1: any width.
+    rollback: accuracy points on `val` that a round with its retraining may cost; one that costs more is
+    undone and its channels are protected. patience: of a target with max_drop, evaluations in a row that
+    may break it before pruning goes back to the last network that kept it.
     on_step: called with (PruneStep, model, trainer) after each removal and its retraining; the model is
     trained and cut further: copy it to keep it.
-    history: steps already done, when an interrupted run goes on; original: costs before those.
+    on_rollback: called with (Rollback, model, trainer) when a round is undone. on_good: with a trainer,
+    a copy, whose model keeps max_drop.
+    history: steps already done, when an interrupted run goes on; original: costs before those. notes:
+    meta["pruning"] of the interrupted model; good: what on_good got last. baseline: the unpruned
+    network, which memory and latency are told against; the model where history is empty.
 
     Source: methods section 5; one channel a round with retraining in between is the default.
     """
@@ -121,6 +141,14 @@ class IterativePruner:
     on_step: Callable[[PruneStep, Model, Any], None] | None = None
     history: Sequence[PruneStep] = ()
     original: Costs | None = None
+    round_to: int = 1
+    rollback: float | None = None
+    patience: int = 3
+    on_rollback: Callable[[Rollback, Model, Any], None] | None = None
+    on_good: Callable[[Any], None] | None = None
+    notes: Mapping[str, Any] | None = None
+    good: Any = None
+    baseline: Model | None = None
 
     def __post_init__(self) -> None:
         if self.per_round < 1:
@@ -144,228 +172,142 @@ class IterativePruner:
                 )
         if self.trainer is not None and self.trainer.model is not self.model:
             raise ValueError("IterativePruner: model must be trainer.model, got another one")
+        for name, least in (("round_to", 1), ("patience", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"IterativePruner: {name} must be at least {least}, got {getattr(self, name)}"
+                )
+        if self.rollback is not None and not 0 <= self.rollback < 100:
+            raise ValueError(
+                f"IterativePruner: rollback must lie in [0, 100) accuracy points, got {self.rollback!r}"
+            )
+        watched = [
+            k for k, v in (("max_drop", self.target.max_drop), ("rollback", self.rollback))
+            if v is not None
+        ]  # fmt: skip
+        if watched and (self.trainer is None or self.val is None):
+            raise ValueError(
+                f"IterativePruner: trainer and val must be given with {' and '.join(watched)}, to judge "
+                "accuracy (retrain_steps may be 0)"
+            )
+        if watched and self.scores_from == "training":
+            raise ValueError(
+                f"IterativePruner: scores_from must be pass with {' and '.join(watched)}, got training"
+            )
+
+    @cached_property
+    def gauge(self) -> Gauge:
+        """The measure of the target; made (for latency: measured) when first asked for.
+
+        Raises:
+            ValueError: baseline is missing where an interrupted run goes on.
+        """
+        baseline = self.baseline or (self.model if not self.history else None)
+        return gauge_of(self.target, self.original or costs(self.model.graph), baseline)
 
     def run(self) -> PruneResult:
-        """Prune until the target is met.
+        """Prune until the target is met, or more would break what else was asked for.
 
         Raises:
             TargetUnreachableError: before any work, when floors and ignored layers forbid the target.
-            DataError: a score is not finite. VerificationError: a pruned network differed from its
-            masked one.
+            DataError: a score is not finite, or accuracy cannot be told. VerificationError: a pruned
+            network differed from its masked one.
         """
         start = time.perf_counter()
-        original = self.original or costs(self.model.graph)
-        look = preview(self.model, None, include=self.include, ignore=self.ignore, floor=self.floor)
-        if not self.target.reached(look.smallest, original):
-            measure = self.target.measure
-            raise TargetUnreachableError(
-                f"prune: the target must be reachable, but {self.target.describe(original)} asks for at most "
-                f"{self.target.budget(original):,.0f} while the smallest reachable network has "
-                f"{measure(look.smallest):,} of {measure(original):,} {self.target.kind} "
-                f"(floor {self.floor}, ignored {list(self.ignore)})"
-            )
-        steps = list(self.history)
-        state = _State(self.model.copy(), self.trainer)
-        state.worst = max((s.max_abs_diff for s in steps), default=0.0)
-        state.history = [s.to_json() for s in steps]
-        scores: tuple[LayerScores, ...] = ()
-        now = costs(state.model.graph)
-        pruning: PruningMap | None = None
-        while not self.target.reached(now, original):
-            before = dict(state.parts)
-            with state.timed("surgery"):
-                pruning = pruning or pruning_map(
-                    state.model.graph, include=self.include, ignore=self.ignore, floor=self.floor
-                )
-            with state.timed("scoring"):
-                scores = self._score(state, pruning)
-            with state.timed("surgery"):
-                chosen = self._choose(pruning, scores, state.model, original)
-            removed, now = self._remove(state, pruning, scores, chosen, before)
-            steps.extend(removed)
-            with state.timed("surgery"):
-                pruning = pruning.without([u for u, _ in chosen])
-        if state.trainer is not None and state.trainer is self.trainer:  # nothing to remove
-            state.trainer = state.trainer.replaced(state.model, {})
-            state.model = state.trainer.model
-        state.model.meta["history"] = state.history
+        self._check_reachable()
+        loop = Loop(self)
+        loop.go()
         return PruneResult(
-            state.model,
-            original,
-            now,
+            loop.model,
+            loop.original,
+            loop.now,
             self.target,
-            tuple(steps),
-            scores,
-            state.worst,
-            bool(steps),
+            tuple(loop.steps),
+            loop.scores,
+            loop.worst,
+            bool(loop.steps),
             time.perf_counter() - start,
-            dict(state.parts),
-            state.trainer,
+            dict(loop.parts),
+            loop.trainer,
+            loop.stopped,
+            self.gauge,
+            loop.guard.reference,
+            loop.accuracy,
+            tuple(loop.rollbacks),
         )
 
-    def _score(self, state: _State, pruning: PruningMap) -> tuple[LayerScores, ...]:
-        needed = {layer for u in pruning.units for layer, _ in u.members}
-        gathered = state.trainer if self.scores_from == "training" else None
-        if gathered and (missing := needed.difference(gathered.scored_layers)):
+    def _check_reachable(self) -> None:
+        if not self.target.sized:
+            return
+        scope: dict[str, Any] = {"include": self.include, "ignore": self.ignore}
+        scope |= {"floor": self.floor, "round_to": self.round_to}
+        if self.target.kind == "latency_ms":
+            return  # noise may decide it; the loop ends where nothing is left
+        look = preview(self.model, None, **scope)
+        assert look.graph is not None
+        least = self.gauge.of_graph(look.graph, look.smallest)
+        assert least is not None
+        if least > self.gauge.budget:
+            whole = self.gauge.shown(self.gauge.whole)
+            raise TargetUnreachableError(
+                f"prune: the target must be reachable, but {self.target.describe(None, self.gauge.whole)} "
+                f"asks for at most {self.gauge.shown(self.gauge.budget).split()[0]} while the smallest "
+                f"reachable network has {self.gauge.shown(least).split()[0]} of {whole} "
+                f"(floor {self.floor}, round_to {self.round_to}, ignored {list(self.ignore)})"
+            )
+
+
+def operating_points(
+    pruner: IterativePruner, targets: Sequence[Target]
+) -> Iterator[tuple[Target, PruneResult]]:
+    """Prune through several targets in one run; yields a result at each, the largest network first.
+
+    The network of a result is its own: it may be trained on, saved or judged while the run goes on.
+    The run goes on from where the point before ended, so that scores and retraining are paid for once.
+
+    Args:
+        pruner: its target is replaced. targets: of one kind, each below the one before.
+    Raises:
+        ValueError: the targets differ in kind, in max_drop or in batch, or do not fall. Others as run.
+    """
+    check_points(targets, pruner.original or costs(pruner.model.graph), pruner.gauge.whole)
+    baseline = pruner.baseline or pruner.model.copy()
+    original = pruner.original or costs(pruner.model.graph)
+    now = replace(pruner, original=original, baseline=baseline)
+    for target in targets:
+        now = replace(now, target=target)
+        result = now.run()
+        trainer, model = result.trainer, result.model
+        if trainer is not None:
+            trainer = trainer.replaced(model.copy(), {})
+            model = trainer.model
+        yield target, result
+        if result.stopped is not None:
+            return
+        now = replace(
+            now, model=model, trainer=trainer, history=result.steps, good=None,
+            notes=model.meta.get("pruning"),
+        )  # fmt: skip
+
+
+def check_points(targets: Sequence[Target], original: Costs, whole: float) -> None:
+    """Refuse operating points that are none.
+
+    Raises:
+        ValueError: as operating_points says.
+    """
+    if not targets:
+        raise ValueError("operating points: targets must name at least one, got none")
+    first = targets[0]
+    for t in targets:
+        if not t.sized:
+            raise ValueError(f"operating points: targets must be sizes ({', '.join(SIZES)})")
+        if (t.kind, t.max_drop, t.batch) != (first.kind, first.max_drop, first.batch):
+            raise ValueError("operating points: targets must be of one kind, got several")
+    budgets = [t.budget_of(whole) for t in targets]
+    for before, after in zip(budgets, budgets[1:], strict=False):
+        if not after < before:
             raise ValueError(
-                f"prune: the trainer's scores must name every pruned layer, {min(missing)!r} too"
+                "operating points: targets must fall, the largest network first, got "
+                + " before ".join(str(getattr(t, t.kind)) for t in targets)
             )
-        # What the given trainer has gathered may go back to the first steps of its training.
-        if gathered and gathered is not self.trainer:
-            found = gathered.scores(self.criterion, normalize=self.normalize)
-            scores = tuple(s for s in found if s.layer in needed)
-        else:
-            scores = score_layers(
-                state.model,
-                pruning,
-                self.criterion,
-                normalize=self.normalize,
-                images=self.score_images,
-                labels=self.score_labels,
-                batch=self.score_batch,
-                loss=getattr(self.trainer, "loss", None),
-                standard_errors=False,
-                means=self.analysis,
-            )
-        for s in scores:  # NaN has no place in an order
-            if not np.isfinite(s.values).all():
-                raise DataError(
-                    f"prune: scores must be finite, but {self.criterion} gives {s.layer} some that "
-                    "are not: the network or the images hold NaN or infinity"
-                )
-        return scores
-
-    def _choose(
-        self, pruning: PruningMap, scores: Sequence[LayerScores], model: Model, original: Costs
-    ) -> list[tuple[Unit, float]]:
-        """The units to remove in this round: least first, lowest layer and index on ties, none too many."""
-        by_layer = {s.layer: s.values for s in scores}
-        ranked = sorted(
-            (
-                (float(sum(by_layer[layer][i] for layer, i in u.members)), k)
-                for k, u in enumerate(pruning.units)
-            ),
-        )
-        widths = pruning.widths()
-        chosen: list[tuple[Unit, float]] = []
-        for value, k in ranked:
-            unit = pruning.units[k]
-            if not pruning.removable(unit, widths):
-                continue
-            for layer, _ in unit.members:
-                widths[layer] -= 1
-            chosen.append((unit, value))
-            if len(chosen) == self.per_round:
-                break
-            smaller = shrunk_graph(model.graph, pruning.groups, (u.label for u, _ in chosen))[0]
-            if self.target.reached(costs(smaller), original):
-                break
-        if not chosen:
-            raise GraphError(
-                "prune: no channel can be removed any more, though the target is not met"
-            )
-        return chosen
-
-    def _remove(
-        self,
-        state: _State,
-        pruning: PruningMap,
-        scores: Sequence[LayerScores],
-        chosen: list[tuple[Unit, float]],
-        spent: Mapping[str, float],
-    ) -> tuple[list[PruneStep], Costs]:
-        """Remove, retrain, write down. spent: `state.parts` when the round began."""
-        before, done = state.model, len(state.history)
-        units = [u for u, _ in chosen]
-        with state.timed("surgery"):
-            # Nothing trains `before` any more: what the cut leaves alone need not be copied.
-            model, keep = remove(before, pruning, units, share=True)
-        with state.timed("verification"):
-            proof = self._prove(before, model, pruning, units)
-        state.worst = max(state.worst, proof.max_abs_diff)
-        with state.timed("surgery"):
-            kept = original_channels(before)
-            state.model = model
-            if state.trainer is not None:
-                state.trainer = state.trainer.replaced(model, keep)
-                state.model = state.trainer.model
-            whole = self._costs_on_the_way(before.graph, model.graph, pruning, units)
-        accuracy = None
-        if state.trainer is not None and self.retrain_steps:
-            with state.timed("retraining"):
-                state.trainer.steps(self.train, self.retrain_steps)
-        if (
-            state.trainer is not None
-            and self.val is not None
-            and (done + 1) % self.evaluate_every == 0
-        ):
-            with state.timed("evaluation"):
-                accuracy = state.trainer.evaluate(self.val).get("accuracy")
-        parts = {k: (v - spent[k]) / len(chosen) for k, v in state.parts.items()}
-        steps, gone = [], {m for u in units for m in u.members}
-        for k, (unit, value) in enumerate(chosen):
-            members = tuple(
-                (layer, int(kept.get(layer, range(1 << 30))[i])) for layer, i in unit.members
-            )
-            last = k == len(chosen) - 1
-            steps.append(
-                PruneStep(
-                    done + k + 1,
-                    members[0][0],
-                    members[0][1],
-                    members,
-                    value,
-                    whole[k].macs,
-                    whole[k].params,
-                    proof.max_abs_diff,
-                    proof.tolerance,
-                    accuracy if last else None,
-                    sum(parts.values()),
-                    parts,
-                    **means_of(scores, unit.first, gone),
-                )
-            )
-        state.history = [*state.history, *(s.to_json() for s in steps)]
-        state.model.meta["history"] = state.history
-        state.model.meta["scores"] = [
-            {"layer": s.layer, "values": s.values.tolist()} for s in scores
-        ]
-        if self.on_step is not None:
-            for s in steps:
-                self.on_step(s, state.model, state.trainer)
-        return steps, whole[-1]
-
-    @staticmethod
-    def _costs_on_the_way(
-        before: Graph, after: Graph, pruning: PruningMap, units: Sequence[Unit]
-    ) -> list[Costs]:
-        """Costs after each unit of a round."""
-        labels = [u.label for u in units]
-        cuts = (labels[:k] for k in range(1, len(labels)))
-        found = [costs(shrunk_graph(before, pruning.groups, some)[0]) for some in cuts]
-        return [*found, costs(after)]
-
-    def _prove(
-        self, before: Model, after: Model, pruning: PruningMap, units: Sequence[Unit]
-    ) -> Verification:
-        rng = np.random.default_rng(0)
-        images = rng.standard_normal((4, *before.input_shape), dtype=np.float32)
-        return verify(before, after, pruning, units, images)
-
-
-@dataclass
-class _State:
-    model: Model
-    trainer: Trains | None
-    history: list[dict[str, Any]] = field(default_factory=list)
-    worst: float = 0.0
-    parts: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
-
-    @contextmanager
-    def timed(self, part: str) -> Iterator[None]:
-        """Add what passes to a part."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.parts[part] += time.perf_counter() - start

@@ -3,7 +3,10 @@
 from .style import CSS
 from .svg import escape, tag
 
-__all__ = ["page", "standalone"]
+__all__ = ["FONT", "page", "standalone"]
+
+# A page has it on its body; a picture has no body.
+FONT = "svg{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Liberation Sans',Arial,sans-serif}"
 
 
 def page(title: str, intro: str, *body: str, style: str = "") -> str:
@@ -21,4 +24,4 @@ def page(title: str, intro: str, *body: str, style: str = "") -> str:
 def standalone(svg: str) -> str:
     """Write a chart as an SVG file with its style inside; it follows light and dark."""
     head, _, rest = svg.partition(">")
-    return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{CSS}</style>{rest}\n'
+    return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{CSS}{FONT}</style>{rest}\n'

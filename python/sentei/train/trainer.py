@@ -30,6 +30,7 @@ from sentei.train.progress import Progress, Show, make_progress
 from sentei.train.scoring import Scoring
 from sentei.train.settling import Settling
 from sentei.train.step import finite
+from sentei.train.teaching import Teacher
 from sentei.train.turns import build_steps, states_of
 
 __all__ = ["Trainer"]
@@ -55,6 +56,7 @@ class Trainer(Settling, Scoring):
         run_dir: folder for metrics.csv, events.jsonl and checkpoint.safetensors; None: no files.
         precision: of the products of training; see sentei.passes.precision. Evaluation is
         in float32.
+        teacher: the network that a Distillation learns from; frozen as it is now.
         scores: layers to score on the way (see `scores`), at next to no cost; more where neither the
         gradients of a batch norm nor of the layer itself give the sums.
     Raises:
@@ -77,6 +79,7 @@ class Trainer(Settling, Scoring):
         run_dir: str | Path | None = None,
         precision: str = "float32",
         scores: Sequence[str] = (),
+        teacher: Model | None = None,
     ) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ValueError(f"Trainer: batch must be at least 1, got {batch!r}")
@@ -105,6 +108,7 @@ class Trainer(Settling, Scoring):
         self.state_tensors: dict[str, Tensor] = states_of(self._steps)
         optimizer.start(model.tensors, self.state_tensors)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
+        self._teacher = Teacher.of(teacher, model, self.loss, batch)
         self._feed: tuple[Any, Feed] | None = None
         self._places: list[tuple[int, int, int]] = []  # steps whose figures are not read yet
         self._window: dict[str, float] | None = None  # sums of the current call of `steps`
@@ -223,6 +227,8 @@ class Trainer(Settling, Scoring):
             self.loss.takes: self.loss.truth(labels, self._outputs),
             Optimizer.LR: np.array([lr], np.float32),
         }
+        if self._teacher is not None:
+            feeds[str(self.loss.teacher)] = self._teacher.logits(x)
         if "rng" in self._runner.inputs:
             feeds["rng"] = np.array([self.seed, self.step], np.int64)
         return feeds
@@ -335,11 +341,12 @@ class Trainer(Settling, Scoring):
         run_dir: str | Path | None = None,
         device: str = "cpu",
         precision: str | None = None,
+        teacher: Model | None = None,
     ) -> Trainer:
         """A trainer that goes on from a checkpoint, bit for bit, given the same data and device.
 
-        Settings are those of the checkpoint unless given; classes of your own must be given. Callbacks
-        take back their state when they are the same kinds in the same order.
+        Settings are those of the checkpoint unless given; classes of your own and a teacher must be.
+        Callbacks take back their state when they are the same kinds in the same order.
 
         Raises:
             DataError: the file is damaged or holds no training state.
@@ -352,7 +359,9 @@ class Trainer(Settling, Scoring):
             found = state_of.settings(state, {**given, "regularizers": regularizers})
             if precision is not None:
                 found["precision"] = precision
-            trainer = cls(model.to(device), **found, callbacks=callbacks, run_dir=run_dir)
+            trainer = cls(
+                model.to(device), **found, callbacks=callbacks, run_dir=run_dir, teacher=teacher
+            )
             state_of.restore(trainer, state, tensors)
         except (TypeError, ValueError) as e:
             raise DataError(f"resume: {checkpoint} must fit together: {e}") from e
@@ -379,7 +388,8 @@ class Trainer(Settling, Scoring):
         new._ahead = False
         for c in new.callbacks:
             c.reset()
-        new.plan()
+        if keep:  # else it is a copy, which may never make a step
+            new.plan()
         return new
 
     # -- inside --------------------------------------------------------------------------------

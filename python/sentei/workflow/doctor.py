@@ -15,13 +15,15 @@ __all__ = ["cpu_model", "cpu_quota", "examine", "versions"]
 
 CGROUP = Path("/sys/fs/cgroup")
 _PACKAGES = ("numpy", "safetensors", "rich", "typer", "pydantic")
+# Extra -> what must import, what it is for.
 _EXTRAS = {
-    "plot": ("matplotlib",),
-    "images": ("PIL",),
-    "onnx": ("onnx", "onnxruntime"),
-    "search": ("optuna",),
-    "distributed": ("ray",),
-    "torch": ("torch",),
+    "plot": (("matplotlib",), "figures as PNG"),
+    "images": (("PIL",), "folders of own images, pictures of units"),
+    "onnx": (("onnx", "onnxruntime"), "ONNX files in and out"),
+    "search": (("optuna",), "search over settings"),
+    "distributed": (("ray",), "training on several machines with Ray"),
+    "mpi": (("mpi4py",), "data-parallel training with MPI"),
+    "torch": (("torch", "onnx", "onnxscript"), "networks from PyTorch and back"),
 }
 _FEATURES = ("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl",
              "avx512_vnni", "avx512_bf16", "amx_tile")  # fmt: skip
@@ -184,9 +186,9 @@ def _devices() -> dict[str, Any]:
 
 def _extras() -> dict[str, Any]:
     out = {}
-    for extra, modules in _EXTRAS.items():
+    for extra, (modules, purpose) in _EXTRAS.items():
         missing = [m for m in modules if not _present(m)]
-        out[extra] = {"present": not missing, "missing": missing}
+        out[extra] = {"present": not missing, "missing": missing, "for": purpose}
     return out
 
 
