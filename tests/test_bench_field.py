@@ -170,6 +170,6 @@ def test_smoke(script, tmp_path, rng):
     ms = {"start:0": {"median": 4.0}, "torch_pruning:taylor:0": {"median": 2.0}}
     late = {"network": "resnet20", "target": 0.8, "schedule": "rounds", "milliseconds": {"1": ms}}
     rows[1]["alone"] = True
-    text = tables.tables(tables.current(rows, "tiny"), [{**late, "torch": "2", "onnxruntime": "1"}])
+    text = tables.tables(tables.current(rows, "tiny"), [{**late, "onnxruntime": "1"}])
     assert "| 80% | cut and retrained in turns | Torch-Pruning `taylor` |" in text
     assert "| 2.00 (2.00x) | - |" in text

@@ -62,12 +62,21 @@ def arm_name(r: Mapping[str, Any]) -> str:
 
 def settings_table(rows: Sequence[Record]) -> list[str]:
     """What was run."""
-    head = ["network", "seeds", "images", "epochs", "steps of retraining", "score images"]
+    head = [
+        "network",
+        "starting networks",
+        "seeds",
+        "images",
+        "epochs",
+        "steps of retraining",
+        "score images",
+    ]
     head += ["channels between scorings", "test images"]
     cells = []
     for (network,), some in grouped(rows, "network").items():
         s, seeds = some[0]["settings"], {r["seed"] for r in some}
-        numbers = (len(seeds), s["images"], s["epochs"], s["steps"], s["score_images"])
+        starts = sum(r["what"] == "start" for r in some)
+        numbers = (starts, len(seeds), s["images"], s["epochs"], s["steps"], s["score_images"])
         numbers += (s["channels"], s["test_images"])
         cells.append([f"`{network}`", *(f"{n:,}" for n in numbers)])
     return table(head, cells, 1)
@@ -76,6 +85,10 @@ def settings_table(rows: Sequence[Record]) -> list[str]:
 def accuracy_table(rows: Sequence[Record]) -> list[str]:
     """Every arm of a network: mean and deviation over seeds."""
     starts = {(r["network"], r["seed"]): r for r in rows if r["what"] == "start"}
+
+    def begin(r: Record) -> Record:
+        return starts[r["network"], r.get("start_seed", r["seed"])]
+
     lines: list[str] = []
     for (network,), some in grouped(rows, "network").items():
         mine = [r for r in starts.values() if r["network"] == network]
@@ -94,7 +107,7 @@ def accuracy_table(rows: Sequence[Record]) -> list[str]:
             good = [r for r in runs if r["what"] == "arm"]
             row = [f"{key[0]:.0%}", WORDS[key[1]], arm_name(runs[0])]
             if good:
-                change = [r["accuracy"] - starts[network, r["seed"]]["accuracy"] for r in good]
+                change = [r["accuracy"] - begin(r)["accuracy"] for r in good]
                 row += [spread([r[k] for r in good], points) for k in ("share", "params_share")]
                 row += [spread([r[k] for r in good], points) for k in ("cut_accuracy", "accuracy")]
                 row += [spread(change, points)]
@@ -120,7 +133,8 @@ def said_of_start(starts: Sequence[Record], before: str) -> str:
     some = starts[0]
     apart = max(abs(r["accuracy"] - r["own_accuracy"]) for r in starts)
     return (
-        f"Unpruned: {before} % ({len(starts)} seeds), {some['macs'] / 1e6:.1f} million multiply-adds = "
+        f"Unpruned: {before} % ({'one network' if len(starts) == 1 else f'{len(starts)} networks'}), "
+        f"{some['macs'] / 1e6:.1f} million multiply-adds = "
         f"{some['macs'] / 5e5:.1f} MFLOPs, {some['params'] / 1e3:.0f} thousand parameters. The same weights "
         f"in PyTorch: accuracy at most {100 * apart:.2f} points apart, logits at most "
         f"{max(r['relative_difference'] for r in starts):.0e} of the largest."
@@ -179,20 +193,23 @@ def time_table(latencies: Sequence[Record], rows: Sequence[Record]) -> list[str]
 
 
 def _latency(ms: Mapping[str, Any], batch: str, arm: str) -> str:
-    """Mean over seeds, and how many times as fast as the starting network of the same seed."""
+    """Mean over seeds, and how many times as fast as the starting network (of its seed, or of all)."""
     times = {k: v["median"] for k, v in ms.get(batch, {}).items()}
     mine = {k.rpartition(":")[2]: t for k, t in times.items() if k.rpartition(":")[0] == arm}
     if not mine:
         return "-"
-    gain = statistics.mean(times[f"start:{seed}"] / t for seed, t in mine.items())
+    gain = statistics.mean(
+        times.get(f"start:{seed}", times["start:0"]) / t for seed, t in mine.items()
+    )
     return f"{statistics.mean(mine.values()):.2f}" + ("" if arm == "start" else f" ({gain:.2f}x)")
 
 
 def versions(times: Sequence[Record], rows: Sequence[Record]) -> str:
     m = rows[-1]["machine"]
-    tail = ""
+    found: dict[str, str] = next((r["versions"] for r in reversed(rows) if r.get("versions")), {})
+    tail = "".join(f", {k} {v}" for k, v in found.items())
     if times:
-        tail = f", PyTorch {times[-1]['torch']}, ONNX Runtime {times[-1]['onnxruntime']}"
+        tail += f", ONNX Runtime {times[-1]['onnxruntime']}"
     return f"{m['cpu']}, tier {m['isa']}, sentei {m['sentei']}{tail}."
 
 
