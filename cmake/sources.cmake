@@ -56,6 +56,7 @@ set(sentei_kernel_sources
   csrc/cpu/max_pool2d.cpp
   csrc/cpu/maxout.cpp
   csrc/cpu/optimizers.cpp
+  csrc/cpu/pad2d.cpp
   csrc/cpu/prelu.cpp
   csrc/cpu/score_from_gradients.cpp
   csrc/cpu/scores.cpp
@@ -95,6 +96,7 @@ set(sentei_ops_sources
   csrc/ops/max_pool2d.cpp
   csrc/ops/maxout.cpp
   csrc/ops/optimizers.cpp
+  csrc/ops/pad2d.cpp
   csrc/ops/pool2d.cpp
   csrc/ops/prelu.cpp
   csrc/ops/record.cpp
@@ -132,6 +134,7 @@ set(sentei_binding_sources
   csrc/bindings/maxout.cpp
   csrc/bindings/module.cpp
   csrc/bindings/optimizers.cpp
+  csrc/bindings/pad2d.cpp
   csrc/bindings/pool2d.cpp
   csrc/bindings/prelu.cpp
   csrc/bindings/record.cpp
@@ -184,6 +187,7 @@ set(sentei_cuda_sources
   csrc/cuda/maxout.cu
   csrc/cuda/mma_passes.cu
   csrc/cuda/optimizers.cu
+  csrc/cuda/pad2d.cu
   csrc/cuda/prelu.cu
   csrc/cuda/record.cu
   csrc/cuda/score_from_gradients.cu

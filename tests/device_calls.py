@@ -157,6 +157,8 @@ CALLS = {
     ),
     "maxout": call(matrix, pieces=4),
     "maxout_backward": call(real(N, 5), whole(4, N, 5, dtype="uint8"), pieces=4),
+    "pad2d": call(image, pads=(1, 0, 2, 3)),
+    "pad2d_backward": call(real(3, 8, 9, C), Spec(IMAGE), pads=(1, 0, 2, 3)),
     "prelu": call(image, one),
     "prelu_backward": call(image, one, image),
     "record_append": call(one, one, whole(9, 1), double(4, 3), whole(4, 1)),

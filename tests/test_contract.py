@@ -52,3 +52,10 @@ def test_every_op_is_tested():
     stems = {n: n.removesuffix("_forward").removesuffix("_backward") for n in EAGER}
     missing = [n for n, stem in stems.items() if not re.search(rf"\b{n}\b|[\"'(]{stem}\b", text)]
     assert not missing, f"no test mentions {missing}"
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_forward_ops_have_a_form_in_onnx_or_a_reason(name):
+    """tests/interop/test_onnx_out.py runs those that have one."""
+    form = OPS[name].to_onnx
+    assert callable(form) or (isinstance(form, str) and len(form.split()) > 3)

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from extras import need
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 MADE_LATER = {"bench/results"}
@@ -28,6 +30,8 @@ def test_code_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     space: dict[str, Any] = {"__name__": "__main__"}
     text = page.read_text()
+    for module in re.findall(r"^<!-- needs: (\w+) -->$", text, re.M):
+        need(module)
     for block in re.finditer(r"^```python\n(.*?)^```$", text, re.M | re.S):
         line = text[: block.start(1)].count("\n")
         source = "\n" * line + block.group(1)  # so that errors name the line of the page

@@ -94,7 +94,14 @@ def accuracy_table(rows: Sequence[Record]) -> list[str]:
         mine = [r for r in starts.values() if r["network"] == network]
         before = spread([r["accuracy"] for r in mine], points)
         lines += [f"### `{network}`", "", said_of_start(mine, before), ""]
-        head = ["target", "schedule", "tool and criterion", "FLOPs left, %", "parameters left, %"]
+        head = [
+            "target",
+            "schedule",
+            "tool and criterion",
+            "seeds",
+            "FLOPs left, %",
+            "parameters left, %",
+        ]
         head += [
             "right after the cut, %",
             "retrained, %",
@@ -106,6 +113,7 @@ def accuracy_table(rows: Sequence[Record]) -> list[str]:
         for key, runs in grouped(arms, "target", "schedule", "tool", "criterion").items():
             good = [r for r in runs if r["what"] == "arm"]
             row = [f"{key[0]:.0%}", WORDS[key[1]], arm_name(runs[0])]
+            row.append(str(len(good)))
             if good:
                 change = [r["accuracy"] - begin(r)["accuracy"] for r in good]
                 row += [spread([r[k] for r in good], points) for k in ("share", "params_share")]

@@ -22,7 +22,7 @@ from common import work_file
 from scale import SCALES, SCHEDULES, Scale
 
 from harness import interleaved, record
-from sentei import _core, io
+from sentei import io
 from sentei.model import Model
 
 NAME = "field_latency"
@@ -77,14 +77,14 @@ def main() -> None:
     p.add_argument("--batch", type=int, nargs="+", default=[1, 32])
     p.add_argument("--samples", type=int, default=15, help="of each network, at most")
     p.add_argument("--seconds", type=float, default=20, help="no further round after these")
-    p.add_argument("--threads", type=int, default=_core.threads())
+    p.add_argument("--threads", type=int, default=1,
+                   help="of ONNX Runtime; more would spin beside the session that is timed")  # fmt: skip
     p.add_argument("--work", type=Path, default=Path("runs/field"), help="as of bench_field.py")
     p.add_argument("--prepare", action="store_true", help="only export, time nothing")
     p.add_argument(
         "--record", metavar="FOLDER", help=f"append to bench/results/FOLDER/{NAME}.jsonl"
     )
     args = p.parse_args()
-    _core.set_threads(args.threads)
     found = latency(args, SCALES[args.scale][args.network])
     case = {k: getattr(args, k) for k in ("scale", "network", "schedule", "target")}
     versions = {"onnxruntime": ort.__version__}
@@ -92,7 +92,9 @@ def main() -> None:
         for name, t in times.items():
             print(f"{args.network} batch {batch} {name}: {t['median']:.3f} ms")
     if args.record and not args.prepare:
-        record(args.record, NAME, {**case, "milliseconds": found, **versions})
+        record(
+            args.record, NAME, {**case, "threads": args.threads, "milliseconds": found, **versions}
+        )
 
 
 if __name__ == "__main__":

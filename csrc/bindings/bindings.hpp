@@ -61,6 +61,7 @@ void bind_batch_norm(py::module_& m);
 void bind_batch_norm_fused(py::module_& m);
 void bind_channel_scale(py::module_& m);
 void bind_concat(py::module_& m);
+void bind_pad2d(py::module_& m);
 void bind_pool2d(py::module_& m);
 void bind_fill(py::module_& m);
 void bind_gate(py::module_& m);

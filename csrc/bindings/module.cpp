@@ -18,6 +18,7 @@ PYBIND11_MODULE(_core, m) {
   bind_batch_norm_fused(m);
   bind_channel_scale(m);
   bind_concat(m);
+  bind_pad2d(m);
   bind_pool2d(m);
   bind_fill(m);
   bind_gate(m);

@@ -19,6 +19,7 @@
 #include "kernels/max_pool2d.hpp"
 #include "kernels/maxout.hpp"
 #include "kernels/optimizers.hpp"
+#include "kernels/pad2d.hpp"
 #include "kernels/prelu.hpp"
 #include "kernels/score_from_gradients.hpp"
 #include "kernels/scores.hpp"
@@ -51,6 +52,7 @@ SENTEI_PICK_TIER(LossKernels, loss_kernels)
 SENTEI_PICK_TIER(MaxPool2dKernels, max_pool2d_kernels)
 SENTEI_PICK_TIER(MaxoutKernels, maxout_kernels)
 SENTEI_PICK_TIER(OptimizerKernels, optimizer_kernels)
+SENTEI_PICK_TIER(Pad2dKernels, pad2d_kernels)
 SENTEI_PICK_TIER(PreluKernels, prelu_kernels)
 SENTEI_PICK_TIER(ScoreFromGradientsKernels, score_from_gradients_kernels)
 SENTEI_PICK_TIER(ScoreKernels, score_kernels)

@@ -32,6 +32,7 @@ namespace sentei::cuda {
   X(max_pool2d_kernels)           \
   X(maxout_kernels)               \
   X(optimizer_kernels)            \
+  X(pad2d_kernels)                \
   X(prelu_kernels)                \
   X(record_kernels)               \
   X(score_from_gradients_kernels) \

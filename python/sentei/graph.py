@@ -83,13 +83,11 @@ class GradContext(Protocol):
 
 
 class OnnxContext(Protocol):
-    """What an op's `to_onnx` may use (sentei.io.onnx_out implements it). In ONNX images are (N, C, H, W)."""
+    """What an op's `to_onnx` may use (sentei.io.onnx_out implements it). Images there are NCHW."""
 
     opset: int
 
-    def emit(
-        self, kind: str, ins: Sequence[str | None], out: str | None = None, **attrs: Any
-    ) -> str:
+    def emit(self, kind: str, ins: Sequence[str | None], out: str = "", **attrs: Any) -> str:
         """Append a node of ONNX; return the name of its output, a new one unless given."""
 
     def shape(self, value: str) -> tuple[int, ...]:
@@ -115,11 +113,11 @@ class Op:
     run(inputs, outputs, attrs, workspace): one call into sentei._core; missing inputs are None.
     backward(ctx, node, douts) -> gradient value name (or None) per input; None: not differentiable.
     ties(inputs, outputs, attrs) -> Ties between argument axes (specs come by argument name).
-    flops(inputs, outputs, attrs) -> floating-point operations; a multiply-add counts 2. The convention
-    of the literature: only convolution and linear layers count.
-    to_onnx(ctx, node): emits the nodes of ONNX that give outputs[0]; or a clause that says why none do.
-    mutates: inputs written in place. shape_only: inputs of which only the shape is used; `run` gets
-    None for them. alias: output is the same bytes as this input, nothing runs.
+    flops(inputs, outputs, attrs) -> floating-point operations, a multiply-add counts 2; as in the
+    literature only convolution and linear layers count.
+    to_onnx(ctx, node): emits nodes of ONNX that give outputs[0]; or a clause that says why none do.
+    mutates: inputs written in place. shape_only: inputs of which `run` gets None, as only the shape is
+    used. alias: output is the same bytes as this input, nothing runs.
     workspace(inputs, outputs, attrs, device) -> bytes of scratch memory. zero_preserving: f(0) = 0, so a
     channel of zeros stays one.
     """

@@ -56,7 +56,7 @@ def test_units(trained, tmp_path):
         (["units", "lenet5_prune", "--layer", "conv9"], "did you mean 'conv2'?"),
         (["units", "lenet5_prune", "--layer", "conv1", "--part", "all"], "part must be train, val"),
         (["units", "lenet5_prune", "--layer", "conv1", "--out", "x.gif"], "out must end in .html"),
-        (["gradients", "lenet9"], "did you mean 'lenet5_"),
+        (["gradients", "lenet5_prun"], "did you mean 'lenet5_prune'?"),
         (["gradients", "none.safetensors"], "there must be a file 'none.safetensors', got none"),
         (["overfit", "lenet5_prune", "--samples", "0"], "greater than or equal to 1"),
     ],

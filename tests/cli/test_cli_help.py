@@ -20,6 +20,7 @@ COMMANDS = [
     "eval",
     "profile",
     "bench",
+    "import",
     "resume",
     "doctor",
 ]

@@ -240,9 +240,8 @@ def test_refuses_alpha(name, alpha):
 
 @pytest.mark.devices
 def test_clip_of_open_and_narrow_ranges(rng):
-    inf = float("inf")
     x, dy = integers(rng, (3, 37), 6), normal(rng, (3, 37))
-    for low, high in ((-inf, 2.0), (0.0, inf), (-inf, inf), (1.0, 1.0), (3.0, 5.0)):
+    for low, high in ((None, 2.0), (0.0, None), (None, None), (1.0, 1.0), (3.0, 5.0)):
         attrs = {"low": low, "high": high}
         y, slope = expected("clip", x, attrs)
         assert_exact(forward("clip", x, attrs), y)

@@ -14,6 +14,7 @@ def leaky_relu(x, alpha):
 
 
 def clip(x, low, high):
+    low, high = (-np.inf if low is None else low), (np.inf if high is None else high)
     return np.clip(x, low, high), np.where((x > low) & (x < high), 1.0, 0.0)
 
 

@@ -13,6 +13,7 @@ from sentei.cli import (
     doctor,
     evaluate,
     export,
+    import_onnx,
     profile,
     prune,
     reproduce,
@@ -48,6 +49,7 @@ app.command("eval")(guarded(evaluate.evaluate))
 app.command("export")(guarded(export.export))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))
+app.command("import")(guarded(import_onnx.import_onnx))
 app.command("resume")(guarded(resume.resume))
 app.command("doctor")(guarded(doctor.doctor))
 

@@ -128,5 +128,6 @@ def _show_times(times: "RuntimeLatency") -> None:
             rows.append([name, batch, *cells])
     print()
     show_table(("network in", "batch", "median ms", "p10", "p90"), rows)
-    for batch in times.sentei:
-        print(f"batch {batch}: ONNX Runtime needs {times.ratio(batch):.2f} times sentei's time")
+    for batch, r in times.ratios.items():
+        span = f"{r.low:.2f} to {r.high:.2f}"
+        print(f"batch {batch}: ONNX Runtime needs {r.ratio:.2f} times sentei's time ({span})")

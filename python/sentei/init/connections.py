@@ -23,6 +23,7 @@ _ACTIVATIONS = (
     "tanh",
     "softplus",
     "step",
+    "clip",
     "maxout",
 )
 _TRANSPARENT = (

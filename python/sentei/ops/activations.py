@@ -5,7 +5,9 @@ Gradients are computed from the output y where it tells the slope, so that x nee
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +76,7 @@ def _forward_op(
     function: Callable[..., None],
     back: Op,
     *attributes: str,
-    onnx: str,
+    onnx: str | Callable[[OnnxContext, Node], None],
     zero_preserving: bool = True,
 ) -> Op:
     return register(
@@ -86,10 +88,20 @@ def _forward_op(
             run=runs(function, *attributes),
             backward=backward_through(back, saved, *attributes),
             ties=tie_channels,
-            to_onnx=onnx_unary(onnx, *attributes),
+            to_onnx=onnx if callable(onnx) else onnx_unary(onnx, *attributes),
             zero_preserving=zero_preserving,
         )
     )
+
+
+def _open(function: Callable[..., None]) -> Callable[..., None]:
+    """With infinity where low or high, the last two arguments, is None: files hold finite numbers."""
+
+    def run(*args: Any) -> None:
+        low, high = args[-2:]
+        function(*args[:-2], -math.inf if low is None else low, math.inf if high is None else high)
+
+    return run
 
 
 RELU_BACKWARD = _backward_op("relu", "y", _core.relu_backward)
@@ -103,16 +115,26 @@ LEAKY_RELU = _forward_op(
 ELU_BACKWARD = _backward_op("elu", "y", _core.elu_backward, "alpha")
 ELU = _forward_op("elu", "y", _core.elu_forward, ELU_BACKWARD, "alpha", onnx="Elu")
 
+
+def _clip_to_onnx(ctx: OnnxContext, node: Node) -> None:
+    ends = [node.attrs[k] for k in ("low", "high")]
+    given = [
+        None if e is None else ctx.constant(np.array(e, np.float32), f"{node.name}.end")
+        for e in ends
+    ]
+    ctx.emit("Clip", (node.inputs[0], *given), node.outputs[0])
+
+
 # Of a range without 0 the bound nearest to it stands for a channel of zeros.
-CLIP_BACKWARD = _backward_op("clip", "y", _core.clip_backward, "low", "high")
+CLIP_BACKWARD = _backward_op("clip", "y", _open(_core.clip_backward), "low", "high")
 CLIP = _forward_op(
     "clip",
     "y",
-    _core.clip_forward,
+    _open(_core.clip_forward),
     CLIP_BACKWARD,
     "low",
     "high",
-    onnx="Clip",
+    onnx=_clip_to_onnx,
     zero_preserving=False,
 )
 
@@ -246,14 +268,14 @@ def elu_backward(y: ArrayLike, dy: ArrayLike, *, alpha: float) -> Tensor:
     return eager(ELU_BACKWARD, (y, dy), alpha=alpha)[0]
 
 
-def clip_forward(x: ArrayLike, *, low: float, high: float) -> Tensor:
+def clip_forward(x: ArrayLike, *, low: float | None, high: float | None) -> Tensor:
     """Hold values within a range; 0 to 6 is ReLU6.
 
     y = min(max(x, low), high)
 
     Args:
         x (Tensor, any shape of at most four axes, float32).
-        low, high (float): low <= high; infinite where a side is open.
+        low, high (float or None): low <= high; None leaves a side open.
     Returns:
         y (Tensor, shape of x, float32); NaN stays NaN.
     Raises:
@@ -262,12 +284,12 @@ def clip_forward(x: ArrayLike, *, low: float, high: float) -> Tensor:
     return eager(CLIP, (x,), low=low, high=high)[0]
 
 
-def clip_backward(y: ArrayLike, dy: ArrayLike, *, low: float, high: float) -> Tensor:
+def clip_backward(y: ArrayLike, dy: ArrayLike, *, low: float | None, high: float | None) -> Tensor:
     """Return the gradient of clip_forward: dx = dy if low < y < high else 0.
 
     Args:
         y (Tensor, float32): output of clip_forward. dy (Tensor, shape of y, float32).
-        low, high (float): as given to clip_forward.
+        low, high (float or None): as given to clip_forward.
     Returns:
         dx (Tensor, shape of y, float32).
     Raises:

@@ -36,9 +36,7 @@ def _infer(inputs: Sequence[Spec | None], attrs: Attrs) -> tuple[Spec, ...]:
     if len(logits.shape) != 2:
         raise ShapeError(f"{_NAME}: logits must have 2 axes, got shape {logits.shape}")
     if labels.shape != logits.shape[:1]:
-        raise ShapeError(
-            f"{_NAME}: labels must have shape {logits.shape[:1]}, got {labels.shape}"
-        )
+        raise ShapeError(f"{_NAME}: labels must have shape {logits.shape[:1]}, got {labels.shape}")
     if teacher.shape != logits.shape:
         raise ShapeError(f"{_NAME}: teacher must have shape {logits.shape}, got {teacher.shape}")
     return (Spec((1,)), Spec(logits.shape[:1]), Spec(logits.shape), Spec((1,), "int64"))
@@ -76,6 +74,7 @@ DISTILLATION = register(
         infer=_infer,
         run=_run,
         backward=_backward,
+        to_onnx="a loss is a part of training",
         zero_preserving=False,
     )
 )

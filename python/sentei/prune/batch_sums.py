@@ -29,7 +29,9 @@ __all__ = [
     "from_norm",
 ]
 
-ACTIVATIONS = ("relu", "leaky_relu", "elu", "logistic", "tanh", "softplus", "step", "prelu")
+ACTIVATIONS = (
+    "relu", "leaky_relu", "elu", "logistic", "tanh", "softplus", "step", "prelu", "clip",
+)  # fmt: skip
 KEEP_THE_PRODUCT = ("relu", "leaky_relu", "prelu", "channel_scale")
 NORMS = ("batch_norm", "batch_norm_inference")
 FREE = "scores.free"

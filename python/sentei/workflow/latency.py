@@ -14,7 +14,7 @@ from sentei.report.schema import Latency
 from sentei.run import Runner
 from sentei.run.inputs import Feed
 
-__all__ = ["SAME_SPEED", "compare", "in_turns", "measure"]
+__all__ = ["SAME_SPEED", "compare", "measure"]
 
 SAME_SPEED = 1.05  # a ratio nearer to 1 than this is called the same
 _ROUND = 5  # calls of one model before the next has its turn
@@ -53,11 +53,6 @@ def _times(predictors: Sequence[Predictor], batch: int, seconds: float) -> list[
         runner = p.runner(batch)
         runner.set(p.input, images)
         jobs.append(_job(runner, {p.input: images} if p.device == "cpu" else {}))
-    return in_turns(jobs, seconds)
-
-
-def in_turns(jobs: Sequence[Callable[[], object]], seconds: float) -> list[list[int]]:
-    """Nanoseconds of the calls of every job, which take turns in short rounds for so many seconds."""
     taken: list[list[int]] = [[] for _ in jobs]
     clock = time.perf_counter_ns
     for call in jobs:  # warm-up: pages, caches, clocks

@@ -6,5 +6,6 @@ graph; handlers/ has one function per ONNX operator, found by name in registry.p
 
 from sentei.io.onnx_in.read import Reading, import_onnx, read_onnx
 from sentei.io.onnx_in.registry import OPERATORS
+from sentei.io.onnx_in.verify import Difference, compare_with_onnx
 
-__all__ = ["OPERATORS", "Reading", "import_onnx", "read_onnx"]
+__all__ = ["OPERATORS", "Difference", "Reading", "compare_with_onnx", "import_onnx", "read_onnx"]

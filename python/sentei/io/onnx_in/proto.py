@@ -16,25 +16,43 @@ from numpy.typing import NDArray
 
 from sentei.errors import DataError
 
-__all__ = ["OPSETS", "Input", "Parsed", "RawNode", "parse", "source_bytes", "tensor_array"]
+__all__ = [
+    "DTYPES",
+    "OPSETS",
+    "Input",
+    "Parsed",
+    "RawNode",
+    "parse",
+    "source_bytes",
+    "tensor_array",
+]
 
-OPSETS = (7, 26)  # the first with today's broadcasting; the last that was looked at
+OPSETS = (6, 28)  # the first with today's attributes; the last that was looked at
 MOST_BYTES = 2**31 - 1  # what a protobuf message can have
 MOST_NODES = 50_000
 MOST_TEXT = 512
 
-_DTYPES = {
+DTYPES = {
     1: "float32",
     2: "uint8",
     3: "int8",
+    4: "uint16",
     5: "int16",
     6: "int32",
     7: "int64",
     9: "bool",
     10: "float16",
     11: "float64",
+    12: "uint32",
+    13: "uint64",
 }
-_FIELDS = {"float32": "float_data", "float64": "double_data", "int64": "int64_data"}
+_FIELDS = {
+    "float32": "float_data",
+    "float64": "double_data",
+    "int64": "int64_data",
+    "uint32": "uint64_data",
+    "uint64": "uint64_data",
+}
 
 
 @dataclass(frozen=True)
@@ -217,7 +235,7 @@ def _input(v: Any) -> Input:
         raise fail(f"{where} must be a tensor")
     t = v.type.tensor_type
     if t.elem_type != 1:
-        got = _DTYPES.get(t.elem_type, f"type {t.elem_type}")
+        got = DTYPES.get(t.elem_type, f"type {t.elem_type}")
         raise fail(f"{where} must be float32, got {got}; export the network in float32")
     if not t.HasField("shape"):
         raise fail(f"{where} must have a shape; run onnx.shape_inference or export again")
@@ -243,7 +261,7 @@ def check_tensor(t: Any, where: str) -> None:
         raise fail(f"{where}: tensors in segments are not read")
     if len(t.dims) > 8 or any(d < 0 for d in t.dims):
         raise fail(f"{where} must have at most 8 sizes, none negative, got {list(t.dims)[:9]}")
-    dtype = _DTYPES.get(t.data_type)
+    dtype = DTYPES.get(t.data_type)
     if dtype is None:  # texts and rare types: an error only where they are used
         return
     count = math.prod(t.dims)
@@ -263,7 +281,7 @@ def check_tensor(t: Any, where: str) -> None:
 
 def tensor_array(t: Any, where: str) -> NDArray[Any]:
     """The numbers of a checked tensor, to be read only."""
-    dtype = _DTYPES.get(t.data_type)
+    dtype = DTYPES.get(t.data_type)
     if dtype is None:
         raise fail(f"{where} must be of a plain number type, got ONNX type {t.data_type}")
     shape = tuple(t.dims)

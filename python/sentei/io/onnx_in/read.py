@@ -86,6 +86,8 @@ def import_onnx(
     """
     reading = read_onnx(source, size=size, output=output, rename=True)
     y = next(iter(reading.outputs.values()))
+    if not reading.graph.nodes:
+        raise fail("the network must have at least one node that does something")
     if len(y.shape) == 1 and not y.layout.is_plain:
         raise fail(
             "the output is a flattened image, whose numbers would come in another order; "
@@ -96,6 +98,7 @@ def import_onnx(
         "producer": reading.producer,
         "input": next(iter(reading.inputs)),
         "output": next(iter(reading.outputs)),
+        "operators": dict(reading.operators),
         "tensors": {k: dict(v) for k, v in reading.origin.items()},
         "notes": list(reading.notes),
     }
@@ -203,7 +206,17 @@ def _live(file: Parsed, output: str | None, one: bool) -> tuple[list[RawNode], l
         if needed.intersection(o for o in n.outputs if o):
             needed.update(i for i in n.inputs if i)
             live.append(n)
-    return live[::-1], wanted
+    live.reverse()
+    there = set(known)
+    for n in live:
+        for name in n.inputs:
+            if name and name not in there:
+                raise fail(
+                    f"node {shown(n.name)} ({n.op[:60]}): its input {shown(name)} must be an input, an "
+                    "initializer or made by a node before it"
+                )
+        there.update(n.outputs)
+    return live, wanted
 
 
 def _batch(given: Sequence[Input]) -> int | None:
@@ -244,8 +257,8 @@ def _step(b: Builder, file: Parsed, env: Environment, raw: RawNode, used: set[st
             env[name] = Const(tensor_array(file.initializers[name], label), name)
         if name not in env:
             raise fail(
-                f"node {shown(raw.name)} ({raw.op[:60]}): its input {shown(name)} must be an input, an "
-                "initializer or made by a node before it"
+                f"node {shown(raw.name)} ({raw.op[:60]}): its input {shown(name)} must be the first "
+                "output of the node that makes it"
             )
         found.append(env[name])
     n = NodeView(raw, found, b.opset, used)
@@ -283,8 +296,6 @@ def _end(b: Builder, env: Environment, name: str) -> Value:
     y = env[name]
     if isinstance(y, Const):
         raise fail(f"output {shown(name)} must depend on the input, got a constant")
-    if y.name in b.graph.by_role("input"):
-        raise fail("the network must have at least one node that does something")
     if len(y.shape) == 1 and len(y.own) == 3:
         raw = RawNode(name, "output", (), (), {}, "")
         y = b.row(NodeView(raw, (), b.opset, ()), y)

@@ -48,18 +48,16 @@ def window_pads(
     return (first[0], first[1], last[0], last[1])
 
 
-def padded(
-    b: Builder, n: NodeView, x: Value, pads: Pads, value: float, name: str
-) -> tuple[Value, tuple[int, int]]:
+def padded(b: Builder, n: NodeView, x: Value, pads: Pads) -> tuple[Value, tuple[int, int]]:
     """x and the even pads that are left for the op itself; uneven ones become an op of their own."""
     top, left, bottom, right = pads
     if top == bottom and left == right:
         return x, (top, left)
-    return pad_image(b, n, x, pads, value), (0, 0)
+    return pad_image(b, n, x, pads), (0, 0)
 
 
-def pad_image(b: Builder, n: NodeView, x: Value, pads: Pads, value: float) -> Value:
-    """x with a border."""
+def pad_image(b: Builder, n: NodeView, x: Value, pads: Pads, *, lowest: bool = False) -> Value:
+    """x with a border of 0, or of what never wins a maximum."""
     if not any(pads):
         return x
-    return b.pooled("pad2d", n, x, "pad", pads=pads, value=value)
+    return b.pooled("pad2d", n, x, "pad", pads=pads, lowest=lowest)

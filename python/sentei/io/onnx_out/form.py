@@ -52,13 +52,11 @@ class Emitter:
         self._name_left = ""  # of the node at work: the first that it becomes has its name
 
     # -- what an op may use --------------------------------------------------------------------
-    def emit(
-        self, kind: str, ins: Sequence[str | None], out: str | None = None, **attrs: Any
-    ) -> str:
+    def emit(self, kind: str, ins: Sequence[str | None], out: str = "", **attrs: Any) -> str:
         given = tuple("" if v is None else self._name(v) for v in ins)
         while given and given[-1] == "":
             given = given[:-1]
-        output = self.unique(f"{self._at}.{kind.lower()}" if out is None else out, out)
+        output = self.unique(out or f"{self._at}.{kind.lower()}", out)
         name, self._name_left = self._name_left or self.unique(f"{self._at}.{kind.lower()}"), ""
         self.nodes.append(OnnxNode(kind, name, given, output, attrs))
         self.names[out or output] = self.names[output] = output
@@ -78,7 +76,7 @@ class Emitter:
         same = before is not None and before.dtype == array.dtype
         if same and before is not None and np.array_equal(before, array):
             return stem
-        name = self.unique(stem, stem if before is None else None)
+        name = self.unique(stem, stem if before is None and stem in self._arrays else "")
         self.constants[name] = array
         self.names[name] = name
         return name
@@ -87,7 +85,7 @@ class Emitter:
         return self._orders.get(value)
 
     # -- what the exporter uses ----------------------------------------------------------------
-    def unique(self, stem: str, own: str | None = None) -> str:
+    def unique(self, stem: str, own: str = "") -> str:
         """A name that nothing has; `own`, a name of the graph, may be kept unless the file's ends have it."""
         name, k = stem, 1
         while name in self._taken and (name != own or name in ENDS):
@@ -98,7 +96,9 @@ class Emitter:
 
     def refuse(self, why: str) -> ExportError:
         """The error that names the node at work."""
-        return ExportError(f"export: the node {self._at!r} ({self._kind}) must have a form: {why}")
+        return ExportError(
+            f"export: the node {self._at!r} ({self._kind}) must have a form in ONNX: {why}"
+        )
 
     def add(self, node: Node) -> None:
         """Append what the node's op makes of it."""
@@ -122,7 +122,7 @@ class Emitter:
 
     def _name(self, value: str) -> str:
         if value not in self.names:
-            raise self.refuse(f"its input {value!r} has none")
+            raise self.refuse(f"its input {value!r} must be computed from the image")
         return self.names[value]
 
 

@@ -22,7 +22,7 @@ from sentei.suggest import unknown
 
 __all__ = ["Responses", "check_responses", "criterion", "write_responses"]
 
-_ACTIVATIONS = ("relu", "leaky_relu", "elu", "prelu", "logistic", "tanh", "softplus")
+_ACTIVATIONS = ("relu", "leaky_relu", "elu", "prelu", "logistic", "tanh", "softplus", "clip")
 _BINS = 40
 Batches = Iterable[tuple[NDArray[np.float32], NDArray[Any]]]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sentei.io.onnx_in.builder import Builder
 from sentei.io.onnx_in.node import NodeView
+from sentei.io.onnx_in.proto import DTYPES
 from sentei.io.onnx_in.registry import fold, operator
 from sentei.io.onnx_in.values import Const
 
@@ -18,8 +19,6 @@ __all__: list[str] = []
 
 Arrays = Sequence[NDArray[Any] | None]
 MOST = 1 << 28  # elements of a result
-_TYPES = {1: "float32", 2: "uint8", 3: "int8", 5: "int16", 6: "int32", 7: "int64", 9: "bool",
-          10: "float16", 11: "float64"}  # fmt: skip
 
 
 def _first(n: NodeView, xs: Arrays) -> NDArray[Any]:
@@ -95,7 +94,7 @@ def filled(n: NodeView, xs: Arrays) -> NDArray[Any]:
 @fold("Cast")
 def cast(n: NodeView, xs: Arrays) -> NDArray[Any]:
     n.ignore("saturate", "round_mode")
-    dtype = _TYPES.get(n.integer("to", 0))
+    dtype = DTYPES.get(n.integer("to", 0))
     if dtype is None:
         raise n.refuse(f"to must be a plain number type, got ONNX type {n.integer('to', 0)}")
     return _first(n, xs).astype(dtype)

@@ -12,6 +12,9 @@ from sentei.io.onnx_in.values import Const, Value
 
 __all__: list[str] = []
 
+HIGHEST = float(np.finfo(np.float32).max)
+LOWEST = -HIGHEST
+
 
 def _plain(name: str, op: str, kind: str) -> None:
     """An operator without attributes that is an op of ours."""
@@ -70,17 +73,19 @@ def clip(b: Builder, n: NodeView) -> Value:
     else:
         low = n.number("min", 0.0) if n.has("min") else None
         high = n.number("max", 0.0) if n.has("max") else None
-    low = float("-inf") if low is None else low
-    high = float("inf") if high is None else high
+    # The limits of float32 stand for no bound at all in files of older exporters.
+    low = None if low is None or low <= LOWEST else low
+    high = None if high is None or high >= HIGHEST else high
     x = n.value(0)
-    if np.isnan(low) or np.isnan(high):
-        raise n.refuse(f"min and max must be numbers, got {low} and {high}")
-    if low == float("-inf") and high == float("inf"):
+    if any(v is not None and not abs(v) <= HIGHEST for v in (low, high)):
+        raise n.refuse(f"min and max must be finite numbers, got {low} and {high}")
+    if low is None and high is None:
         return x
-    if (low, high) == (0.0, float("inf")):
+    if low == 0 and high is None:
         return b.map("relu", n, x, "relu")
-    # ONNX takes max where min is above it.
-    return b.map("clip", n, x, "clip", low=min(low, high), high=high)
+    if low is not None and high is not None:
+        low = min(low, high)  # ONNX takes max where min is above it
+    return b.map("clip", n, x, "clip", low=low, high=high)
 
 
 @operator("Softmax")
@@ -104,7 +109,7 @@ def softmax(b: Builder, n: NodeView) -> Value:
 def dropout(b: Builder, n: NodeView) -> Value:
     """Dropout while training, nothing at inference, whatever mode the file was exported in."""
     n.count(1, 3 if n.opset >= 12 else 1)
-    n.ignore("seed")
+    n.ignore("seed", "is_test" if n.opset < 7 else "seed")
     x = n.value(0)
     if n.opset >= 12:
         given = n.scalar(1, "ratio")

@@ -87,11 +87,16 @@ def concat(b: Builder, n: NodeView) -> Value:
     if all(x.is_image for x in xs):
         value, own = b.emit("concat", n, xs, b.claim(kind="join"))
         return b.image(value, own)
-    rows = [b.row(n, x) for x in xs]
+    rest = xs[0].shape[1:]
+    if any(not x.shape or x.shape[1:] != rest for x in xs):
+        raise n.refuse(
+            f"inputs must agree but for the channels, got {[x.shape for x in xs[:4]]} per sample"
+        )
+    rows = [b.row(n, replace(x, shape=(x.size,))) for x in xs]
     layout = Layout.plain(sum(x.size for x in rows))
     if not all(x.layout.is_plain for x in rows):
         starts = np.cumsum([0, *(x.size for x in rows[:-1])])
         parts = [x.layout.index() + s for x, s in zip(rows, starts, strict=True)]
         layout = Layout.listed(np.concatenate(parts))
     value, own = b.emit("concat", n, rows, b.claim(kind="join"))
-    return Value(value, own, own, layout)
+    return Value(value, own, (sum(x.shape[0] for x in xs), *rest), layout)

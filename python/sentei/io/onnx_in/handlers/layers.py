@@ -41,7 +41,7 @@ def conv(b: Builder, n: NodeView) -> Value:
     pads = window_pads(n, x, (r, s), stride, dilation)
     bias = n.vector(2, "B", filters) if n.given(2) else None
     name = b.layer_name(n, "conv")
-    x, rest = padded(b, n, x, pads, 0.0, name)
+    x, rest = padded(b, n, x, pads)
     weight = b.param(
         name, "weight", w.transpose(0, 2, 3, 1), decay=True, origin=n.label(1), moved="KRSC"
     )
@@ -70,6 +70,8 @@ def gemm(b: Builder, n: NodeView) -> Value:
         raise n.refuse(f"B must be a matrix, got shape {w.shape}")
     if not n.flag("transB"):
         w = w.T
+    if n.opset < 7:
+        n.ignore("broadcast")
     alpha, beta = n.number("alpha", 1.0), n.number("beta", 1.0)
     if alpha != 1.0:
         w = (w * np.float32(alpha)).astype(np.float32)
@@ -122,9 +124,9 @@ def batch_norm(b: Builder, n: NodeView) -> Value:
     channels = x.shape[0]
     if n.opset < 9 and not n.flag("spatial", True):
         raise n.refuse("spatial must be 1: statistics per pixel are not supported")
-    n.flag(
-        "training_mode"
-    )  # ours are of both kinds: training uses the batch, inference the averages
+    if n.opset < 7:
+        n.ignore("is_test")
+    n.flag("training_mode")  # ours is both: training takes the batch's, inference the averages
     eps = n.number("epsilon", 1e-5)
     momentum = 1.0 - n.number("momentum", 0.9)
     if eps <= 0 or not 0 <= momentum <= 1:

@@ -45,7 +45,7 @@ def max_pool(b: Builder, n: NodeView) -> Value:
             raise n.refuse(
                 f"ceil_mode must be 0 with the uneven pads {list(pads)}; pad by an operator before"
             )
-        x, pads = pad_image(b, n, x, pads, float("-inf")), (0, 0, 0, 0)
+        x, pads = pad_image(b, n, x, pads, lowest=True), (0, 0, 0, 0)
     return b.pooled(
         "max_pool2d", n, x, "pool", kernel=kernel, stride=stride, padding=pads[:2], ceil_mode=ceil
     )
@@ -67,7 +67,7 @@ def average_pool(b: Builder, n: NodeView) -> Value:
             zip(x.shape[1:], pads[:2], pads[2:], kernel, strict=True)]  # fmt: skip
     if ceil and any(r % s for r, s in zip(room, stride, strict=True)):
         raise n.refuse("ceil_mode must be 0 where windows would hang over the border")
-    x = pad_image(b, n, x, pads, 0.0)
+    x = pad_image(b, n, x, pads)
     return b.pooled("avg_pool2d", n, x, "avgpool", kernel=kernel, stride=stride)
 
 

@@ -105,7 +105,7 @@ def transpose(b: Builder, n: NodeView) -> Value:
 
 @operator("Pad")
 def pad(b: Builder, n: NodeView) -> Value:
-    """A border of one number around images."""
+    """A border around images."""
     n.count(1, 4)
     x = n.image(0)
     mode = n.text("mode", "constant")
@@ -125,4 +125,6 @@ def pad(b: Builder, n: NodeView) -> Value:
         pads, value = n.integers("pads", None, 8) or [], n.number("value", 0.0)
     if len(pads) != 8 or any(pads[i] for i in (0, 1, 4, 5)) or min(pads) < 0:
         raise n.refuse(f"pads must be at least 0, of rows and columns only, got {pads}")
-    return pad_image(b, n, x, (pads[2], pads[3], pads[6], pads[7]), value)
+    if value not in (0.0, float("-inf")):
+        raise n.refuse(f"the border must be 0 or -infinity, got {value}")
+    return pad_image(b, n, x, (pads[2], pads[3], pads[6], pads[7]), lowest=value != 0)
