@@ -29,7 +29,15 @@ def current(lines: Iterable[Record], scale: str) -> list[Record]:
         if r["settings"] == newest[r["network"]]:
             parts = ("network", "seed", "tool", "criterion", "schedule", "target")
             found[json.dumps([r.get(k) for k in parts])] = r
-    return list(found.values())
+    networks = list(newest)
+    arms = [("torch_pruning", "l1"), ("sentei", "l1_std"), ("torch_pruning", "taylor")]
+
+    def place(r: Record) -> tuple[Any, ...]:
+        arm = (r.get("tool"), r.get("criterion"))
+        at = arms.index(arm) if arm in arms else len(arms)
+        return networks.index(r["network"]), -(r.get("target") or 2), r.get("schedule") or "", at
+
+    return sorted(found.values(), key=place)
 
 
 def grouped(rows: Iterable[Record], *keys: str) -> dict[tuple[Any, ...], list[Record]]:
@@ -175,8 +183,11 @@ def behaviour_table(rows: Sequence[Record]) -> list[str]:
     return table(head, cells, 3)
 
 
-def time_table(latencies: Sequence[Record], rows: Sequence[Record]) -> list[str]:
+def time_table(
+    latencies: Sequence[Record], cuts: Sequence[Record], rows: Sequence[Record]
+) -> list[str]:
     """Seconds of pruning and of retraining on a quiet machine, and the result's latency."""
+    cut = {(r["network"], r["target"], r["schedule"]): r["seconds"] for r in cuts}
     late = {(r["network"], r["target"], r["schedule"]): r["milliseconds"] for r in latencies}
     head = ["network", "target", "tool and criterion", "pruning, s", "retraining, s", "in all, s"]
     head += ["ONNX Runtime, batch 1, ms", "batch 32, ms"]
@@ -190,11 +201,12 @@ def time_table(latencies: Sequence[Record], rows: Sequence[Record]) -> list[str]
             row = [f"`{key[0]}`", "", "unpruned", *["-"] * 3]
             cells.append([*row, *(_latency(ms, batch, "start") for batch in ("1", "32"))])
         for (tool, criterion), runs in grouped(some, "tool", "criterion").items():
-            timed = [r["wall"] for r in runs if r.get("alone")]
-            parts = [[w["prune"] for w in timed], [w["retrain"] for w in timed]]
-            parts.append([sum(w.values()) for w in timed])
+            first = cut.get(key, {}).get(f"{tool}:{criterion}")
+            timed = [r["wall"]["retrain"] for r in runs if r.get("alone")]
+            then = statistics.mean(timed) if timed else None
+            both = first + then if first is not None and then is not None else None
             row = [f"`{key[0]}`", f"{key[1]:.0%}", arm_name(runs[0])]
-            row += [f"{statistics.mean(v):.1f}" if v else "-" for v in parts]
+            row += ["-" if v is None else f"{v:.1f}" for v in (first, then, both)]
             row += [_latency(ms, batch, f"{tool}:{criterion}") for batch in ("1", "32")]
             cells.append(row)
     return table(head, cells, 3)
@@ -221,13 +233,13 @@ def versions(times: Sequence[Record], rows: Sequence[Record]) -> str:
     return f"{m['cpu']}, tier {m['isa']}, sentei {m['sentei']}{tail}."
 
 
-def tables(rows: Sequence[Record], times: Sequence[Record]) -> str:
-    """Markdown of everything."""
+def tables(rows: Sequence[Record], times: Sequence[Record], cuts: Sequence[Record] = ()) -> str:
+    """Markdown of everything: arms, latencies, seconds of pruning."""
     lines = [versions(times, rows), "", *settings_table(rows), *accuracy_table(rows)]
     if plot(rows):
         lines += ["![accuracy against FLOPs](field.svg)", ""]
     lines += ["### FLOPs asked for and reached", "", *behaviour_table(rows)]
-    if len(timed := time_table(times, rows)) > 3:
+    if len(timed := time_table(times, cuts, rows)) > 3:
         lines += ["### Time", "", *timed]
     return "\n".join(lines)
 
