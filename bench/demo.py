@@ -197,8 +197,7 @@ def pictures(r: dict[str, Any]) -> dict[str, str]:
         "removed": standalone(removed_chart(report, "macs")),
         "scores": standalone(score_chart(report)),
     }
-    for heading, svg in learning_charts(report):
-        drawn[f"learning-{heading.lower()}"] = standalone(svg)
+    drawn["learning"] = standalone(dict(learning_charts(report))["Accuracy"])
     return {f"{name}.svg": svg for name, svg in drawn.items()}
 
 

@@ -1,7 +1,8 @@
 """The documentation: its Python code runs, its links lead somewhere, its tables are complete.
 
 Every ```python block of a page runs, in order, in one namespace and one empty folder. Code that
-is not to be run is marked ```text or ```toml.
+is not to be run is marked ```text or ```toml. A page whose code needs more than the package says so:
+<!-- needs: torch onnx -->.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ def test_code_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     space: dict[str, Any] = {"__name__": "__main__"}
     text = page.read_text()
-    for module in re.findall(r"^<!-- needs: (\w+) -->$", text, re.M):
-        need(module)
+    for modules in re.findall(r"<!-- needs: (.+?) -->", text):
+        for module in modules.split():
+            need(module)
     for block in re.finditer(r"^```python\n(.*?)^```$", text, re.M | re.S):
         line = text[: block.start(1)].count("\n")
         source = "\n" * line + block.group(1)  # so that errors name the line of the page
@@ -102,6 +104,13 @@ def test_paths_in_backquotes_exist(page):
 DOCS = ROOT / "docs"
 
 
+def test_no_page_is_listed_twice():
+    for index in DOCS.rglob("index.md"):
+        items = re.findall(r"^- \[.+?\]\(([\w./-]+\.md)\)", index.read_text(), re.M)
+        twice = {x for x in items if items.count(x) > 1}
+        assert not twice, f"{name(index)} lists {sorted(twice)} twice"
+
+
 @pytest.mark.parametrize("page", [p for p in PAGES if DOCS in p.parents], ids=name)
 def test_every_page_is_in_an_index(page):
     """A list item `- [Title](page.md)` in docs/index.md, or in the index.md of the page's folder.
@@ -139,7 +148,8 @@ def test_every_criterion_and_initialiser_is_documented():
 
 def test_promises_are_guarded():
     """Every row of docs/promises.md names tests that exist and are not skipped outright."""
-    rows = re.findall(r"^\| (?!---|promise)(.+?) \| (.+) \|$", (DOCS / "promises.md").read_text(), re.M)
+    text = (DOCS / "promises.md").read_text()
+    rows = re.findall(r"^\| (?!---|promise)(.+?) \| (.+) \|$", text, re.M)
     assert len(rows) > 20
     for promise, guards in rows:
         named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", guards)
@@ -148,4 +158,30 @@ def test_promises_are_guarded():
             source = (ROOT / path).read_text()
             found = re.search(rf"((?:^@.*\n(?:^ .*\n|^\)\n)*)*)^def {function}\(", source, re.M)
             assert found, f"{path} has no {function}"
-            assert "mark.skip(" not in found[1] and "xfail" not in found[1], f"{function} is skipped"
+            assert "mark.skip(" not in found[1] and "xfail" not in found[1], (
+                f"{function} is skipped"
+            )
+
+
+def excerpts() -> list[tuple[str, str, str]]:
+    """(page, file, text) of every block that a page says is from a file."""
+    mark = re.compile(r"^<!-- from: (\S+) -->\n```\S*\n(.*?)^```$", re.M | re.S)
+    return [(name(p), file, text) for p in PAGES for file, text in mark.findall(p.read_text())]
+
+
+@pytest.mark.parametrize(("page", "file", "text"), excerpts())
+def test_excerpts_are_what_the_files_hold(page, file, text):
+    assert text in (ROOT / file).read_text(), f"{page}: {file} has changed"
+
+
+METHODS = [
+    p for p in sorted((DOCS / "methods").glob("*.md")) if p.stem not in ("index", "reproduce")
+]
+
+
+@pytest.mark.parametrize("page", METHODS, ids=name)
+def test_methods_have_equations_and_a_picture(page):
+    text = page.read_text()
+    assert re.search(r"^\$\$\n.+?^\$\$$", text, re.M | re.S), "no equation between $$"
+    assert re.search(r"^!\[.+?\]\(\S+\.(?:svg|png)\)$", text, re.M), "no picture"
+    assert text.count("$$") % 2 == 0

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Pictures of the methods pages: semi-synchronous groups, the sparse penalty, logits with the discriminant.
+"""Pictures of the methods pages: semi-synchronous groups, the sparse penalty, activations, logits.
 
 usage: plot_methods.py [--record FOLDER] [--epochs N] OUT_FOLDER
 Writes semi-sync.svg (which rows each of 14 updates moves, from sentei.optim.groups), sparse.svg (the
-penalty of an element and its slope) and discriminant.svg: test digits of mnist-mini in the plane of the
+penalty of an element and its slope), basics.svg (activations and their slopes, by the ops themselves)
+and discriminant.svg: test digits of mnist-mini in the plane of the
 two main axes of the training logits, trained without and with the term. The last one is drawn from
 `discriminant.jsonl` under bench/results/FOLDER; with --epochs it is trained anew, and recorded where
 --record says.
@@ -22,11 +23,12 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from harness import RESULTS, record
 from plots import COLOURS, STYLE, WIDTH
-from sentei import nn, optim, regularizers
+from sentei import nn, ops, optim, regularizers
 from sentei.data import Dataset, load
 from sentei.optim.semi_sync import rows_of
+from sentei.prune.maps import principal_axes
 from sentei.train import Trainer
-from sentei.workflow.check import criterion, principal_axes
+from sentei.workflow.check import criterion
 
 LAM, SHOWN = 0.1, 400
 
@@ -97,6 +99,51 @@ def sparse() -> str:
     return picture(top + high + 54, "The sparse penalty of one element", *out)
 
 
+def basics() -> str:
+    """Activations and, dashed, their slopes: computed by the ops, not by formulas of this script."""
+    xs = np.linspace(-4, 4, 161).astype(np.float32)
+    one = np.ones_like(xs)
+    left, top, high, wide = 50, 20, 250, WIDTH - 70
+    low, up = -1.5, 4.0
+
+    def points(ys: Any) -> str:
+        kept = zip(xs, np.clip(np.asarray(ys, np.float64), low, up), strict=True)
+        return " ".join(
+            f"{left + wide * (x + 4) / 8:.1f},{top + high * (up - y) / (up - low):.1f}"
+            for x, y in kept
+        )
+
+    y_elu, y_tanh = ops.elu_forward(xs, alpha=1.0), ops.tanh_forward(xs)
+    y_logistic, y_relu = ops.logistic_forward(xs), ops.relu_forward(xs)
+    lines = {
+        "ReLU": (y_relu, ops.relu_backward(y_relu, one)),
+        "ELU": (y_elu, ops.elu_backward(y_elu, one, alpha=1.0)),
+        "sigmoid": (y_logistic, ops.logistic_backward(y_logistic, one)),
+        "tanh": (y_tanh, ops.tanh_backward(y_tanh, one)),
+        "softplus": (ops.softplus_forward(xs), ops.softplus_backward(xs, one)),
+    }
+    out = []
+    for v in range(-1, 5):
+        y = top + high * (up - v) / (up - low)
+        out.append(f'<line x1="{left}" x2="{left + wide}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        out.append(f'<text class="m" text-anchor="end" x="{left - 8}" y="{y + 4:.1f}">{v}</text>')
+    for x in range(-4, 5):
+        at = left + wide * (x + 4) / 8
+        out.append(
+            f'<text class="m" text-anchor="middle" x="{at:.1f}" y="{top + high + 18}">{x}</text>'
+        )
+    for i, (name, (value, slope)) in enumerate(lines.items()):
+        colour = COLOURS[i]
+        out.append(f'<polyline stroke="{colour}" points="{points(value)}"/>')
+        dashes = 'stroke-dasharray="3 4" stroke-opacity=".7"'
+        out.append(f'<polyline stroke="{colour}" {dashes} points="{points(slope)}"/>')
+        x, y = left + i * 110, top + high + 42
+        out.append(f'<polyline stroke="{colour}" points="{x},{y - 4} {x + 18},{y - 4}"/>')
+        out.append(f'<text x="{x + 24}" y="{y}">{name}</text>')
+    out.append(f'<text class="m" x="{left + 560}" y="{top + high + 42}">dashed: slope</text>')
+    return picture(top + high + 54, "Activations and their slopes", *out)
+
+
 def trained(lam: float, epochs: int) -> dict[str, Any]:
     """A small network on the digits in the package, with or without the term."""
     train, test = (
@@ -156,6 +203,7 @@ def main() -> None:
     for name, text in (
         ("semi-sync", semi_sync()),
         ("sparse", sparse()),
+        ("basics", basics()),
         ("discriminant", discriminant(rows)),
     ):
         (args.out / f"{name}.svg").write_text(text, encoding="utf-8", newline="\n")

@@ -157,11 +157,11 @@ def test_bench_compares_two(pruned):
     assert result.code == 0, result.err
     found = result.json()
     assert len(found["models"]) == 2
-    assert found["second_versus_first"]["2"]["verdict"] in ("faster", "slower", "same")
+    assert found["second_versus_first"]["2"]["verdict"] in ("faster", "slower", "same", "unclear")
     t = found["models"][0]["latency_ms"]["2"]
     assert 0 < t["p10"] <= t["median"] <= t["p90"]
     text = sentei("bench", *files, "--batch", 2, "--seconds", 0.02)
-    assert text.code == 0 and "batch 2: the second is" in text.out
+    assert text.code == 0 and "batch 2: " in text.out
 
 
 def test_the_same_seed_gives_the_same_bits(trained, small, tmp_path, threads):

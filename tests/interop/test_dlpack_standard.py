@@ -148,7 +148,9 @@ def test_devices_that_cannot_be_reached():
     for device in ((2, 0), (1, 1), (8, 0)):
         with pytest.raises(BufferError, match=r"dl_device must be \(1, 0\)"):
             Tensor.zeros((2,)).__dlpack__(dl_device=device)
-    with pytest.raises(ValueError, match="copy must not be False: x is on another device than cuda"):
+    with pytest.raises(
+        ValueError, match="copy must not be False: x is on another device than cuda"
+    ):
         from_dlpack(Tensor.zeros((2,)), device="cuda", copy=False)
     with pytest.raises(ValueError, match="device must be"):
         from_dlpack(Tensor.zeros((2,)), device="tpu")
@@ -225,7 +227,7 @@ def test_errors_of_the_producer_are_passed_on():
         def __dlpack__(self, **how):
             raise BufferError("sparse")
 
-    with pytest.raises(BufferError, match="^sparse$"):
+    with pytest.raises(BufferError, match=r"^sparse$"):
         from_dlpack(Refuses(None))
 
 

@@ -27,6 +27,19 @@ def softmax_cross_entropy(z, labels):
     return loss, grad
 
 
+def distillation(z, labels, teacher, alpha, temperature):
+    """(1 - alpha) CE + alpha T^2 KL(teacher || z), both softened by T."""
+    z, t = np.asarray(z, np.float64), np.asarray(teacher, np.float64)
+    hard, grad = softmax_cross_entropy(z, labels)
+    u, v = z / temperature, t / temperature
+    log_q = u - np.logaddexp.reduce(u, axis=1, keepdims=True)
+    log_p = v - np.logaddexp.reduce(v, axis=1, keepdims=True)
+    kl = (np.exp(log_p) * (log_p - log_q)).sum(axis=1)
+    loss = (1 - alpha) * hard + alpha * temperature**2 * kl
+    soft = alpha * temperature * (np.exp(log_q) - np.exp(log_p))
+    return loss, (1 - alpha) * grad + soft
+
+
 def sigmoid_cross_entropy(z, labels):
     z = np.asarray(z, np.float64)
     hot = np.zeros_like(z)

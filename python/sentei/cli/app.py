@@ -19,6 +19,7 @@ from sentei.cli import (
     reproduce,
     resume,
     search,
+    sensitivity,
     train,
 )
 from sentei.cli.guard import guarded
@@ -46,6 +47,7 @@ app.command("prune")(guarded(prune.prune))
 app.command("reproduce")(guarded(reproduce.reproduce))
 app.command("compare")(guarded(compare.compare))
 app.command("eval")(guarded(evaluate.evaluate))
+app.command("sensitivity")(guarded(sensitivity.sensitivity))
 app.command("export")(guarded(export.export))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))

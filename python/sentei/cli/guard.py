@@ -54,6 +54,10 @@ def explain(error: BaseException) -> int:
         import traceback
 
         traceback.print_exception(error)
+    from sentei.workflow.parallel import follows
+
+    if follows():  # what all ranks meet is told by rank 0
+        return 0
     if isinstance(error, BrokenPipeError):
         # the reader of our output has left; nothing more may be written, at exit neither
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ from typing import Any
 from sentei.cli.guard import quoted, say
 from sentei.report import summary_table, summary_text
 from sentei.report.schema import clean
+from sentei.workflow.parallel import follows
 from sentei.workflow.runs import Plan, RunResult, start
 from sentei.workflow.watch import Watch
 
@@ -69,7 +70,7 @@ def show_plan(plan: Plan) -> None:
 
 def watcher(quiet: bool) -> Watch:
     """What shows the progress of a run."""
-    if quiet:
+    if quiet or follows():
         return Watch()
     from sentei.cli.progress import make_watch
 
@@ -78,6 +79,10 @@ def watcher(quiet: bool) -> Watch:
 
 def carry_out(plan: Plan, *, words: str, as_json: bool, dry_run: bool, quiet: bool) -> int:
     """Show a plan, or run it and show what it came to; returns the exit code."""
+    if follows():  # rank 0 shows what all do
+        if not dry_run:
+            start(plan, Watch(), words)
+        return 0
     if dry_run:
         if as_json:
             print_json(plan.to_json())
@@ -90,6 +95,8 @@ def carry_out(plan: Plan, *, words: str, as_json: bool, dry_run: bool, quiet: bo
 
 def finish(result: RunResult, *, as_json: bool) -> int:
     """Show a result; returns the exit code."""
+    if follows():
+        return 0
     if as_json:
         print_json({**result.report, "run_dir": str(result.run_dir)})
     else:

@@ -39,6 +39,19 @@ def train(
     semi_sync: Annotated[
         bool, typer.Option("--semi-sync", help="Semi-synchronous update of linear layers.")
     ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help='Train on a cluster: "local" (processes of this machine) or HOST:PORT of Ray.',
+            show_default=False,
+        ),
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option(help="Workers on the cluster.", show_default="2")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="sync or downpour.", show_default="sync")
+    ] = None,
     config: o.ConfigFile = None,
     pairs: o.Pairs = None,
     run_dir: o.RunFolder = None,
@@ -54,6 +67,9 @@ def train(
 
     Without --data the 12,000 digits in the package are used; other data sets come by
     `sentei data download`. Ctrl-C keeps a checkpoint for `sentei resume`.
+
+    `--cluster local --replicas 2` trains on several processes that may die; more settings:
+    `--set distributed.KEY=VALUE`.
 
     Example: `sentei train --network vgg13_like --data cifar10 --data-dir data --epochs 10 --lr 0.05`
     """
@@ -75,6 +91,9 @@ def train(
         "train.patience": patience,
         "train.semi_sync": True if semi_sync else None,
         "train.precision": precision,
+        "distributed.cluster": cluster,
+        "distributed.replicas": replicas,
+        "distributed.strategy": strategy,
         **o.run_flags(run_dir, seed, threads, device),
     }
     made = plan(load_config(config, pairs or (), flags), "train")

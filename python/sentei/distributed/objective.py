@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sentei.errors import DTypeError, NonFiniteError, ShapeError
 
-__all__ = ["Batch", "Chunks", "Objective", "Recipe", "checked", "cuts", "start_of"]
+__all__ = ["Batch", "Chunks", "Objective", "Recipe", "checked", "cuts", "lengths_of", "start_of"]
 
 Batch = Any  # one mini-batch, in whatever form the objective takes it
 
@@ -96,6 +96,12 @@ def cuts(size: int, shards: int, blocks: Sequence[int] = ()) -> tuple[int, ...]:
         within = abs(near - even) * 10 * shards <= size
         bounds.append(max(near if within else even, bounds[-1] + 1))
     return (*bounds, size)
+
+
+def lengths_of(chunks: Chunks) -> list[int]:
+    """Mini-batches of every chunk; a source that knows them (`length`) need not make them."""
+    length = getattr(chunks, "length", None) or (lambda i: len(chunks[i]))
+    return [int(length(i)) for i in range(len(chunks))]
 
 
 def updates_of(batches: int, n_push: int) -> int:

@@ -86,6 +86,8 @@ class Replica:
         self.kept: OrderedDict[tuple[int, int], _Kept] = OrderedDict()
         self._flying: list[deque[tuple[Future, tuple[int, int]]]] = [deque() for _ in range(n)]
         self._fetching: list[Future] | None = None
+        self._arriving = False  # weights come with the answers to the last push
+        self._arrived: dict[int, Weights] = {}
         self.safe = [0] * n  # versions that the shards have on disk
         self.steps = self._since_fetch = self.resent = 0
         self.loss, self.chunk = 0.0, -1
@@ -112,7 +114,8 @@ class Replica:
         total = updates_of(len(batches), s.n_push)
         first = yield from self._first(port, chunk, total)
         losses = []
-        self._since_fetch, self._fetching = 0, None
+        self._since_fetch, self._fetching, self._arriving = 0, None, False
+        self._arrived.clear()
         for sequence in range(first, total):
             sent: NDArray[np.float32] | None = None
             part = batches[sequence * s.n_push : (sequence + 1) * s.n_push]
@@ -130,7 +133,9 @@ class Replica:
                 losses.append(loss)
                 self.steps, self.loss = self.steps + 1, loss
             assert oldest is not None and sent is not None
-            yield from self._push(port, (chunk, sequence), sent, oldest)
+            fetch = sequence + 1 < total and self._since_fetch % s.n_fetch == 0
+            fetch = fetch and s.bound is None and not s.ahead
+            yield from self._push(port, (chunk, sequence), sent, oldest, fetch)
         yield from self._drain(port)
         if self.clock is not None:
             port.send(self.clock, "leave", self.name)
@@ -165,11 +170,19 @@ class Replica:
         if self._since_fetch % s.n_fetch == 0:
             if s.bound is not None:
                 yield from self._within_bound(port)
-            futures = self._fetching or [port.send(x, "fetch") for x in self.shards]
-            self._fetching = None
-            yield Wait(futures, len(futures), s.wait)
-            for i, future in enumerate(futures):
-                found = yield from self._weights(port, i, future)
+            if self._arriving:
+                for i in range(len(self.shards)):
+                    yield from self._land(port, i, 0)
+            elif self._fetching is None:
+                self._fetching = [port.send(x, "fetch") for x in self.shards]
+            self._arriving = False
+            futures, self._fetching = self._fetching, None
+            if futures:
+                yield Wait(futures, len(futures), s.wait)
+            for i in range(len(self.shards)):
+                found = self._arrived.pop(i, None)
+                if found is None:
+                    found = yield from self._weights(port, i, futures[i] if futures else None)
                 self.w[self.parts[i]] = found.values
                 self.versions[i] = found.version
                 yield from self._noticed(port, i, found.life)
@@ -178,8 +191,8 @@ class Replica:
         if s.ahead and self._since_fetch % s.n_fetch == 0:
             self._fetching = [port.send(x, "fetch") for x in self.shards]
 
-    def _weights(self, port: Port, i: int, future: Future) -> Process:
-        ready, _ = yield Wait([future], 1, 0)
+    def _weights(self, port: Port, i: int, future: Future | None) -> Process:
+        ready, _ = (yield Wait([future], 1, 0)) if future is not None else ([], [])
         if ready:
             try:
                 return port.take(future)
@@ -204,14 +217,22 @@ class Replica:
 
     # -- pushes ------------------------------------------------------------------------------------
     def _push(
-        self, port: Port, key: tuple[int, int], gradient: NDArray[np.float32], versions: list[int]
+        self,
+        port: Port,
+        key: tuple[int, int],
+        gradient: NDArray[np.float32],
+        versions: list[int],
+        fetch: bool,
     ) -> Process:
+        """Send a gradient; fetch: the weights after it come with the answer."""
         twice = self.point("before_push") == "duplicate"
         self.kept[key] = _Kept(gradient, versions, [None] * len(self.shards))
+        method = "exchange" if fetch else "push"
         for i, shard in enumerate(self.shards):
             for _ in range(1 + twice):
                 args = (*key, gradient[self.parts[i]], versions[i], False)
-                self._flying[i].append((port.send(shard, "push", *args), key))
+                self._flying[i].append((port.send(shard, method, *args), key))
+        self._arriving = fetch
         self.point("after_push")
         for i in range(len(self.shards)):
             yield from self._land(port, i, _WINDOW)
@@ -222,18 +243,18 @@ class Replica:
             yield from self._land(port, i, 0)
 
     def _land(self, port: Port, i: int, most: int) -> Process:
-        """Take the answers of a shard that are there, and wait until at most `most` are missing."""
+        """Take answers of a shard until at most `most` are missing."""
         flying = self._flying[i]
-        while flying:
+        while len(flying) > most:
             future, key = flying[0]
-            timeout = self.settings.wait if len(flying) > most else 0.0
-            ready, _ = yield Wait([future], 1, timeout)
-            if not ready and not timeout:
-                return
+            ready, _ = yield Wait([future], 1, self.settings.wait)
             try:
-                ack: Ack | None = port.take(future) if ready else None
+                answer = port.take(future) if ready else None
             except LostError:
-                ack = None
+                answer = None
+            ack: Ack | None = answer
+            if answer is not None and not isinstance(answer, Ack):
+                ack, self._arrived[i] = answer
             if ack is None or ack.fate == "gap":
                 yield from self._recover(port, i)
                 return
@@ -266,6 +287,7 @@ class Replica:
     def _recover(self, port: Port, i: int) -> Process:
         """Ask shard i what it has, and send it what it has not, one after the other."""
         self._flying[i].clear()
+        self._arrived.pop(i, None)
         for _ in range(_TRIES):
             keys = sorted(self.kept)
             chunks = sorted({chunk for chunk, _ in keys})

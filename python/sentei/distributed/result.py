@@ -16,12 +16,14 @@ __all__ = ["Counters", "Result", "Show", "Status"]
 class Counters:
     """What was counted.
 
-    planned, updates: updates that each shard should have applied, and has. repeats: dropped because they
-    had been applied. gaps: refused because one before was missing. replays: applied again after a shard
-    had lost them. leases_lost: chunks (mini-batches of a step) that went to another worker.
-    restarts, shard_restarts: of replicas and shards. backups: gradients that came too late for their
-    step. rolled_back: steps made again from a snapshot. staleness: updates of others between the fetch
-    of the weights and the application of their gradient, replays aside. bytes: through the shards, both directions.
+    planned, updates: updates that each shard should have applied, and has (of synchronous training:
+    mini-batches). repeats: dropped because they had been applied. gaps: refused because one before was
+    missing. replays: applied again after a shard had lost them. leases_lost: chunks (mini-batches of a
+    step) that went to another worker. restarts, shard_restarts: of replicas and shards. backups:
+    gradients that came too late for their step. doubled: mini-batches given to a second worker, the
+    first being slow. rolled_back: steps made again from a snapshot. staleness: updates of others
+    between the fetch of the weights and the application of their gradient, replays aside. bytes:
+    through the shards.
     """
 
     planned: int = 0
@@ -33,6 +35,7 @@ class Counters:
     restarts: int = 0
     shard_restarts: int = 0
     backups: int = 0
+    doubled: int = 0
     rolled_back: int = 0
     snapshots: int = 0
     staleness_mean: float = 0.0

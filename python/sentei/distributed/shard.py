@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,6 +83,7 @@ class ParameterShard:
         self.run, self.number, self.rule, self.every = run, number, rule, every
         self.schedule = schedule or Constant()
         self.folder = Path(store)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.w = np.array(weights, np.float32)
         has_sums = isinstance(rule, AdaGrad) or bool(getattr(rule, "momentum", 0))
         self.sums = np.zeros_like(self.w) if has_sums else None
@@ -137,6 +137,12 @@ class ParameterShard:
         self.point("after_apply_before_reply")
         return Ack(self.life, self.version, self.safe, "applied")
 
+    def exchange(
+        self, chunk: int, sequence: int, gradient: NDArray[np.float32], version: int, again: bool
+    ) -> tuple[Ack, Weights]:
+        """A push and a fetch in one message."""
+        return self.push(chunk, sequence, gradient, version, again), self.fetch()
+
     def fetch(self) -> Weights:
         """The weights as they are now."""
         self.counters["bytes"] += self.w.nbytes
@@ -147,10 +153,17 @@ class ParameterShard:
         return self.life, self.version, self.safe, {c: self.positions.get(c, 0) for c in chunks}
 
     # -- synchronous -----------------------------------------------------------------------------
-    def step(self, step: int, *gradients: NDArray[np.float32]) -> Weights:
-        """Apply the mean of the gradients of step `step`, added in their order; return new weights.
+    def step(
+        self, step: int, numbers: Sequence[int], *gradients: NDArray[np.float32]
+    ) -> tuple[tuple[int, int], Weights]:
+        """Apply the mean of the gradients of step `step`, added in their order.
 
         A step that was made already changes nothing; with no gradient the weights come as they are.
+
+        Args:
+            numbers: of the mini-batches, one a gradient.
+        Returns:
+            (life, version) and the weights after it.
         """
         if gradients and step == self.version:
             self.point("before_apply")
@@ -162,13 +175,15 @@ class ParameterShard:
             total *= np.float32(1 / len(gradients))
             self.counters["bytes"] += total.nbytes * (len(gradients) + 1)
             self._apply(total)
-            self.counters["applied"] += 1
+            for n in numbers:
+                self.positions[n] = self.positions.get(n, 0) + 1
+            self.counters["applied"] += len(gradients)
             if self.every and self.version % self.every == 0:
                 self.save()
             self.point("after_apply_before_reply")
         elif gradients and step < self.version:
             self.counters["repeats"] += 1
-        return Weights(self.life, self.version, self.w)
+        return (self.life, self.version), Weights(self.life, self.version, self.w)
 
     def snapshots(self) -> list[int]:
         """Versions that the shard can go back to."""

@@ -22,7 +22,7 @@ __all__ = ["Snapshot", "newest", "read_snapshot", "write_snapshot"]
 
 FORMAT = 1
 _NAME = re.compile(r"shard-(\d+)\.(\d+)\.(\d+)\.safetensors")
-_KEPT = 2  # files of a shard: others may be one behind
+_KEPT = 2  # versions of a shard: others may be one behind
 
 
 @dataclass
@@ -59,7 +59,7 @@ def newest(folder: Path, shard: int, version: int | None = None) -> Path | None:
 
 
 def write_snapshot(folder: Path, s: Snapshot, midway: Callable[[], object] = lambda: None) -> None:
-    """Write beside, rename, then remove all but the last two files of the shard.
+    """Write beside, rename, then remove all but the last two versions of the shard.
 
     midway: called when half of the file is written.
     """
@@ -81,10 +81,18 @@ def write_snapshot(folder: Path, s: Snapshot, midway: Callable[[], object] = lam
         file.write(data[: len(data) // 2])
         midway()
         file.write(data[len(data) // 2 :])
-    for life, version, old in _files(folder, s.shard)[:-_KEPT]:
-        if (life, version) < (s.life, s.version):
+    _tidy(folder, s)
+
+
+def _tidy(folder: Path, s: Snapshot) -> None:
+    """Keep the last versions up to this one, each of the last life that has written it."""
+    files = [f for f in _files(folder, s.shard) if f[0] <= s.life]
+    last = {version: path for _, version, path in files if version <= s.version}
+    kept = {last[v] for v in sorted(last)[-_KEPT:]}
+    for _, _, path in files:
+        if path not in kept:
             with suppress(OSError):
-                old.unlink()
+                path.unlink()
 
 
 def read_snapshot(path: Path, run: str, shard: int, size: int, with_sums: bool) -> Snapshot:

@@ -11,6 +11,7 @@ from sentei.io.torch_state import load_torch_state_dict, to_torch_state_dict
 if TYPE_CHECKING:
     from sentei.io.onnx_in import import_onnx
     from sentei.io.onnx_out import ExportError, ExportMismatchError, ExportReport, export_onnx
+    from sentei.io.torch_in import from_torch
 
 __all__ = [
     "FORMAT",
@@ -18,6 +19,7 @@ __all__ = [
     "ExportMismatchError",
     "ExportReport",
     "export_onnx",
+    "from_torch",
     "import_onnx",
     "load",
     "load_checkpoint",
@@ -32,6 +34,7 @@ _LATER = {
     "ExportMismatchError": "onnx_out",
     "ExportReport": "onnx_out",
     "export_onnx": "onnx_out",
+    "from_torch": "torch_in",
     "import_onnx": "onnx_in",
 }
 

@@ -103,6 +103,8 @@ def slots(model: Model, who: str) -> list[Slot]:
         key = names.get(value) or f"{value.rpartition('.')[0] or node.name}.{leaf}"
         per_input = argument != "b"  # a bias has an element per output
         order = orders.get(str(node.inputs[0])) if per_input else None
+        if order is not None and spec.shape[-1] != order.size:  # one slope of PReLU for all
+            order = None
         found[value] = Slot(value, node.name, leaf, key, spec, order)
     return list(found.values())
 

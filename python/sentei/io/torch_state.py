@@ -148,7 +148,9 @@ def _check_names(who: str, what: str, ours: set[str], theirs: set[str]) -> None:
     missing, extra = sorted(ours - theirs), sorted(theirs - ours)
     if not missing and not extra:
         return
-    parts = [f"{word} {_some(names)}" for word, names in (("lacks", missing), ("has", extra)) if names]
+    parts = [
+        f"{word} {_some(names)}" for word, names in (("lacks", missing), ("has", extra)) if names
+    ]
     hint = ""
     if extra and all(k.startswith("module.") for k in theirs):
         hint = " (take 'module.' off every name: DataParallel put it there)"
@@ -221,5 +223,5 @@ def _conversion(path: Path) -> str:
     target = path.with_suffix(".safetensors").name
     return (
         f'python -c "import torch, safetensors.torch as s; '
-        f"s.save_file(torch.load({path.name!r}, weights_only=True), {target!r})\""
+        f's.save_file(torch.load({path.name!r}, weights_only=True), {target!r})"'
     )

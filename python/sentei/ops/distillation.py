@@ -49,9 +49,10 @@ def _run(
     workspace: Tensor | None,
 ) -> None:
     mean, alpha, temperature = _settings(attrs)
+    logits, labels, teacher = inputs
     loss, per_sample, dlogits, correct = outputs
     _core.distillation_forward(
-        *inputs, loss, per_sample, dlogits, correct, mean, alpha, temperature
+        logits, labels, teacher, loss, per_sample, dlogits, correct, mean, alpha, temperature
     )
 
 

@@ -17,6 +17,7 @@ from sentei.prune.iterative import (
 from sentei.prune.maps import BlockMap, block_maps
 from sentei.prune.preview import Preview, preview
 from sentei.prune.scores import LayerScores, score_layers
+from sentei.prune.sensitivity import SensitivityPoint, sensitivity
 from sentei.prune.surgery import remove
 from sentei.prune.target import Target
 from sentei.prune.trust import Trust, ranking_trust, spearman
@@ -41,6 +42,7 @@ __all__ = [
     "PruningMap",
     "Rollback",
     "ScoreSums",
+    "SensitivityPoint",
     "Target",
     "TargetUnreachableError",
     "Trust",
@@ -64,6 +66,7 @@ __all__ = [
     "ranking_trust",
     "remove",
     "score_layers",
+    "sensitivity",
     "smallest_costs",
     "spearman",
     "verify",

@@ -35,7 +35,10 @@ def free_units(pruning: PruningMap, model: Model, protected: Collection[Member])
         return [True] * len(pruning.units)
     kept = original_channels(model)
     return [
-        all((layer, kept[layer][i] if layer in kept else i) not in protected for layer, i in u.members)
+        all(
+            (layer, kept[layer][i] if layer in kept else i) not in protected
+            for layer, i in u.members
+        )
         for u in pruning.units
     ]
 

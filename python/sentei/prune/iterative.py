@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -305,7 +306,7 @@ def check_points(targets: Sequence[Target], original: Costs, whole: float) -> No
         if (t.kind, t.max_drop, t.batch) != (first.kind, first.max_drop, first.batch):
             raise ValueError("operating points: targets must be of one kind, got several")
     budgets = [t.budget_of(whole) for t in targets]
-    for before, after in zip(budgets, budgets[1:], strict=False):
+    for before, after in itertools.pairwise(budgets):
         if not after < before:
             raise ValueError(
                 "operating points: targets must fall, the largest network first, got "

@@ -17,7 +17,7 @@ from sentei.prune.choice import Scored, choose, free_units, members_of, unit_sco
 from sentei.prune.guard import NOTES, Guard, Rollback
 from sentei.prune.scores import LayerScores, score_layers
 from sentei.prune.step import PARTS, PruneStep, means_of
-from sentei.prune.surgery import original_channels, remove, shrunk_graph
+from sentei.prune.surgery import remove, shrunk_graph
 from sentei.prune.target import COUNTS
 from sentei.prune.units import PruningMap, Unit, pruning_map
 from sentei.prune.verify import Verification, verify
@@ -58,7 +58,10 @@ class Loop:
             before = dict(self.parts)
             with self._timed("surgery"):
                 self._map = pruning = self._map or pruning_map(
-                    self.model.graph, include=self.p.include, ignore=self.p.ignore, floor=self.p.floor
+                    self.model.graph,
+                    include=self.p.include,
+                    ignore=self.p.ignore,
+                    floor=self.p.floor,
                 )
             spare = self._copy() if self.guard.rollback is not None else None
             if not self._known and pruning.units:
@@ -99,7 +102,10 @@ class Loop:
             return True
         accuracy = self._judge() if self.accuracy is None else self.accuracy
         if self.guard.keeps(accuracy):
-            self.guard.good = len(self.steps)
+            if self.guard.good != len(self.steps):
+                self.guard.good, self.guard.bad = len(self.steps), 0
+                self.model.meta["history"] = self.history
+                self._keep()
         else:
             self._back()
         return True
@@ -126,7 +132,8 @@ class Loop:
         if self.stopped is not None:
             self.p.gauge.check(self.model, self.now)  # its value is that of the result
         if self.trainer is not None and self.trainer is self.p.trainer:  # nothing was removed
-            self.trainer = self.trainer.replaced(self.model, {})
+            trainer: Any = self.trainer
+            self.trainer = trainer.replaced(self.model, {})
             self.model = self.trainer.model
         self.model.meta["history"] = self.history
         if self.guard.watches:

@@ -92,7 +92,9 @@ def preview(
     pruning = pruning_map(model.graph, include=include, ignore=ignore, floor=floor)
     original = costs(model.graph)
     graph, left = model.graph, pruning
-    while gone := smallest(left, round_to):  # a grouped layer may become depthwise, and shrink further
+    while gone := smallest(
+        left, round_to
+    ):  # a grouped layer may become depthwise, and shrink further
         graph, _ = shrunk_graph(graph, left.groups, [u.label for u in gone])
         left = pruning_map(graph, include=include, ignore=ignore, floor=floor)
     least = costs(graph)

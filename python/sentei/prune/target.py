@@ -149,7 +149,8 @@ class Target:
         words = self._size_words(whole) if self.sized else "the smallest network"
         if self.max_drop is None:
             return words
-        lost = f"at most {self.max_drop:g} accuracy points lost on held-out training images"
+        unit = "accuracy point" if self.max_drop == 1 else "accuracy points"
+        lost = f"at most {self.max_drop:g} {unit} lost on held-out training images"
         return f"{words}, {lost}" if self.sized else f"{words} with {lost}"
 
     def _size_words(self, whole: float | None) -> str:
@@ -160,7 +161,9 @@ class Target:
         if relative:
             return f"{number * 100:g} % of {name} remain ({(1 - number) * 100:g} % removed)"
         unit = {"memory": "bytes of ", "latency_ms": "ms of "}.get(kind, "")
-        shown = f"{number:,.3f}".rstrip("0").rstrip(".") if kind == "latency_ms" else f"{number:,.0f}"
+        shown = (
+            f"{number:,.3f}".rstrip("0").rstrip(".") if kind == "latency_ms" else f"{number:,.0f}"
+        )
         if whole is None:
             return f"at most {shown} {unit}{name}"
         share = number / max(whole, 1e-12)

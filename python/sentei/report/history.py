@@ -85,15 +85,16 @@ def summarise_events(events: Iterable[Mapping[str, Any]]) -> Report:
 
     `event` names the kind of each: "epoch" (fields of `schema.TrainingEpoch`; counted unless its
     `phase` is other than "train"), "prune_step" (fields of `schema.Step`), "skipped" (fields of
-    `schema.Skipped`), "trust" (fields of `schema.Trust`). Other kinds are left alone.
+    `schema.Skipped`), "trust" (fields of `schema.Trust`), "cluster" (fields of `schema.Cluster`). Other
+    kinds are left alone.
 
     Args:
         events: as `read_events` returns them.
 
     Returns:
-        `training`, `steps`, `skipped`, `trust` where there is one, the `seconds` spent in both, and
-        `pruning_loop` where the steps say what their time went into; an epoch or step written twice
-        (after a resume) counts once, the later one.
+        `training`, `steps`, `skipped`, `trust` and `cluster` where there is one, the `seconds` spent
+        in both, and `pruning_loop` where the steps say what their time went into; an epoch or step
+        written twice (after a resume) counts once, the later one.
     """
     seen = list(events)
     epochs = [e for e in seen if e.get("event") == "epoch" and e.get("phase", "train") == "train"]
@@ -110,6 +111,9 @@ def summarise_events(events: Iterable[Mapping[str, Any]]) -> Report:
     trusts = [e for e in seen if e.get("event") == "trust"]
     if trusts:
         summary["trust"] = {k: v for k, v in trusts[-1].items() if k not in ("event", "time")}
+    clusters = [e for e in seen if e.get("event") == "cluster"]
+    if clusters:
+        summary["cluster"] = {k: v for k, v in clusters[-1].items() if k not in ("event", "time")}
     if loop := _loop(steps):
         summary["pruning_loop"] = loop
     return cast("Report", summary)

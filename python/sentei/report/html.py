@@ -8,6 +8,7 @@ from typing import Any
 from . import formats as f
 from .analysis import analysis_section
 from .charts import accuracy_chart, learning_charts, score_chart
+from .family import family_section, undone_section
 from .quality import confusion_section, observed_section
 from .schema import clean, entries, number, table, text
 from .style import CSS
@@ -127,7 +128,9 @@ def _learning(report: Mapping[str, object]) -> str:
     if not charts:
         return ""
     drawn = "".join(_figure(svg, heading) for heading, svg in charts)
-    return section("Learning curves", "", tag("div", drawn, class_="columns"))
+    said = text(table(report, "cluster"), "sentence")
+    intro = f"{said[:1].upper()}{said[1:]}." if said else ""
+    return section("Learning curves", intro, tag("div", drawn, class_="columns"))
 
 
 def _gates(report: Mapping[str, object]) -> str:
@@ -234,8 +237,10 @@ def render_html(report: Mapping[str, object]) -> str:
     body = [
         _header(data, verdict),
         _cards(data),
+        family_section(data),
         layers_section(data),
         _pruning(data),
+        undone_section(data),
         analysis_section(data),
         confusion_section(data),
         observed_section(data),

@@ -6,19 +6,24 @@ from typing import Any, Literal, TypedDict, cast
 
 from sentei.errors import DataError
 
+from .outcome import Guard, Latency, Point, Undone
+
 __all__ = [
     "BlockMap",
     "Change",
+    "Cluster",
     "Confusion",
     "Criterion",
     "Fit",
     "Gates",
+    "Guard",
     "Latency",
     "LatencyChange",
     "Layer",
     "LayerScores",
     "Loop",
     "Machine",
+    "Point",
     "Regression",
     "Report",
     "Seconds",
@@ -27,6 +32,7 @@ __all__ = [
     "Target",
     "TrainingEpoch",
     "Trust",
+    "Undone",
     "Verify",
     "clean",
     "clean_text",
@@ -45,14 +51,6 @@ class Change(TypedDict, total=False):
 
     before: float | None
     after: float | None
-
-
-class Latency(TypedDict, total=False):
-    """Milliseconds per call at one batch size."""
-
-    median: float
-    p10: float
-    p90: float
 
 
 class LatencyChange(TypedDict, total=False):
@@ -92,9 +90,14 @@ class Target(TypedDict, total=False):
     """What was asked: `remaining` is the share of `kind` that may stay, in [0, 1]."""
 
     text: str
-    kind: str  # "flops", "macs" or "params"
+    kind: (
+        str  # "flops", "macs", "params", "memory", "latency_ms"; "max_drop": accuracy alone decides
+    )
     remaining: float | None
     reached: bool | None
+    before: float | None  # values in that kind, of the network before and after
+    after: float | None
+    stopped: str | None  # why pruning ended before the size: "max_drop", "protected", "floor"
 
 
 class Criterion(TypedDict, total=False):
@@ -239,6 +242,30 @@ class BlockMap(TypedDict, total=False):
     labels: list[int]
 
 
+class Cluster(TypedDict, total=False):
+    """Training on a cluster: how, and what was counted (sentei.distributed.result.Counters)."""
+
+    sentence: str
+    strategy: str
+    replicas: int
+    shards: int
+    planned: int
+    updates: list[int]
+    repeats: int
+    gaps: int
+    replays: int
+    leases_lost: int
+    restarts: int
+    shard_restarts: int
+    backups: int
+    doubled: int
+    rolled_back: int
+    snapshots: int
+    staleness_mean: float
+    staleness_max: int
+    bytes: int
+
+
 class Report(TypedDict, total=False):
     """Everything report.json holds.
 
@@ -263,17 +290,22 @@ class Report(TypedDict, total=False):
     macs: Change
     flops: Change
     params: Change
+    memory: Change  # bytes of inference at batch 1: activations and parameters
     file_bytes: Change
     latency_ms: LatencyChange
     verified: bool | None
     verify: Verify
     target: Target | None
+    guard: Guard | None
+    rollbacks: list[Undone]
+    points: list[Point]
     criterion: Criterion | None
     layers: list[Layer]
     steps: list[Step]
     pruning_loop: Loop
     scores: list[LayerScores]
     trust: Trust
+    cluster: Cluster
     training: list[TrainingEpoch]
     skipped: list[Skipped]
     gates: Gates | None

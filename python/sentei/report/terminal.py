@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from . import formats as f
+from .family import family_rows
 from .html import title_of
 from .schema import clean, entries, table, text
 from .verdict import Figure, figures, judge
@@ -46,6 +47,8 @@ def _content(report: Mapping[str, object]) -> tuple[dict[str, Any], list[Figure]
         notes.append(cost)
     if said := text(table(data, "trust"), "sentence"):
         notes.append(said)
+    if said := text(table(data, "cluster"), "sentence"):
+        notes.append(said)
     total = table(data, "seconds").get("total")
     if isinstance(total, int | float):
         notes.append(f"{f.duration(total)} in all")
@@ -77,8 +80,28 @@ def summary_table(report: Mapping[str, object]) -> RenderableType:
         grid.add_row(*(Text(cell, style=style) for cell in _row(figure, pruned)))
     parts: list[RenderableType] = [head, words, sentence]
     parts += [Text(""), grid] if shown else []
+    head_, rows_ = family_rows(data)
+    if rows_:
+        family = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for i, name in enumerate(head_):
+            last = i in (0, len(head_) - 1)
+            family.add_column(name, justify="left" if last else "right", no_wrap=True)
+        for row in rows_:
+            family.add_row(*(Text(_line(cell)) for cell in row))
+        parts += [Text(""), family]
     parts += [Text(""), Text(note, style="dim")] if note else []
     return Group(*parts)
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    rows = [[_line(cell).translate(_ASCII) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
 def summary_text(report: Mapping[str, object]) -> str:
@@ -96,12 +119,9 @@ def summary_text(report: Mapping[str, object]) -> str:
     lines += [_line(verdict.sentence)]
     rows = [_header(pruned)] if pruned else []
     rows += [_row(figure, pruned) for figure in shown]
-    rows = [[cell.translate(_ASCII) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
+    lines += _aligned(rows)
+    head, family = family_rows(data)
+    lines += _aligned([head, *family]) if family else []
     lines += [note] if note else []
     joined = "\n".join(line.translate(_ASCII) for line in lines) + "\n"
     return joined.encode("ascii", "backslashreplace").decode("ascii")

@@ -14,7 +14,8 @@ Tone = Literal["good", "plain", "warn", "bad"]
 _SAME_SPEED = 1.05  # a ratio nearer to 1 than this is not called faster or slower
 _ACCURACY_WARN = 0.01
 _ACCURACY_BAD = 0.10
-_KINDS = {"flops": "FLOPs", "macs": "MACs", "params": "parameters"}
+_KINDS = {"flops": "FLOPs", "macs": "MACs", "params": "parameters", "memory": "memory",
+          "latency_ms": "latency"}  # fmt: skip
 _ORDER: tuple[Tone, ...] = ("plain", "good", "warn", "bad")
 
 
@@ -126,6 +127,22 @@ def _accuracy_clause(report: Mapping[str, object]) -> tuple[Clause, str]:
     return Clause(f"{shown} ({lost} lost)", tone), "Accuracy fell"
 
 
+def _guard_clause(report: Mapping[str, object]) -> tuple[Clause, str] | None:
+    """Whether what may be lost on held-out training images was kept."""
+    guard = table(report, "guard")
+    before, after = number(guard, "before"), number(guard, "after")
+    allowed = number(guard, "max_drop")
+    if before is None or after is None or allowed is None:
+        return None
+    lost = 100 * (before - after)
+    words = f"{lost:.2f} of {allowed:g} points lost on held-out training images"
+    if lost < 0:
+        words = f"{-lost:.2f} points gained on held-out training images ({allowed:g} might be lost)"
+    if guard.get("kept") is False:
+        return Clause(words, "bad"), "Too much accuracy lost"
+    return Clause(words, "good"), ""
+
+
 def _fit_clause(report: Mapping[str, object]) -> tuple[Clause, str]:
     """As _accuracy_clause, of a regression."""
     was = number(report, "regression", "before", "r2")
@@ -156,7 +173,9 @@ def _lead(report: Mapping[str, object]) -> tuple[list[Clause], list[tuple[Tone, 
     target = table(report, "target")
     kind = text(target, "kind").lower()
     kind = kind if kind in _KINDS else "flops"
-    before, after = change(report, kind)
+    before, after = number(target, "before"), number(target, "after")
+    if before is None or after is None:
+        before, after = change(report, kind)
     left = _divide(after, before)
     asked = number(target, "remaining")
     wanted = text(target, "text")
@@ -246,7 +265,10 @@ def judge(report: Mapping[str, object]) -> Verdict:
     if not rest:
         rest.append(Clause("speed not measured", "warn"))
         problems.append(("warn", "Speed not measured"))
-    for clause, problem in (_accuracy_clause(report), _verified_clause(report)):
+    judged = [_accuracy_clause(report), _verified_clause(report)]
+    if guarded := _guard_clause(report):
+        judged.insert(1, guarded)
+    for clause, problem in judged:
         rest.append(clause)
         problems += [(clause.tone, problem)] if problem else []
     for i, clause in enumerate(rest):
@@ -262,12 +284,12 @@ def judge(report: Mapping[str, object]) -> Verdict:
 
 def _size_figure(report: Mapping[str, object], key: str, label: str, note: str = "") -> Figure:
     before, after = change(report, key)
-    show = f.bytes_text if key == "file_bytes" else f.count
+    show = f.bytes_text if key in ("file_bytes", "memory") else f.count
     ratio = _divide(before, after)
     gain = ""
     if ratio is not None and ratio > 0:
         gain = f"{f.times(max(ratio, 1 / ratio))} {'fewer' if ratio >= 1 else 'more'}"
-        if key == "file_bytes":
+        if key in ("file_bytes", "memory"):
             gain = gain.replace("fewer", "smaller").replace("more", "larger")
         gain = "unchanged" if ratio == 1 else gain
     tone: Tone = "warn" if ratio is not None and ratio < 1 else "plain"
@@ -322,6 +344,7 @@ def figures(report: Mapping[str, object]) -> list[Figure]:
         ("flops", "FLOPs", "2 \u00d7 MACs"),
         ("macs", "MACs", "one multiply and one add each"),
         ("params", "Parameters", ""),
+        ("memory", "Memory, batch 1", "activations and parameters of inference"),
         ("file_bytes", "File size", ""),
     ):
         before, after = change(report, key)

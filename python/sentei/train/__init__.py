@@ -4,13 +4,16 @@ from sentei.train.callbacks import BestWeights, Callback, Checkpoint, EarlyStopp
 from sentei.train.evaluate import evaluate, outputs_of
 from sentei.train.recalibrate import recalibrate_bn
 from sentei.train.trainer import Trainer
+from sentei.train.world import ALONE, World
 
 __all__ = [
+    "ALONE",
     "BestWeights",
     "Callback",
     "Checkpoint",
     "EarlyStopping",
     "Trainer",
+    "World",
     "evaluate",
     "outputs_of",
     "recalibrate_bn",

@@ -186,7 +186,7 @@ class Checkpoint(Callback):
         self._last = time.monotonic()
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        if self.path is None and trainer.run_dir is None:
+        if self.path is None and trainer.run_dir is None and not trainer.world.rank:
             raise DataError("Checkpoint: path must be given for a trainer without run_dir")
         self._last = time.monotonic()
 

@@ -12,13 +12,14 @@ from sentei import metrics
 from sentei.errors import DataError
 from sentei.losses import CrossEntropy, Loss
 from sentei.model import Model
-from sentei.train.feed import Data, in_order
+from sentei.train.feed import Data, count_of, in_order
+from sentei.train.world import ALONE, World
 
 __all__ = ["evaluate", "outputs_of", "scores"]
 
 
 def outputs_of(
-    model: Model, data: Data, batch: int = 100
+    model: Model, data: Data, batch: int = 100, world: World = ALONE
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Run all of `data` through the model.
 
@@ -30,7 +31,7 @@ def outputs_of(
     ts: list[NDArray[Any]] = []
 
     def samples() -> Iterator[NDArray[np.float32]]:
-        for x, t in in_order(data, batch):
+        for x, t in in_order(data, batch, world):
             if not np.isfinite(x).all():
                 raise DataError("evaluate: samples must be finite, got NaN or infinity")
             ts.append(t)
@@ -43,15 +44,22 @@ def outputs_of(
 
 
 def evaluate(
-    model: Model, data: Data, loss: Loss | None = None, batch: int = 100
+    model: Model,
+    data: Data,
+    loss: Loss | None = None,
+    batch: int = 100,
+    world: World = ALONE,
 ) -> dict[str, float]:
     """Return the mean loss, and accuracy (classes, signs) or mse, rmse, mae, r2 (values).
 
     Args:
         model: judged in inference mode. data: Dataset, Loader or (samples, labels).
-        loss: CrossEntropy() if None. batch: samples at a time.
+        loss: CrossEntropy() if None. batch: samples at a time. world: processes that share the work.
     """
-    y, t = outputs_of(model, data, batch)
+    if count_of(data, batch) < world.size:  # too little to share
+        world = ALONE
+    y, t = outputs_of(model, data, batch, world)
+    y, t = world.joined(y), world.joined(t)
     return scores(loss or CrossEntropy(), y, t)
 
 

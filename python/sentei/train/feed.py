@@ -8,11 +8,12 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from sentei.data import Dataset, Loader
+from sentei.data import Dataset, Loader, Sampler
 from sentei.errors import DataError
 from sentei.train.resident import Gathered, Resident
+from sentei.train.world import ALONE, World
 
-__all__ = ["Batch", "Batches", "Data", "Feed", "TrainingBatch", "in_order"]
+__all__ = ["Batch", "Batches", "Data", "Feed", "TrainingBatch", "count_of", "in_order"]
 
 Batch = tuple[NDArray[np.float32], NDArray[Any]]
 TrainingBatch = tuple[NDArray[np.float32] | Gathered, NDArray[Any]]
@@ -73,14 +74,66 @@ def _loader(data: Data, batch: int, seed: int | None) -> Batches:
     )
 
 
+class _Part:
+    """The rows of every full mini-batch that are one process's own."""
+
+    def __init__(self, source: Batches, size: int, rows: tuple[int, int]) -> None:
+        self.source, self.size, self.rows = source, size, rows
+        self.batch_size = rows[1] - rows[0]
+
+    def batches(self, epoch: int) -> list[NDArray[np.int64]]:
+        return self.cut(self.source.batches(epoch))
+
+    def cut(self, every: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+        return [b[slice(*self.rows)] for b in every if len(b) == self.size]
+
+    def batch(self, epoch: int, step: int) -> Batch:
+        full = [i for i, b in enumerate(self.source.batches(epoch)) if len(b) == self.size]
+        x, labels = self.source.batch(epoch, full[step])
+        return x[slice(*self.rows)], labels[slice(*self.rows)]
+
+
+class _PartSampler:
+    """The same of a Loader, which then makes no other image; transforms follow the image."""
+
+    def __init__(self, sampler: Sampler, part: _Part) -> None:
+        self.sampler, self.part = sampler, part
+
+    def batches(
+        self, dataset: Dataset, batch_size: int, seed: int, epoch: int
+    ) -> list[NDArray[np.int64]]:
+        return self.part.cut(self.sampler.batches(dataset, self.part.size, seed, epoch))
+
+
+def _part_of(source: Batches, size: int, rows: tuple[int, int]) -> Batches:
+    part = _Part(source, size, rows)
+    if type(source) is not Loader:
+        return part
+    return cast(
+        Batches,
+        Loader(
+            source.dataset,
+            part.batch_size,
+            seed=source.seed,
+            standardize=source.standardize,
+            transforms=source.transforms,
+            sampler=_PartSampler(source.sampler, part),
+            prefetch=source.prefetch,
+        ),
+    )
+
+
 class Feed:
     """Full mini-batches for training; a short one is left out.
 
     device: on cuda the images of a Loader lie there once for all, where they have room and its
-    transforms can be done there; other samples are sent batch by batch.
+    transforms can be done there; other samples are sent batch by batch. world: of several processes
+    each gets its own rows of every mini-batch.
     """
 
-    def __init__(self, data: Data, batch: int, seed: int, device: str = "cpu") -> None:
+    def __init__(
+        self, data: Data, batch: int, seed: int, device: str = "cpu", world: World = ALONE
+    ) -> None:
         self.source = _loader(data, batch, seed)
         self.size = batch
         if self.source.batch_size != batch:
@@ -88,6 +141,9 @@ class Feed:
                 f"train: data must come in mini-batches of {batch} samples, "
                 f"got {self.source.batch_size}"
             )
+        if world.size > 1:
+            low, high = world.rows(batch)
+            self.source, self.size = _part_of(self.source, batch, (low, high)), high - low
         self._plan: tuple[int, list[int], bool] = (-1, [], True)
         if not self.steps(0):
             raise DataError(f"train: data must hold a full mini-batch of {batch} samples")
@@ -124,8 +180,16 @@ class Feed:
             yield self.batch(epoch, step)
 
 
-def in_order(data: Data, batch: int) -> Iterator[Batch]:
-    """All samples once, the last mini-batch as short as it is (for evaluation)."""
+def count_of(data: Data, batch: int) -> int:
+    """Mini-batches that `in_order` gives."""
+    return len(_loader(data, batch, None).batches(0))
+
+
+def in_order(data: Data, batch: int, world: World = ALONE) -> Iterator[Batch]:
+    """All samples once, the last mini-batch as short as it is (for evaluation).
+
+    world: of several processes each gets some of the mini-batches.
+    """
     source = _loader(data, batch, None)
-    for step in range(len(source.batches(0))):
+    for step in range(*world.rows(len(source.batches(0)))):
         yield source.batch(0, step)

@@ -8,6 +8,7 @@ from sentei.model import Model
 from sentei.optim import Optimizer
 from sentei.train.runners import Runs, runner_of
 from sentei.train.step import StepGraph
+from sentei.train.world import ALONE, World
 
 __all__ = ["Settling"]
 
@@ -18,6 +19,7 @@ class Settling:
     optimizer: Optimizer
     state_tensors: dict[str, Tensor]
     batch: int
+    world: World = ALONE
     _model: Model
     _steps: list[StepGraph]
     _made: Runs | None = None
@@ -39,7 +41,8 @@ class Settling:
         """Runs steps on the model's tensors and `state_tensors`; made when first asked for."""
         if self._made is None:
             tensors = {**self._model.tensors, **self.state_tensors}
-            self._made = runner_of(self._steps, self.optimizer, tensors, self.batch)
+            low, high = self.world.rows(self.batch)
+            self._made = runner_of(self._steps, self.optimizer, tensors, high - low)
         return self._made
 
     def plan(self) -> None:

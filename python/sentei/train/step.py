@@ -21,6 +21,7 @@ from sentei.regularizers import Regularizer
 from sentei.run import Runner
 from sentei.run.inputs import Feed
 from sentei.run.runner import finite
+from sentei.train.world import ALONE, World
 
 __all__ = ["Figures", "StepGraph", "StepRunner", "build_step", "finite"]
 
@@ -66,12 +67,15 @@ def build_step(
     products: str = "float32",
     scores: Sequence[str] = (),
     turn: int = 0,
+    world: World = ALONE,
+    batch: int = 1,
 ) -> StepGraph:
     """Append loss, regularizers, gradients and updates to a model's graph.
 
     On a device the figures of a step go into a log there. products: see sentei.passes.precision.
     scores: layers whose batch sums of x . g the step adds up; updates stay the same to the bit.
-    turn: which of the optimizer's kinds of steps.
+    turn: which of the optimizer's kinds of steps. world, batch: the processes that share a mini-batch
+    of so many samples.
 
     Raises:
         GraphError: the loss does not fit the output, or reaches no parameter; scores names no layer.
@@ -83,7 +87,9 @@ def build_step(
     reads = any(r.reads_activations for r in regularizers)
     sums = ScoreSums.find(model.graph, g, scores, partial)
     if not reads:
-        g = training(g, keep=tuple(sums.points.values()), join=model.device == "cpu")
+        g = training(
+            g, keep=tuple(sums.points.values()), join=model.device == "cpu" and world.size == 1
+        )
     values = loss.emit(g, model.output)
     total = values.loss
     for r in regularizers:
@@ -108,7 +114,8 @@ def build_step(
         g.add(RECORD_APPEND, (total, values.loss, correct, log, at), name="record")
     g = precision(g, products, model.device)
     placed = {k: t.to(model.device) for k, t in states.items()}
-    return StepGraph(g, placed, total, values.loss, correct, forward, sums if scores else None)
+    made = StepGraph(g, placed, total, values.loss, correct, forward, sums if scores else None)
+    return world.rewrite(made, grads, batch)
 
 
 class StepRunner(Runner):

@@ -26,9 +26,7 @@ class Teacher:
         self._runner = self._predictor.runner(batch)
 
     @classmethod
-    def of(
-        cls, model: Model | None, student: Model, loss: Loss, batch: int
-    ) -> Teacher | None:
+    def of(cls, model: Model | None, student: Model, loss: Loss, batch: int) -> Teacher | None:
         """The teacher that a loss needs, or None.
 
         Raises:

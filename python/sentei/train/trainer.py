@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentei._core import Tensor
-from sentei.errors import DataError, NonFiniteError
+from sentei.errors import DataError
 from sentei.io import load_checkpoint, save
 from sentei.losses import CrossEntropy, Loss
 from sentei.model import Model
@@ -25,6 +25,7 @@ from sentei.train.callbacks import Callback, Checkpoint
 from sentei.train.evaluate import evaluate
 from sentei.train.feed import Data, Feed, TrainingBatch
 from sentei.train.interrupt import Interrupt
+from sentei.train.leaving import Leaving
 from sentei.train.logs import CsvLog, EventLog
 from sentei.train.progress import Progress, Show, make_progress
 from sentei.train.scoring import Scoring
@@ -32,6 +33,7 @@ from sentei.train.settling import Settling
 from sentei.train.step import finite
 from sentei.train.teaching import Teacher
 from sentei.train.turns import build_steps, states_of
+from sentei.train.world import ALONE, World
 
 __all__ = ["Trainer"]
 
@@ -39,7 +41,7 @@ Keep = Mapping[tuple[str, int], NDArray[np.int64]]
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Trainer(Settling, Scoring):
+class Trainer(Settling, Scoring, Leaving):
     """Trains a model in place with mini-batches of one size.
 
     Everything is a function of (model, data, settings, seed): the same run gives the same bits, and a
@@ -59,6 +61,7 @@ class Trainer(Settling, Scoring):
         teacher: the network that a Distillation learns from; frozen as it is now.
         scores: layers to score on the way (see `scores`), at next to no cost; more where neither the
         gradients of a batch norm nor of the layer itself give the sums.
+        world: the processes that share every mini-batch (sentei.distributed); rank 0 writes files.
     Raises:
         GraphError, ShapeError: loss, regularizers or optimizer do not fit the model.
 
@@ -80,6 +83,7 @@ class Trainer(Settling, Scoring):
         precision: str = "float32",
         scores: Sequence[str] = (),
         teacher: Model | None = None,
+        world: World = ALONE,
     ) -> None:
         if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
             raise ValueError(f"Trainer: batch must be at least 1, got {batch!r}")
@@ -90,7 +94,8 @@ class Trainer(Settling, Scoring):
         self.schedule = schedule or Constant()
         self.scored_layers, self.scored_from = tuple(scores), 0
         self.regularizers = tuple(regularizers)
-        self.run_dir = None if run_dir is None else Path(run_dir)
+        self.world = world
+        self.run_dir = None if run_dir is None or world.rank else Path(run_dir)
         self.callbacks: list[Callback] = list(callbacks)
         if self.run_dir is not None and not any(isinstance(c, Checkpoint) for c in self.callbacks):
             self.callbacks.append(Checkpoint())
@@ -102,13 +107,13 @@ class Trainer(Settling, Scoring):
         self.stopped: str | None = None
         self.last_checkpoint: Path | None = None
         self.events: EventLog | None = None
-        self._steps = build_steps(
-            model, self.loss, self.regularizers, optimizer, precision, self.scored_layers
-        )
+        world.check(batch, optimizer, self.regularizers, self.scored_layers)
+        rest = (precision, self.scored_layers, world, batch)
+        self._steps = build_steps(model, self.loss, self.regularizers, optimizer, *rest)
         self.state_tensors: dict[str, Tensor] = states_of(self._steps)
         optimizer.start(model.tensors, self.state_tensors)
         self._outputs = infer_specs(model.graph, 1)[model.output].shape[-1]
-        self._teacher = Teacher.of(teacher, model, self.loss, batch)
+        self._teacher = Teacher.of(teacher, model, self.loss, len(range(*world.rows(batch))))
         self._feed: tuple[Any, Feed] | None = None
         self._places: list[tuple[int, int, int]] = []  # steps whose figures are not read yet
         self._window: dict[str, float] | None = None  # sums of the current call of `steps`
@@ -131,6 +136,7 @@ class Trainer(Settling, Scoring):
             the step is done and, with a run_dir, a checkpoint is written.
         """
         feed, show = self._feed_of(train), make_progress(progress)
+        self.world.share({**self._model.tensors, **self.state_tensors})
         table = None
         if self.run_dir is not None:
             table = CsvLog(self.run_dir / "metrics.csv")
@@ -205,10 +211,11 @@ class Trainer(Settling, Scoring):
             show.step(self.step, self._means(self.sums), rate)
             for c in self.callbacks:
                 c.on_step_end(self)
-            if interrupt.asked:
+            if self.world.any(interrupt.asked):
                 self.sums["seconds"] += spent
-                self._heed(interrupt)
+                self._leave()
         self._collect()
+        self.world.agree(self._model.tensors)
         self.sums["seconds"] += time.perf_counter() - start
         self.epoch, self.cursor = self.epoch + 1, 0
 
@@ -303,7 +310,7 @@ class Trainer(Settling, Scoring):
     # -- judging -------------------------------------------------------------------------------
     def evaluate(self, dataset: Data) -> dict[str, float]:
         """Loss and accuracy (or regression metrics) in inference mode; see train.evaluate."""
-        return evaluate(self.model, dataset, self.loss, self.batch)
+        return evaluate(self.model, dataset, self.loss, self.batch, self.world)
 
     def predict(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """Outputs (N, K) in inference mode."""
@@ -316,9 +323,11 @@ class Trainer(Settling, Scoring):
         Raises:
             NonFiniteError: a parameter or statistic is not finite; the file before stays.
         """
-        if path is None and self.run_dir is None:
+        if path is None and self.run_dir is None and not self.world.rank:
             raise DataError("save_checkpoint: path must be given for a trainer without run_dir")
         self._collect()
+        if self.world.rank:
+            return Path(path or CHECKPOINT)
         target = Path(path) if path is not None else Path(self.run_dir or ".") / CHECKPOINT
         for name, t in self.model.tensors.items():
             if not finite(t):
@@ -342,6 +351,7 @@ class Trainer(Settling, Scoring):
         device: str = "cpu",
         precision: str | None = None,
         teacher: Model | None = None,
+        world: World = ALONE,
     ) -> Trainer:
         """A trainer that goes on from a checkpoint, bit for bit, given the same data and device.
 
@@ -360,7 +370,12 @@ class Trainer(Settling, Scoring):
             if precision is not None:
                 found["precision"] = precision
             trainer = cls(
-                model.to(device), **found, callbacks=callbacks, run_dir=run_dir, teacher=teacher
+                model.to(device),
+                **found,
+                callbacks=callbacks,
+                run_dir=run_dir,
+                teacher=teacher,
+                world=world,
             )
             state_of.restore(trainer, state, tensors)
         except (TypeError, ValueError) as e:
@@ -396,32 +411,5 @@ class Trainer(Settling, Scoring):
     def _feed_of(self, data: Data) -> Feed:
         if self._feed is None or self._feed[0] is not data:
             self._collect()
-            self._feed = (data, Feed(data, self.batch, self.seed, self._model.device))
+            self._feed = (data, Feed(data, self.batch, self.seed, self._model.device, self.world))
         return self._feed[1]
-
-    def _event(self, event: str, **fields: Any) -> None:
-        if self.events is not None:
-            self.events.write(event, **fields)
-
-    def _heed(self, interrupt: Interrupt) -> None:
-        """After Ctrl-C: a checkpoint, then KeyboardInterrupt."""
-        if interrupt.asked:
-            if self.run_dir is not None:
-                self._event("interrupted", step=self.step, epoch=self.epoch)
-                self.save_checkpoint()
-            raise KeyboardInterrupt
-
-    def _not_finite(self, value: float) -> None:
-        where = self._runner.first_not_finite()
-        what = f"the loss of step {self.step} (epoch {self.epoch}) is {value}"
-        self._fail(what, where or "the loss")
-
-    def _fail(self, what: str, where: str) -> None:
-        last = self.last_checkpoint
-        kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-        self._event("not_finite", step=self.step, epoch=self.epoch, where=where)
-        error = NonFiniteError(
-            f"train: numbers must stay finite, but {what}: {where} is the first that is not; {kept}"
-        )
-        error.step, error.where, error.checkpoint = self.step, where, last
-        raise error

@@ -11,6 +11,7 @@ from sentei.optim import LBFGS, Optimizer
 from sentei.regularizers import Regularizer
 from sentei.run.inputs import Feed
 from sentei.train.step import Figures, StepGraph, StepRunner, build_step
+from sentei.train.world import ALONE, World
 
 __all__ = ["Steps", "build_steps", "states_of"]
 
@@ -22,6 +23,8 @@ def build_steps(
     optimizer: Optimizer,
     products: str = "float32",
     scores: Sequence[str] = (),
+    world: World = ALONE,
+    batch: int = 1,
 ) -> list[StepGraph]:
     """The graph of every kind of step of the optimizer; arguments as build_step.
 
@@ -33,7 +36,17 @@ def build_steps(
     if scores and isinstance(optimizer, LBFGS):
         raise ValueError("Trainer: scores must be left out with LBFGS, got some")
     return [
-        build_step(model, loss, regularizers, optimizer, products, () if turn else scores, turn)
+        build_step(
+            model,
+            loss,
+            regularizers,
+            optimizer,
+            products,
+            () if turn else scores,
+            turn,
+            world,
+            batch,
+        )
         for turn in range(optimizer.turns)
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sentei import device
@@ -15,10 +15,11 @@ from sentei.prune.target import Target
 from sentei.report import Report, write_report
 from sentei.report.schema import Latency
 from sentei.run import make_plan
+from sentei.run.timing import Ratio, ratio_of
 from sentei.workflow.config import Config
 from sentei.workflow.datasets import images_for
 from sentei.workflow.factory import check_fits, make_loss, network_name, read_model
-from sentei.workflow.latency import compare, measure
+from sentei.workflow.latency import measure_rounds, summary, verdict
 from sentei.workflow.quality import judged, quality
 from sentei.workflow.reporting import basics
 from sentei.workflow.run_dir import RunDir
@@ -174,17 +175,39 @@ def profile(
 
 @dataclass(frozen=True)
 class Bench:
-    """Latency of one or two networks. ratios: how many times faster the second is, and the word."""
+    """Latency of one or two networks. intervals: by batch size, how many times faster the second is."""
 
     names: tuple[str, ...]
     latency_ms: tuple[dict[str, Latency], ...]
     macs: tuple[int, ...]
+    intervals: Mapping[str, Ratio] = field(default_factory=dict)
 
     @property
     def ratios(self) -> dict[str, tuple[float, str]]:
-        if len(self.latency_ms) < 2:
-            return {}
-        return dict(compare(self.latency_ms[0], self.latency_ms[1]))
+        """By batch size, how many times faster the second is, and the word for it."""
+        return {b: (r.ratio, verdict(r)) for b, r in self.intervals.items()}
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdict, a sentence for every batch size; slower is said loudly."""
+        found = []
+        for batch, r in self.intervals.items():
+            word, second = verdict(r), self.names[1]
+            up = f"({r.low:.2f} to {r.high:.2f})"
+            down = f"({1 / r.high:.2f} to {1 / r.low:.2f})"
+            said = {
+                "faster": f"{second} is {r.ratio:.2f}x faster {up}",
+                "slower": f"{second} is {1 / r.ratio:.2f}x SLOWER {down}",
+                "same": f"{second} is as fast, {r.ratio:.2f}x {up}",
+                "unclear": f"cannot be told: {r.ratio:.2f}x {up}; give more --seconds",
+            }[word]
+            found.append(f"batch {batch}: {said}")
+        return found
+
+    @property
+    def slower(self) -> bool:
+        """Whether the second is slower at a batch size."""
+        return any(verdict(r) == "slower" for r in self.intervals.values())
 
     def to_json(self) -> dict[str, Any]:
         """The measurements as JSON data."""
@@ -192,8 +215,11 @@ class Bench:
             {"name": n, "macs": m, "latency_ms": t}
             for n, m, t in zip(self.names, self.macs, self.latency_ms, strict=True)
         ]
-        ratios = {b: {"ratio": r, "verdict": word} for b, (r, word) in self.ratios.items()}
-        return {"models": models, "second_versus_first": ratios}
+        ratios = {
+            b: {"ratio": r.ratio, "low": r.low, "high": r.high, "verdict": verdict(r)}
+            for b, r in self.intervals.items()
+        }
+        return {"models": models, "second_versus_first": ratios, "verdict": self.sentences}
 
 
 def bench(
@@ -214,5 +240,7 @@ def bench(
     if names is None:
         names = [network_name(m) if isinstance(m, Model) else os.fspath(m) for m in models]
     placed = loaded if device is None else [m.to(device) for m in loaded]
-    found = measure(placed, batches, seconds)
-    return Bench(tuple(names), tuple(found), tuple(m.costs().macs for m in loaded))
+    rounds = measure_rounds(placed, batches, seconds)
+    times = [{b: summary(taken[i]) for b, taken in rounds.items()} for i in range(len(placed))]
+    intervals = {b: ratio_of(*t) for b, t in rounds.items()} if len(placed) == 2 else {}
+    return Bench(tuple(names), tuple(times), tuple(m.costs().macs for m in loaded), intervals)

@@ -1,4 +1,4 @@
-"""The settings of a run: six blocks, each checked, nothing unknown let through."""
+"""The settings of a run: blocks, each checked, nothing unknown let through."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ __all__ = [
     "Auxiliary",
     "Config",
     "Data",
+    "Distributed",
     "Lbfgs",
     "Model",
     "Prune",
@@ -24,7 +25,9 @@ NotNegative = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 AtLeast0 = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Points = Annotated[float, Field(ge=0, lt=100)]
 Amount = int | float | str
+Amounts = int | float | str | list[int | float | str]
 
 
 class Block(BaseModel):
@@ -203,9 +206,39 @@ class Auxiliary(Block):
 class Prune(Block):
     """[prune] How small, by which score, how carefully. A percentage is what REMAINS."""
 
-    flops: Amount | None = Field(default=None, description='target, e.g. "30%" of the FLOPs remain')
-    macs: Amount | None = Field(default=None, description="target in multiply-adds")
-    params: Amount | None = Field(default=None, description="target in parameters")
+    flops: Amounts | None = Field(
+        default=None,
+        description='target, e.g. "30%" of the FLOPs remain; a list: one network for each, in one run',
+    )
+    macs: Amounts | None = Field(default=None, description="target in multiply-adds")
+    params: Amounts | None = Field(default=None, description="target in parameters")
+    memory: Amounts | None = Field(
+        default=None, description="target in bytes of inference (share, number, or with MB)"
+    )
+    latency: Amounts | None = Field(
+        default=None, description="target in measured milliseconds of inference (share or number)"
+    )
+    target_batch: Count = Field(default=1, description="images that memory and latency are of")
+    max_drop: Points | None = Field(
+        default=None,
+        description="accuracy points that may be lost on the validation images; alone: go as far as that",
+    )
+    patience: Count = Field(
+        default=3, description="max_drop: evaluations in a row that may break it before going back"
+    )
+    rollback: Points | None = Field(
+        default=None,
+        description="accuracy points that a round may cost; one that costs more is undone",
+    )
+    round_to: Count | None = Field(
+        default=None,
+        description="widths end at multiples; not given: 8 on cuda in bfloat16, 4 in tf32, else 1",
+    )
+    distill_alpha: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None,
+        description="weight of the unpruned network as a teacher in retraining and fine-tuning",
+    )
+    distill_temperature: Positive = Field(default=4.0, description="softens both outputs")
     method: Literal["score", "autoprune", "sigmoid", "block"] = Field(
         default="score", description="score: by a criterion; others: by gates that learn"
     )
@@ -246,10 +279,41 @@ class Prune(Block):
         return lam if a.lam is None else a.lam, lr if a.gates_lr is None else a.gates_lr
 
     @property
-    def targets(self) -> dict[str, Amount]:
-        """The targets that are given: exactly one; none is allowed to methods with gates."""
-        found = {"flops": self.flops, "macs": self.macs, "params": self.params}
-        return {k: v for k, v in found.items() if v is not None}
+    def targets(self) -> dict[str, list[Amount]]:
+        """The sizes that are asked for, by kind; a kind with several values has several networks."""
+        found = {k: getattr(self, k) for k in ("flops", "macs", "params", "memory", "latency")}
+        return {k: v if isinstance(v, list) else [v] for k, v in found.items() if v is not None}
+
+
+class Distributed(Block):
+    """[distributed] Training on a cluster, when it is named."""
+
+    cluster: str | None = Field(
+        default=None, description='"local", or "host:port" of a Ray cluster; not given: no cluster'
+    )
+    replicas: Count = Field(default=2, description="workers that compute gradients")
+    shards: Count = Field(default=1, description="workers that hold the parameters")
+    strategy: str = Field(default="sync", description="sync or downpour")
+    backups: NotNegative = Field(
+        default=0, description="sync: replicas that a step does not wait for"
+    )
+    n_fetch: Count = Field(default=1, description="downpour: mini-batches between two fetches")
+    n_push: Count = Field(default=1, description="downpour: mini-batches between two pushes")
+    warm_start: NotNegative = Field(
+        default=0, description="downpour: updates that one replica makes alone"
+    )
+    max_staleness: NotNegative | None = Field(
+        default=None, description="downpour: steps that a replica may be ahead of the slowest"
+    )
+    ahead: bool = Field(default=False, description="downpour: fetch while computing, a step staler")
+    chunk: Count = Field(default=10, description="mini-batches that a replica leases at a time")
+    snapshot_every: Count | None = Field(
+        default=None, description="updates between snapshots; by the size of the network"
+    )
+    store: str | None = Field(
+        default=None, description="folder for snapshots that all machines share"
+    )
+    wait: Positive = Field(default=10.0, description="seconds after which a silent worker is dead")
 
 
 class Run(Block):
@@ -274,4 +338,5 @@ class Config(Block):
     data: Data = Data()
     train: Train = Train()
     prune: Prune = Prune()
+    distributed: Distributed = Distributed()
     run: Run = Run()

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sentei.device import synchronize
 from sentei.model import Model, Predictor
 from sentei.report.schema import Latency
-from sentei.run import Runner
-from sentei.run.inputs import Feed
+from sentei.run.timing import Ratio, call_of, in_turns
 
-__all__ = ["SAME_SPEED", "compare", "measure"]
+__all__ = ["SAME_SPEED", "compare", "in_turns", "measure", "measure_rounds", "summary", "verdict"]
 
 SAME_SPEED = 1.05  # a ratio nearer to 1 than this is called the same
-_ROUND = 5  # calls of one model before the next has its turn
-_LEAST, _MOST = 3, 400  # rounds
 
 
 def measure(
@@ -37,50 +33,44 @@ def measure(
         For every model: {"1": {"median", "p10", "p90"}, ...}.
     """
     found: list[dict[str, Latency]] = [{} for _ in models]
-    predictors: list[Predictor] = [m.predictor(max(batches)) for m in models] if batches else []
-    for batch in batches:
-        for times, taken in zip(found, _times(predictors, batch, seconds), strict=True):
-            low, mid, high = np.percentile(np.asarray(taken) / 1e6, (10, 50, 90))
-            times[str(batch)] = {"median": float(mid), "p10": float(low), "p90": float(high)}
+    for batch, rounds in measure_rounds(models, batches, seconds).items():
+        for times, taken in zip(found, rounds, strict=True):
+            times[batch] = summary(taken)
     return found
 
 
-def _times(predictors: Sequence[Predictor], batch: int, seconds: float) -> list[list[int]]:
+def measure_rounds(
+    models: Sequence[Model], batches: Sequence[int] = (1, 100), seconds: float = 1.0
+) -> dict[str, list[NDArray[np.int64]]]:
+    """As `measure`, but all the times: for every batch size and model (rounds, calls) nanoseconds."""
+    predictors: list[Predictor] = [m.predictor(max(batches)) for m in models] if batches else []
+    return {str(b): _times(predictors, b, seconds) for b in batches}
+
+
+def summary(taken: NDArray[np.int64]) -> Latency:
+    """Median, p10 and p90 in milliseconds."""
+    low, mid, high = np.percentile(taken / 1e6, (10, 50, 90))
+    return {"median": float(mid), "p10": float(low), "p90": float(high)}
+
+
+def _times(predictors: Sequence[Predictor], batch: int, seconds: float) -> list[NDArray[np.int64]]:
     rng = np.random.default_rng(0)
-    jobs = []
+    calls = []
     for p in predictors:
         images = rng.standard_normal((batch, *p.input_shape), dtype=np.float32)
         runner = p.runner(batch)
         runner.set(p.input, images)
-        jobs.append(_job(runner, {p.input: images} if p.device == "cpu" else {}))
-    taken: list[list[int]] = [[] for _ in jobs]
-    clock = time.perf_counter_ns
-    for call in jobs:  # warm-up: pages, caches, clocks
-        end, calls = clock() + int(seconds * 1e8), 0
-        while calls < 3 or clock() < end:
-            call()
-            calls += 1
-    end, rounds = clock() + int(seconds * 1e9), 0
-    while rounds < _LEAST or (clock() < end and rounds < _MOST):
-        for call, mine in zip(jobs, taken, strict=True):
-            call()
-            for _ in range(_ROUND):
-                start = clock()
-                call()
-                mine.append(clock() - start)
-        rounds += 1
-    return taken
+        calls.append(call_of(runner, {p.input: images} if p.device == "cpu" else {}))
+    return in_turns(calls, seconds)
 
 
-def _job(runner: Runner, feed: Mapping[str, Feed]) -> Callable[[], None]:
-    if runner.device == "cpu":
-        return lambda: runner.run(**feed)
-
-    def call() -> None:
-        runner.run(**feed)
-        synchronize()
-
-    return call
+def verdict(ratio: Ratio) -> Literal["faster", "slower", "same", "unclear"]:
+    """The word for a ratio: same below 5 % either way; unclear where the interval holds 1."""
+    if ratio.low <= 1 <= ratio.high and not 1 / SAME_SPEED < ratio.ratio < SAME_SPEED:
+        return "unclear"
+    if ratio.ratio >= SAME_SPEED:
+        return "faster"
+    return "slower" if ratio.ratio <= 1 / SAME_SPEED else "same"
 
 
 def compare(

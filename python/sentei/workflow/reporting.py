@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sentei import _core, io
 from sentei.device import words as device_words
 from sentei.model import Model
 from sentei.passes import Costs, costs
+from sentei.prune.gauge import gauge_of, inference_bytes
 from sentei.prune.preview import preview
 from sentei.prune.target import Target
 from sentei.report import Report, summarise_events
@@ -21,9 +23,10 @@ from sentei.workflow.config import Config
 from sentei.workflow.doctor import cpu_model, versions
 from sentei.workflow.factory import make_loss, network_name
 from sentei.workflow.latency import measure
+from sentei.workflow.pruning import STOPPED, point_files
 from sentei.workflow.quality import judged, quality
 from sentei.workflow.session import Session
-from sentei.workflow.stages import make_target
+from sentei.workflow.targets import make_target, round_to
 
 __all__ = ["basics", "build_report", "failures"]
 
@@ -68,7 +71,9 @@ def build_report(session: Session, model: Model, pruned: Model | None) -> Report
     results = [judged(m, loader, loss, loader.batch_size) for m in (model, pruned) if m is not None]
     session.heed()
     start = time.perf_counter()
-    timed = latencies(config, [m for m in (model, pruned) if m is not None])
+    points = _points(session) if pruned is not None else []
+    nets = [m for m in (model, pruned) if m is not None]
+    timed = latencies(config, [*nets, *(m for _, _, m in points)])
     bench = time.perf_counter() - start
     gathered = summarise_events(events)
     report: dict[str, Any] = {
@@ -91,16 +96,83 @@ def build_report(session: Session, model: Model, pruned: Model | None) -> Report
     files = [run.model] if pruned is None else [run.model, run.pruned]
     report["file_bytes"] = _pair([os.path.getsize(f) for f in files])
     if timed is not None:
-        report["latency_ms"] = _pair(timed)
+        report["latency_ms"] = _pair(timed[:2])
+    report["memory"] = _pair([inference_bytes(m.graph) for m in nets])
     report["layers"] = _layers(before, after, model, pruned)
     if pruned is not None:
         report.update(_pruning(session, model, pruned, before))
+        kept = len(pruned.meta.get("history", []))
+        report["steps"] = [e for e in report["steps"] if e.get("step", 0) <= kept]
+        if points:
+            report["points"] = _family(session, [*points, _last(session, pruned)], timed)
     spent = dict(gathered.get("seconds", {}))
     tuned = [e for e in events if e.get("event") == "epoch" and e.get("phase") == "finetune"]
     spent["prune"] += sum(e["seconds"] for e in {e["epoch"]: e for e in tuned}.values())
     total = time.perf_counter() - session.start + _earlier(events)
     report["seconds"] = {**spent, "bench": bench if timed is not None else None, "total": total}
     return report  # type: ignore[return-value]
+
+
+Point = tuple[str, Path, Model]  # what was asked, the file, the network
+
+
+def _points(session: Session) -> list[Point]:
+    """The networks of the targets before the last."""
+    return [
+        (getattr(target, target.kind), file, io.load(file).to(session.device))
+        for target, file in point_files(session)
+        if file.is_file()
+    ]
+
+
+def _last(session: Session, pruned: Model) -> Point:
+    target = make_target(session.config.prune)
+    assert target is not None
+    return getattr(target, target.kind), session.run.pruned, pruned
+
+
+def _family(
+    session: Session, points: Sequence[Point], timed: Sequence[dict[str, Latency]] | None
+) -> list[dict[str, Any]]:
+    """Every operating point judged on the test images. timed: before, last, and those before it."""
+    images, loss = session.images, make_loss(session.config.train)
+    loader = images.plain(images.test)
+    order = [] if timed is None else [*timed[2:], timed[1]]
+    found = []
+    for k, (amount, file, model) in enumerate(points):
+        c = costs(model.graph)
+        judged_ = judged(model, loader, loss, loader.batch_size)[0]
+        session.heed()
+        found.append(
+            {
+                "target": str(amount), "file": str(file.relative_to(session.run.path)),
+                "accuracy": judged_.get("accuracy"), "loss": judged_.get("loss"),
+                "flops": c.flops, "macs": c.macs, "params": c.params,
+                "memory": inference_bytes(model.graph), "latency_ms": order[k] if order else None,
+            }
+        )  # fmt: skip
+    return found
+
+
+def _guard(session: Session, model: Model, pruned: Model) -> dict[str, Any] | None:
+    """What is lost on held-out training images when all is done."""
+    allowed = session.config.prune.max_drop
+    if allowed is None:
+        return None
+    loader, loss = session.images.plain(session.images.val), make_loss(session.config.train)
+    before, after = (
+        judged(m, loader, loss, loader.batch_size)[0]["accuracy"] for m in (model, pruned)
+    )
+    return {
+        "max_drop": allowed, "images": len(session.images.val), "before": before, "after": after,
+        "kept": 100 * (before - after) <= allowed + 1e-9,
+    }  # fmt: skip
+
+
+def _rollbacks(session: Session) -> list[dict[str, Any]]:
+    """Rounds undone; one that ran twice (after a resume) counts once."""
+    found = {str(e["members"]): e for e in session.run.read() if e.get("event") == "rollback"}
+    return [{k: v for k, v in e.items() if k not in ("event", "time")} for e in found.values()]
 
 
 def _earlier(events: Sequence[Mapping[str, Any]]) -> float:
@@ -155,14 +227,17 @@ def _pruning(session: Session, model: Model, pruned: Model, original: Costs) -> 
     worst, allowed = max(pairs, key=lambda p: p[0] / max(p[1], 1e-300), default=(None, None))
     by_score = p.method == "score"
     include = p.include if by_score else ["conv2d", "linear"]
-    look = preview(model, None, include=include, ignore=p.ignore, floor=p.floor)
+    widths = round_to(session.config, session.device)
+    look = preview(model, None, include=include, ignore=p.ignore, floor=p.floor, round_to=widths)
     parts = {} if by_score else _gates(session, pruned)
     return {
         **parts,
         # every removal was compared with its masked network; a difference raises
         "verified": _same_from_file(session, pruned) if steps else None,
         "verify": {"max_abs_diff": worst, "tolerance": allowed},
-        "target": None if target is None else _target(target, original, pruned),
+        "target": None if target is None else _target(target, session, model, pruned),
+        "guard": _guard(session, model, pruned),
+        "rollbacks": _rollbacks(session),
         "criterion": {
             "name": p.criterion if by_score else p.method,
             "normalize": f"L{p.normalize:g}" if p.normalize and by_score else None,
@@ -186,14 +261,20 @@ def _gates(session: Session, pruned: Model) -> dict[str, Any]:
     return {"gates": pruned.meta.get("gates"), "block_maps": maps[-1]["maps"] if maps else []}
 
 
-def _target(target: Target, original: Costs, pruned: Model) -> dict[str, Any]:
-    reached = target.reached(costs(pruned.graph), original)
-    whole = max(target.measure(original), 1)
+def _target(target: Target, session: Session, model: Model, pruned: Model) -> dict[str, Any]:
+    """What was asked and what came, looked at again now that all is done."""
+    gauge = gauge_of(target, costs(model.graph), model)
+    stands = gauge.stands(pruned, costs(pruned.graph))
+    guard = _guard(session, model, pruned) if not target.sized else None
+    stopped = pruned.meta.get("prune", {}).get("stopped")
     return {
-        "text": target.describe(original),
+        "text": target.describe(costs(model.graph), gauge.whole),
         "kind": target.kind,
-        "remaining": target.budget(original) / whole,
-        "reached": reached,
+        "remaining": gauge.goal,
+        "reached": (stands and stopped is None) if guard is None else guard["kept"],
+        "before": gauge.whole,
+        "after": gauge.value,
+        "stopped": stopped,
     }
 
 
@@ -210,8 +291,17 @@ def failures(report: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"nothing was removed: the target is met already: {report['target']['text']}"
             )
-        if not report["target"]["reached"]:
-            found.append(f"the target was missed: {report['target']['text']}")
+        if not report["target"]["reached"] and report["target"]["kind"] != "max_drop":
+            why = STOPPED.get(report["target"].get("stopped") or "")
+            found.append(
+                f"the target was missed: {report['target']['text']}{f' ({why})' if why else ''}"
+            )
+        if report.get("guard") and not report["guard"]["kept"]:
+            g = report["guard"]
+            found.append(
+                f"accuracy fell by {100 * (g['before'] - g['after']):.2f} points on held-out training "
+                f"images, more than prune.max_drop = {g['max_drop']:g}"
+            )
         if report.get("verified") is False:
             found.append("the file of the pruned network does not compute what the network does")
     return found

@@ -18,6 +18,8 @@ from sentei.prune.iterative import TargetUnreachableError
 from sentei.prune.preview import Preview, preview
 from sentei.prune.target import Target
 from sentei.report import write_report
+from sentei.train import World
+from sentei.workflow.cluster import check_cluster
 from sentei.workflow.config import Config
 from sentei.workflow.datasets import Images, data_settings, images_for
 from sentei.workflow.factory import (
@@ -30,11 +32,22 @@ from sentei.workflow.factory import (
     read_model,
 )
 from sentei.workflow.gates import check_gates
+from sentei.workflow.parallel import (
+    FollowingRun,
+    as_one,
+    check_ranks,
+    rest,
+    share_threads,
+    traffic,
+    world_of,
+)
+from sentei.workflow.pruning import prune_stage
 from sentei.workflow.reporting import build_report, failures
 from sentei.workflow.run_dir import RunDir, RunDirError
 from sentei.workflow.session import InterruptedRunError, Session
 from sentei.workflow.settings import load_config, make_config, read_toml
-from sentei.workflow.stages import make_target, prune_stage, train_stage
+from sentei.workflow.stages import train_stage
+from sentei.workflow.targets import check_pruning, make_target, round_to
 from sentei.workflow.watch import Watch
 
 __all__ = ["Plan", "RunResult", "plan", "prune", "prune_config", "resume", "start", "train"]
@@ -104,6 +117,7 @@ def plan(config: Config, command: str) -> Plan:
         SenteiError, ValueError, FileNotFoundError: a setting, a file or a combination of them is wrong.
     """
     _use_machine(config)
+    check_ranks(config, command)
     if command == "prune" and config.model.file is None:
         named = "network" in config.model.model_fields_set
         if config.prune.method == "score" or not named:
@@ -122,6 +136,8 @@ def plan(config: Config, command: str) -> Plan:
     check_task(config.train, images)
     make_optimizer(config.train)
     make_regularizers(config.train.regularizers)
+    if command == "train":
+        check_cluster(config, model)
     if config.train.batch > len(images.train):
         raise DataError(
             f"train: batch must be at most the number of training images, {len(images.train)}, "
@@ -130,10 +146,19 @@ def plan(config: Config, command: str) -> Plan:
     look, target = None, None
     if command in ("prune", "demo"):
         p = config.prune
+        check_pruning(config, model)
         target = make_target(p)
         if p.method == "score":
             _check_criterion(p.criterion)
-            look = preview(model, target, include=p.include, ignore=p.ignore, floor=p.floor)
+            where = device.require(config.run.device)
+            look = preview(
+                model.to(where),
+                target,
+                include=p.include,
+                ignore=p.ignore,
+                floor=p.floor,
+                round_to=round_to(config, where),
+            )
         else:
             smallest = check_gates(p, config.train, model, target)
             found = preview(model, None, floor=p.floor)
@@ -141,8 +166,7 @@ def plan(config: Config, command: str) -> Plan:
         if target is not None and not look.reachable:
             raise TargetUnreachableError(
                 f"prune: the target must be reachable, but {target.describe(look.original)} is below "
-                f"the smallest network that prune.floor and prune.ignore allow, "
-                f"{target.measure(look.smallest):,} of {target.measure(look.original):,} {target.kind}"
+                f"the smallest network that prune.floor, prune.ignore and prune.round_to allow, {look.least}"
             )
     return Plan(
         command,
@@ -190,6 +214,8 @@ def _use_machine(config: Config) -> None:
         raise DataError(str(e)) from None
     if config.run.threads is not None:
         device.set_threads(config.run.threads)
+    else:
+        share_threads()
 
 
 def _check_criterion(name: str) -> None:
@@ -221,13 +247,19 @@ def prune(config: Config, watch: Watch | None = None, words: str = "") -> RunRes
 
 def start(made: Plan, watch: Watch | None = None, words: str = "") -> RunResult:
     """Carry out a plan."""
-    run = RunDir.create(made.run_dir, made.command, made.config, words)
+    world = world_of(made.command)
+    if world.rank:
+        run: RunDir = FollowingRun(made.run_dir)
+    else:
+        run = RunDir.create(made.run_dir, made.command, made.config, words)
     with run.claimed():
         if made.command == "prune":
             if made.config.model.file is None:  # not trained: its notes are still to be made
                 made.model.meta["data"] = made.images.about()
             io.save(made.model, run.model)  # the folder is complete, whatever becomes of the file
-        return _go(Session(run, made.config, made.images, watch or Watch(), made.command))
+        return _go(
+            Session(run, made.config, made.images, watch or Watch(), made.command, world=world)
+        )
 
 
 def resume(run_dir: str | os.PathLike[str], watch: Watch | None = None) -> RunResult:
@@ -237,11 +269,14 @@ def resume(run_dir: str | os.PathLike[str], watch: Watch | None = None) -> RunRe
         RunDirError: no run lies there, or it is finished. Others as `train`.
     """
     run = RunDir.reopen(run_dir)
+    world = world_of(run.read_plan()["command"])
+    if world.rank:
+        run = FollowingRun(run_dir)
     with run.claimed():
-        return _resume(run, watch)
+        return _resume(run, watch, world)
 
 
-def _resume(run: RunDir, watch: Watch | None) -> RunResult:
+def _resume(run: RunDir, watch: Watch | None, world: World) -> RunResult:
     run.mend()
     what = run.read_plan()
     command = what["command"]
@@ -255,6 +290,7 @@ def _resume(run: RunDir, watch: Watch | None) -> RunResult:
         )
     config = make_config(read_toml(run.config))
     _use_machine(config)
+    check_ranks(config, command)
     meta: dict[str, Any] = {}
     if run.model.is_file():
         meta = io.load(run.model).meta
@@ -262,13 +298,13 @@ def _resume(run: RunDir, watch: Watch | None) -> RunResult:
         start_of = run.checkpoint if run.checkpoint.is_file() else config.model.file
         meta = io.load(start_of).meta
     images = images_for(meta, config.data, config.run.seed, scaled=False)
-    return _go(Session(run, config, images, watch or Watch(), command, resumed=True))
+    return _go(Session(run, config, images, watch or Watch(), command, resumed=True, world=world))
 
 
 def _go(session: Session) -> RunResult:
     run = session.run
     try:
-        with session.interrupt:
+        with session.interrupt, as_one(session.world):
             return _stages(session)
     except KeyboardInterrupt:
         with suppress(OSError):
@@ -288,15 +324,22 @@ def _stages(session: Session) -> RunResult:
     run.event("session", resumed=session.resumed, command=session.command)
     pruning = session.command == "prune"
     model = io.load(run.model).to(session.device) if pruning else train_stage(session)
+    counters = traffic(session.world)
+    if session.world.rank:
+        rest(session.world)  # rank 0 measures and writes
+        return RunResult(run.path, {}, model, None, ())
     pruned: Model | None = None
     if session.command in ("prune", "demo"):
         pruned = prune_stage(session, model)
     report = dict(build_report(session, model, pruned))
+    if counters is not None:
+        report["cluster"] = counters
     write_report(run.path, report)
     run.write_metrics()
     session.drop_checkpoint()
     run.event("finished")
     run.write_plan({**run.read_plan(), "finished": True})
+    rest(session.world)
     return RunResult(run.path, _from_json(run), model, pruned, tuple(failures(report)))
 
 

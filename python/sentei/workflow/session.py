@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from sentei.device import require
-from sentei.io import load_checkpoint
+from sentei.io import load_checkpoint, save
 from sentei.model import Model
-from sentei.train import Callback, Trainer
+from sentei.train import ALONE, Callback, Trainer, World
 from sentei.train.interrupt import Interrupt
 from sentei.workflow.config import Config
 from sentei.workflow.datasets import Images
+from sentei.workflow.parallel import rank_rates
 from sentei.workflow.run_dir import RunDir
 from sentei.workflow.watch import Watch
 
 __all__ = ["InterruptedRunError", "Keeper", "Session"]
 
 PHASE = "run_phase"  # in the meta of a checkpoint: which stage wrote it
+
+
+_PULSE = 20  # steps between two looks at all ranks
 
 
 class InterruptedRunError(KeyboardInterrupt):
@@ -40,6 +44,7 @@ class Session:
     watch: Watch
     command: str
     resumed: bool = False
+    world: World = ALONE
     interrupt: Interrupt = field(default_factory=Interrupt)
     start: float = field(default_factory=time.perf_counter)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -48,6 +53,15 @@ class Session:
     def device(self) -> str:
         """Where networks are trained, pruned and judged: cpu or cuda."""
         return require(self.config.run.device)
+
+    def asked(self) -> bool:
+        """Whether Ctrl-C was pressed, in any rank; all of them must ask."""
+        return self.world.any(self.interrupt.asked)
+
+    def keep(self, model: Model, path: Path) -> None:
+        """Write a network; rank 0 does."""
+        if not self.world.rank:
+            save(model, path)
 
     def heed(self) -> None:
         """Stop here if Ctrl-C was pressed."""
@@ -71,7 +85,10 @@ class Session:
 
     def drop_checkpoint(self) -> None:
         """A stage is done and its result is on disk."""
-        self.run.checkpoint.unlink(missing_ok=True)
+        if not self.world.rank:
+            self.run.checkpoint.unlink(missing_ok=True)
+            for file in self.run.path.glob("good-*.safetensors"):  # of pruning with max_drop
+                file.unlink(missing_ok=True)
 
     def stored(self) -> Path | None:
         """The checkpoint, if there is one."""
@@ -90,6 +107,7 @@ class Keeper(Callback):
         self.session, self.phase, self.epochs = session, phase, epochs
         self.every = session.config.train.checkpoint_every
         self._start, self._done = 0.0, 0
+        self._pulse = 0 if session.world.size == 1 else _PULSE
 
     def on_fit_start(self, trainer: Trainer) -> None:
         self._start, self._done = time.perf_counter(), trainer.step
@@ -106,7 +124,12 @@ class Keeper(Callback):
                 else None,
                 (trainer.step - self._done) * trainer.batch / spent,
             )
-        if self.session.interrupt.asked:
+        if self._pulse and trainer.step % self._pulse == 0:
+            rates = rank_rates(
+                self.session.world, (trainer.step - self._done) * trainer.batch / spent
+            )
+            self.session.watch.ranks(rates)
+        if self.session.asked():
             self.session.save(trainer, self.phase)
             raise KeyboardInterrupt
 
@@ -114,6 +137,8 @@ class Keeper(Callback):
         self.session.watch.epoch(row, self.epochs)
         self.session.run.event("epoch", phase=self.phase, **row)
         self.session.run.write_metrics()
-        if trainer.epoch % self.every == 0 or self.session.interrupt.asked:
+        asked = self.session.asked()
+        if trainer.epoch % self.every == 0 or asked:
             self.session.save(trainer, self.phase)
-        self.session.heed()
+        if asked:
+            raise KeyboardInterrupt
