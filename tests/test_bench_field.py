@@ -46,8 +46,10 @@ def test_page_equals_the_records(script):
     text = field.PAGE.read_text()
     assert field.page(text) == text, "run python bench/field/field_page.py --write"
     svg = field.made()[1]
-    assert field.PLOT.read_text() == svg, "run python bench/field/field_page.py --write"
-    ElementTree.fromstring(svg)
+    assert field.PLOT.is_file() == bool(svg)
+    if svg:
+        assert field.PLOT.read_text() == svg, "run python bench/field/field_page.py --write"
+        ElementTree.fromstring(svg)
 
 
 def test_nothing_failed_unsaid(script):
@@ -168,6 +170,6 @@ def test_smoke(script, tmp_path, rng):
     ms = {"start:0": {"median": 4.0}, "torch_pruning:taylor:0": {"median": 2.0}}
     late = {"network": "resnet20", "target": 0.8, "schedule": "rounds", "milliseconds": {"1": ms}}
     rows[1]["alone"] = True
-    text = tables.tables(tables.current(rows, "tiny"), [{**late, "torch": "2", "onnxruntime": "1"}])
+    text = tables.tables(tables.current(rows, "tiny"), [{**late, "onnxruntime": "1"}])
     assert "| 80% | cut and retrained in turns | Torch-Pruning `taylor` |" in text
     assert "| 2.00 (2.00x) | - |" in text

@@ -71,7 +71,15 @@ class Pruner:
                 iterative_steps=steps, ignored_layers=[classifier],
             )  # fmt: skip
 
-        channels = make(1).initial_total_channels
+        first = make(1)
+        channels = first.initial_total_channels
+        # The layers that its ranking counts, one of each group; read directly, which costs no time.
+        self.roots = [
+            g[0].dep.target.module
+            for g in first.DG.get_all_groups(
+                ignored_layers=first.ignored_layers, root_module_types=first.root_module_types
+            )
+        ]
         self.pruner = make(max(1, round(channels / s.channels)))
         self.channels = channels
         self.steps, self.idle, self.short, self.most = 0, 0, 0, 0
@@ -98,12 +106,8 @@ class Pruner:
         self.net.zero_grad()
 
     def _widths(self) -> int:
-        """Channels that its ranking counts: one root layer per group."""
-        groups = self.pruner.DG.get_all_groups(
-            ignored_layers=self.pruner.ignored_layers,
-            root_module_types=self.pruner.root_module_types,
-        )
-        return sum(self.pruner.DG.get_out_channels(g[0].dep.target.module) for g in groups)
+        """Channels that are left of those that its ranking counts."""
+        return sum(len(m.weight) for m in self.roots)
 
 
 def prune(

@@ -73,14 +73,18 @@ def one_arm(args: argparse.Namespace, s: Scale, case: dict[str, Any]) -> dict[st
     """Prune and retrain in this process."""
     if case["tool"] == "sentei":
         from arm_sentei import prune
+
+        versions = {}
     else:
         import torch
+        import torch_pruning
         from arm_torch_pruning import prune
 
         torch.set_num_threads(args.threads)
+        versions = {"PyTorch": torch.__version__, "Torch-Pruning": torch_pruning.__version__}
     _core.set_threads(args.threads)
     data = common.images(s, args.data, args.work)
-    start = io.load(start_file(args, s, case["seed"]))
+    start = io.load(start_file(args, s, case["start_seed"]))
     whole, before = start.costs(), high_water()
     chosen = (case["criterion"], case["schedule"], case["target"])
     done = prune(start, s, data, case["seed"], *chosen)
@@ -96,7 +100,7 @@ def one_arm(args: argparse.Namespace, s: Scale, case: dict[str, Any]) -> dict[st
         "share": cost.macs / whole.macs, "params_share": cost.params / whole.params,
         "narrowest": min(widths), "widths": widths,
         "wall": done.clock.wall, "cpu": done.clock.cpu,
-        "peak_bytes": peak, "peak_above_start": peak - before, "notes": done.notes,
+        "peak_bytes": peak, "peak_above_start": peak - before, "notes": done.notes, "versions": versions,
     }  # fmt: skip
 
 
@@ -116,7 +120,8 @@ def known(args: argparse.Namespace) -> set[tuple[Any, ...]]:
 
 def cases(args: argparse.Namespace, s: Scale, seed: int) -> list[dict[str, Any]]:
     """Arms of one network and seed, tools in turn."""
-    common_part = {"scale": args.scale, "network": s.network, "seed": seed}
+    begin = seed if args.start_seed is None else args.start_seed
+    common_part = {"scale": args.scale, "network": s.network, "seed": seed, "start_seed": begin}
     return [
         {
             **common_part,
@@ -162,11 +167,14 @@ def run(args: argparse.Namespace) -> None:
     for seed in range(args.first_seed, args.seeds):
         for name in args.network or scales:
             s = scales[name]
-            start = {"scale": args.scale, "network": name, "seed": seed}
             todo = [c for c in cases(args, s, seed) if tuple(c[k] for k in KEY) not in done]
-            fresh = tuple(start.get(k) for k in KEY) not in done
-            if fresh or (todo and not start_file(args, s, seed).is_file()):
+            begin = seed if args.start_seed is None else args.start_seed
+            start = {"scale": args.scale, "network": name, "seed": begin}
+            key = tuple(start.get(k) for k in KEY)
+            fresh = key not in done
+            if fresh or (todo and not start_file(args, s, begin).is_file()):
                 todo.insert(0, start)
+                done.add(key)
             for case in todo:
                 found = in_a_process(args, case)
                 say(case, found)
@@ -193,6 +201,8 @@ def main() -> None:
     p.add_argument("--arm", nargs="+", metavar="TOOL:CRITERION", help="default: all")
     p.add_argument("--seeds", type=int, default=3, help="seeds 0 to N - 1")
     p.add_argument("--first-seed", type=int, default=0)
+    p.add_argument("--start-seed", type=int, metavar="N",
+                   help="whose starting network all begin from; default: of the same seed")  # fmt: skip
     p.add_argument("--threads", type=int, default=_core.threads())
     p.add_argument("--work", type=Path, default=Path("runs/field"), help="for the networks")
     p.add_argument("--record", default="new", metavar="FOLDER",

@@ -33,7 +33,8 @@ def made() -> tuple[str, str]:
     """Markdown and SVG."""
     rows = field_tables.current(read("field"), SCALE)
     times = [r for r in read("field_latency") if r["scale"] == SCALE]
-    return field_tables.tables(rows, times), field_tables.plot(rows)
+    cuts = [r for r in read("field_prune") if r["scale"] == SCALE]
+    return field_tables.tables(rows, times, cuts), field_tables.plot(rows)
 
 
 def page(text: str) -> str:

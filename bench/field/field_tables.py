@@ -29,7 +29,15 @@ def current(lines: Iterable[Record], scale: str) -> list[Record]:
         if r["settings"] == newest[r["network"]]:
             parts = ("network", "seed", "tool", "criterion", "schedule", "target")
             found[json.dumps([r.get(k) for k in parts])] = r
-    return list(found.values())
+    networks = list(newest)
+    arms = [("torch_pruning", "l1"), ("sentei", "l1_std"), ("torch_pruning", "taylor")]
+
+    def place(r: Record) -> tuple[Any, ...]:
+        arm = (r.get("tool"), r.get("criterion"))
+        at = arms.index(arm) if arm in arms else len(arms)
+        return networks.index(r["network"]), -(r.get("target") or 2), r.get("schedule") or "", at
+
+    return sorted(found.values(), key=place)
 
 
 def grouped(rows: Iterable[Record], *keys: str) -> dict[tuple[Any, ...], list[Record]]:
@@ -62,12 +70,21 @@ def arm_name(r: Mapping[str, Any]) -> str:
 
 def settings_table(rows: Sequence[Record]) -> list[str]:
     """What was run."""
-    head = ["network", "seeds", "images", "epochs", "steps of retraining", "score images"]
+    head = [
+        "network",
+        "starting networks",
+        "seeds",
+        "images",
+        "epochs",
+        "steps of retraining",
+        "score images",
+    ]
     head += ["channels between scorings", "test images"]
     cells = []
     for (network,), some in grouped(rows, "network").items():
         s, seeds = some[0]["settings"], {r["seed"] for r in some}
-        numbers = (len(seeds), s["images"], s["epochs"], s["steps"], s["score_images"])
+        starts = sum(r["what"] == "start" for r in some)
+        numbers = (starts, len(seeds), s["images"], s["epochs"], s["steps"], s["score_images"])
         numbers += (s["channels"], s["test_images"])
         cells.append([f"`{network}`", *(f"{n:,}" for n in numbers)])
     return table(head, cells, 1)
@@ -76,12 +93,23 @@ def settings_table(rows: Sequence[Record]) -> list[str]:
 def accuracy_table(rows: Sequence[Record]) -> list[str]:
     """Every arm of a network: mean and deviation over seeds."""
     starts = {(r["network"], r["seed"]): r for r in rows if r["what"] == "start"}
+
+    def begin(r: Record) -> Record:
+        return starts[r["network"], r.get("start_seed", r["seed"])]
+
     lines: list[str] = []
     for (network,), some in grouped(rows, "network").items():
         mine = [r for r in starts.values() if r["network"] == network]
         before = spread([r["accuracy"] for r in mine], points)
         lines += [f"### `{network}`", "", said_of_start(mine, before), ""]
-        head = ["target", "schedule", "tool and criterion", "FLOPs left, %", "parameters left, %"]
+        head = [
+            "target",
+            "schedule",
+            "tool and criterion",
+            "seeds",
+            "FLOPs left, %",
+            "parameters left, %",
+        ]
         head += [
             "right after the cut, %",
             "retrained, %",
@@ -93,8 +121,9 @@ def accuracy_table(rows: Sequence[Record]) -> list[str]:
         for key, runs in grouped(arms, "target", "schedule", "tool", "criterion").items():
             good = [r for r in runs if r["what"] == "arm"]
             row = [f"{key[0]:.0%}", WORDS[key[1]], arm_name(runs[0])]
+            row.append(str(len(good)))
             if good:
-                change = [r["accuracy"] - starts[network, r["seed"]]["accuracy"] for r in good]
+                change = [r["accuracy"] - begin(r)["accuracy"] for r in good]
                 row += [spread([r[k] for r in good], points) for k in ("share", "params_share")]
                 row += [spread([r[k] for r in good], points) for k in ("cut_accuracy", "accuracy")]
                 row += [spread(change, points)]
@@ -120,7 +149,8 @@ def said_of_start(starts: Sequence[Record], before: str) -> str:
     some = starts[0]
     apart = max(abs(r["accuracy"] - r["own_accuracy"]) for r in starts)
     return (
-        f"Unpruned: {before} % ({len(starts)} seeds), {some['macs'] / 1e6:.1f} million multiply-adds = "
+        f"Unpruned: {before} % ({'one network' if len(starts) == 1 else f'{len(starts)} networks'}), "
+        f"{some['macs'] / 1e6:.1f} million multiply-adds = "
         f"{some['macs'] / 5e5:.1f} MFLOPs, {some['params'] / 1e3:.0f} thousand parameters. The same weights "
         f"in PyTorch: accuracy at most {100 * apart:.2f} points apart, logits at most "
         f"{max(r['relative_difference'] for r in starts):.0e} of the largest."
@@ -153,8 +183,11 @@ def behaviour_table(rows: Sequence[Record]) -> list[str]:
     return table(head, cells, 3)
 
 
-def time_table(latencies: Sequence[Record], rows: Sequence[Record]) -> list[str]:
+def time_table(
+    latencies: Sequence[Record], cuts: Sequence[Record], rows: Sequence[Record]
+) -> list[str]:
     """Seconds of pruning and of retraining on a quiet machine, and the result's latency."""
+    cut = {(r["network"], r["target"], r["schedule"]): r["seconds"] for r in cuts}
     late = {(r["network"], r["target"], r["schedule"]): r["milliseconds"] for r in latencies}
     head = ["network", "target", "tool and criterion", "pruning, s", "retraining, s", "in all, s"]
     head += ["ONNX Runtime, batch 1, ms", "batch 32, ms"]
@@ -168,41 +201,45 @@ def time_table(latencies: Sequence[Record], rows: Sequence[Record]) -> list[str]
             row = [f"`{key[0]}`", "", "unpruned", *["-"] * 3]
             cells.append([*row, *(_latency(ms, batch, "start") for batch in ("1", "32"))])
         for (tool, criterion), runs in grouped(some, "tool", "criterion").items():
-            timed = [r["wall"] for r in runs if r.get("alone")]
-            parts = [[w["prune"] for w in timed], [w["retrain"] for w in timed]]
-            parts.append([sum(w.values()) for w in timed])
+            first = cut.get(key, {}).get(f"{tool}:{criterion}")
+            timed = [r["wall"]["retrain"] for r in runs if r.get("alone")]
+            then = statistics.mean(timed) if timed else None
+            both = first + then if first is not None and then is not None else None
             row = [f"`{key[0]}`", f"{key[1]:.0%}", arm_name(runs[0])]
-            row += [f"{statistics.mean(v):.1f}" if v else "-" for v in parts]
+            row += ["-" if v is None else f"{v:.1f}" for v in (first, then, both)]
             row += [_latency(ms, batch, f"{tool}:{criterion}") for batch in ("1", "32")]
             cells.append(row)
     return table(head, cells, 3)
 
 
 def _latency(ms: Mapping[str, Any], batch: str, arm: str) -> str:
-    """Mean over seeds, and how many times as fast as the starting network of the same seed."""
+    """Mean over seeds, and how many times as fast as the starting network (of its seed, or of all)."""
     times = {k: v["median"] for k, v in ms.get(batch, {}).items()}
     mine = {k.rpartition(":")[2]: t for k, t in times.items() if k.rpartition(":")[0] == arm}
     if not mine:
         return "-"
-    gain = statistics.mean(times[f"start:{seed}"] / t for seed, t in mine.items())
+    gain = statistics.mean(
+        times.get(f"start:{seed}", times["start:0"]) / t for seed, t in mine.items()
+    )
     return f"{statistics.mean(mine.values()):.2f}" + ("" if arm == "start" else f" ({gain:.2f}x)")
 
 
 def versions(times: Sequence[Record], rows: Sequence[Record]) -> str:
     m = rows[-1]["machine"]
-    tail = ""
+    found: dict[str, str] = next((r["versions"] for r in reversed(rows) if r.get("versions")), {})
+    tail = "".join(f", {k} {v}" for k, v in found.items())
     if times:
-        tail = f", PyTorch {times[-1]['torch']}, ONNX Runtime {times[-1]['onnxruntime']}"
+        tail += f", ONNX Runtime {times[-1]['onnxruntime']}"
     return f"{m['cpu']}, tier {m['isa']}, sentei {m['sentei']}{tail}."
 
 
-def tables(rows: Sequence[Record], times: Sequence[Record]) -> str:
-    """Markdown of everything."""
+def tables(rows: Sequence[Record], times: Sequence[Record], cuts: Sequence[Record] = ()) -> str:
+    """Markdown of everything: arms, latencies, seconds of pruning."""
     lines = [versions(times, rows), "", *settings_table(rows), *accuracy_table(rows)]
     if plot(rows):
         lines += ["![accuracy against FLOPs](field.svg)", ""]
     lines += ["### FLOPs asked for and reached", "", *behaviour_table(rows)]
-    if len(timed := time_table(times, rows)) > 3:
+    if len(timed := time_table(times, cuts, rows)) > 3:
         lines += ["### Time", "", *timed]
     return "\n".join(lines)
 
