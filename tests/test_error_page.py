@@ -18,13 +18,16 @@ from sentei import device
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "errors.md"
-OWN = {"error_calls.py", "test_error_page.py"}
+OWN = {"error_calls.py", "error_helpers.py", "test_error_page.py"}
 # What no test can bring about on the machine that it runs on, and why.
 NEVER = {
     "device cuda: memory of ... bytes must be free, got ...": "needs a GPU that is full",
     "device cuda: <kernel>: <CUDA's words>": "needs a bug in a kernel, on a GPU",
     "no CUDA device can be used: ...": "needs a driver without a device",
     "close_gates: weights with their gates folded must give what the gated network does": "a bug",
+    "cluster: <host:port> must answer": "needs a cluster that is gone",
+    "distributed: a worker cannot start: ...": "needs Ray: test_ray.py",
+    "distributed: ... was lost ... times": "needs minutes",
 }
 
 

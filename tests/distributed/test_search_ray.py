@@ -11,13 +11,12 @@ import pytest
 
 from command import sentei
 from extras import need
+from sentei.workflow.search import cluster as on_cluster
+from sentei.workflow.search import plan_search, run_search
+from sentei.workflow.settings import load_config
 
 need("ray")
 need("optuna")
-
-from sentei.workflow.search import plan_search, run_search
-from sentei.workflow.search import cluster as on_cluster
-from sentei.workflow.settings import load_config
 
 PARAMS = ("train.lr=log:1e-3..3e-2", "train.batch=20,40")
 
@@ -62,5 +61,7 @@ def test_results_do_not_depend_on_the_cluster_nor_on_its_losses(tmp_path, digits
 
 
 def test_refuses_an_address():
-    found = sentei("search", "--param", "train.batch=20,40", "--cluster", "nowhere", "--epochs", "1")
+    found = sentei(
+        "search", "--param", "train.batch=20,40", "--cluster", "nowhere", "--epochs", "1"
+    )
     assert found.code == 2 and 'cluster must be local or "host:port", got' in found.out

@@ -67,7 +67,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
 def _extra(name: str, e: dict[str, Any]) -> str:
     if e["present"]:
         return f"present: {e['for']}"
-    return f"no {' and no '.join(e['missing'])}: {e['for']} (pip install \"sentei[{name}]\")"
+    return f'no {" and no ".join(e["missing"])}: {e["for"]} (pip install "sentei[{name}]")'
 
 
 def _threads(t: dict[str, Any]) -> str:

@@ -34,7 +34,8 @@ def plan(
     slow: Annotated[float, typer.Option(help="Share of mini-batches that are slow.")] = 0.01,
     factor: Annotated[float, typer.Option(help="How many times as long those take.")] = 5.0,
     width: Annotated[
-        str, typer.Option(help="Activations per mini-batch that split layers exchange; 0: no split.")
+        str,
+        typer.Option(help="Activations per mini-batch that split layers exchange; 0: no split."),
     ] = "0",
     portions: Annotated[
         int, typer.Option(help="Mini-batches of a full gradient (sandblaster).")

@@ -197,4 +197,3 @@ def worth(rows: Sequence[Forecast], least: float = 1.5) -> str:
     if lean.workers < best.workers:
         words += f" {lean.strategy} with {lean.workers} comes within a tenth of it."
     return words
-

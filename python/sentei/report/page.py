@@ -6,7 +6,9 @@ from .svg import escape, tag
 __all__ = ["FONT", "page", "standalone"]
 
 # A page has it on its body; a picture has no body.
-FONT = "svg{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Liberation Sans',Arial,sans-serif}"
+FONT = (
+    "svg{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Liberation Sans',Arial,sans-serif}"
+)
 
 
 def page(title: str, intro: str, *body: str, style: str = "") -> str:
