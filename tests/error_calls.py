@@ -412,7 +412,9 @@ CALLS: dict[str, Call] = {
     "reproduce: scale must lie in (0, 1]": said("reproduce", "t2.6", "--scale", "2"),
     "seeds must lie in [1, 1000]": said("reproduce", "t2.6", "--seeds", "0"),
     # pruning
-    "Target: exactly one of flops, ... must be given (or max_drop)": raised(lambda _: prune.Target()),
+    "Target: exactly one of flops, ... must be given (or max_drop)": raised(
+        lambda _: prune.Target()
+    ),
     "Target: flops must be an absolute number or a percentage, got 0.3; write '30%' ...": raised(
         lambda _: prune.Target(flops=0.3)
     ),

@@ -43,7 +43,9 @@ def test_pictures_equal_the_record(demo):
 def test_picture_of_the_readme_says_what_the_record_says(demo):
     r = demo.latest()
     svg = demo.pictures(r)["summary.svg"]
-    shown = " ".join(t.text or "" for t in ElementTree.fromstring(svg).iter() if t.tag.endswith("text"))
+    shown = " ".join(
+        t.text or "" for t in ElementTree.fromstring(svg).iter() if t.tag.endswith("text")
+    )
     assert f"{100 * r['report']['accuracy']['after']:.2f}" in shown
     share = r["report"]["flops"]["after"] / r["report"]["flops"]["before"]
     assert f"{100 * share:.1f}" in shown

@@ -14,6 +14,7 @@ from sentei.cli import (
     evaluate,
     export,
     import_onnx,
+    plan,
     profile,
     prune,
     reproduce,
@@ -49,6 +50,7 @@ app.command("compare")(guarded(compare.compare))
 app.command("eval")(guarded(evaluate.evaluate))
 app.command("sensitivity")(guarded(sensitivity.sensitivity))
 app.command("export")(guarded(export.export))
+app.command("plan")(guarded(plan.plan))
 app.command("profile")(guarded(profile.profile))
 app.command("bench")(guarded(bench.bench))
 app.command("import")(guarded(import_onnx.import_onnx))

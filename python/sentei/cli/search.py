@@ -43,6 +43,14 @@ def search(
     jobs: Annotated[
         int, typer.Option(help="Trials at a time; the threads are divided among them.")
     ] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|HOST:PORT",
+            help="Run the trials as tasks of Ray; on several machines the run folder must be shared.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on in this folder.", show_default=False)
     ] = None,
@@ -75,8 +83,8 @@ def search(
     from sentei.workflow.settings import load_config, read_toml
 
     if resume is not None:
-        o.check_alone(ctx, "search", ("--trials", "--jobs", "--json", "--quiet"))
-        return go_on(resume, jobs, trials, as_json=as_json, quiet=quiet)
+        o.check_alone(ctx, "search", ("--trials", "--jobs", "--cluster", "--json", "--quiet"))
+        return go_on(resume, jobs, trials, cluster, as_json=as_json, quiet=quiet)
     flags = {
         "model.network": network,
         "data.name": data,
@@ -101,19 +109,25 @@ def search(
             _show_plan(made)
         return 0
     with Ticker("search", quiet or as_json) as ticker:
-        result = run_search(made, jobs, ticker, command_line())
+        result = run_search(made, jobs, ticker, command_line(), cluster)
     return _end(result, as_json)
 
 
 def go_on(
-    run_dir: Path, jobs: int = 1, trials: int | None = None, *, as_json: bool, quiet: bool
+    run_dir: Path,
+    jobs: int = 1,
+    trials: int | None = None,
+    cluster: str | None = None,
+    *,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
     """Go on with a search that was stopped, with more trials if asked for."""
     from sentei.cli.ticker import Ticker
     from sentei.workflow.search import resume_search
 
     with Ticker("search", quiet or as_json) as ticker:
-        result = resume_search(run_dir, jobs, ticker, trials)
+        result = resume_search(run_dir, jobs, ticker, trials, cluster)
     return _end(result, as_json)
 
 

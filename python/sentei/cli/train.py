@@ -50,7 +50,7 @@ def train(
         int | None, typer.Option(help="Workers on the cluster.", show_default="2")
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option(help="sync or downpour.", show_default="sync")
+        str | None, typer.Option(help="sync, downpour or sandblaster.", show_default="sync")
     ] = None,
     config: o.ConfigFile = None,
     pairs: o.Pairs = None,

@@ -154,6 +154,10 @@ class NetworkObjective:
             self._spans.append((name, t, slice(end - t.size, end), noted.found.get(name), decay))
         self._runners: dict[int, Runner] = {}
 
+    def samples(self, batch: Any) -> int:
+        """Of a mini-batch."""
+        return len(batch[1])
+
     def loss_grad(self, w: NDArray[np.float32], batch: Any) -> tuple[float, NDArray[np.float32]]:
         """Objective (loss with regularizers) of a mini-batch and its gradient (size,) float32.
 

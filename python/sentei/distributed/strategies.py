@@ -72,7 +72,31 @@ def _downpour(job: Job) -> Result:
     return downpour(job.model, job.chunks, **own, **job.common())
 
 
+def _sandblaster(job: Job) -> Result:
+    from sentei.distributed.coordinator import sandblaster
+    from sentei.optim import LBFGS
+
+    if not isinstance(job.rule, LBFGS):
+        raise TypeError(f"sandblaster: rule must be LBFGS, got {type(job.rule).__name__}")
+    s = job.settings
+    return sandblaster(
+        job.model,
+        job.chunks,
+        workers=s["replicas"],
+        shards=s["shards"],
+        rule=job.rule,
+        iterations=s["iterations"],
+        snapshot_every=s["snapshot_every"] or 1,
+        store=job.store,
+        resume=job.resume,
+        wait=s["wait"],
+        threads=job.threads,
+        show=job.show,
+    )
+
+
 STRATEGIES: dict[str, Strategy] = {
     "sync": _sync,
     "downpour": _downpour,
+    "sandblaster": _sandblaster,
 }

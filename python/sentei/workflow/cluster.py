@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,17 +48,18 @@ def check_cluster(config: c.Config, model: Model) -> None:
         )
     if importlib.util.find_spec("ray") is None:
         raise DataError('train: --cluster needs Ray: pip install "sentei[distributed]"')
-    _rule(t)
+    _rule(t, s.strategy)
     if model.device != "cpu":
         raise DataError(f"train: --cluster must go with --device cpu, got {model.device}")
 
 
-def _rule(settings: c.Train) -> Optimizer:
+def _rule(settings: c.Train, strategy: str) -> Optimizer:
     """The shards' rule: decay belongs to the gradient, and so to the model."""
-    if settings.optimizer not in ("sgd", "adagrad") or settings.semi_sync:
+    allowed = ("lbfgs",) if strategy == "sandblaster" else ("sgd", "adagrad")
+    if settings.optimizer not in allowed or settings.semi_sync:
         raise DataError(
-            "train: optimizer must be sgd or adagrad with --cluster, got "
-            + ("semi_sync" if settings.semi_sync else repr(settings.optimizer))
+            f"train: optimizer must be {' or '.join(allowed)} with --cluster and --strategy {strategy}, "
+            "got " + ("semi_sync" if settings.semi_sync else repr(settings.optimizer))
         )
     return make_optimizer(settings.model_copy(update={"weight_decay": 0.0, "l2": 0.0}))
 
@@ -68,8 +70,9 @@ def train_on_cluster(session: Session, model: Model) -> Model:
     s = config.distributed
     assert s.cluster is not None
     loader = session.images.training(t.batch, config.run.seed)
+    full = s.strategy == "sandblaster"  # every epoch is an iteration, over the same mini-batches
     chunks = sd.Minibatches(
-        loader, t.batch, per_chunk=s.chunk, epochs=t.epochs, seed=config.run.seed
+        loader, t.batch, per_chunk=s.chunk, epochs=1 if full else t.epochs, seed=config.run.seed
     )
     recipe = sd.Network(
         model,
@@ -94,11 +97,11 @@ def train_on_cluster(session: Session, model: Model) -> Model:
     job = Job(
         recipe,
         chunks,
-        _rule(t),
+        _rule(t, s.strategy),
         Paced(make_schedule(t, t.epochs * updates), updates),
-        s.model_dump(),
+        {**s.model_dump(), "iterations": t.epochs},
         str(store),
-        session.resumed and any(store.glob("shard-*.safetensors")),
+        session.resumed and any(store.glob("*.safetensors")),
         threads,
         config.run.seed,
         show,
@@ -116,9 +119,7 @@ def train_on_cluster(session: Session, model: Model) -> Model:
     recalibrate_bn(model, loader, _STATISTICS, t.batch, config.run.seed)
     _note(session, model, chunks, result)
     if s.store is None:
-        for file in store.glob("shard-*.safetensors"):
-            file.unlink()
-        store.rmdir()
+        shutil.rmtree(store)
     return model
 
 
@@ -158,6 +159,8 @@ def _note(session: Session, model: Model, chunks: sd.Minibatches, result: Result
 
 def _epochs(history: Sequence[Mapping[str, Any]], chunks: sd.Minibatches) -> dict[int, float]:
     """Mean loss of every epoch."""
+    if history and "iteration" in history[0]:  # of all data
+        return {row["iteration"]: row["loss"] for row in history if row["iteration"]}
     rows: dict[int, list[float]] = {}
     for row in history:
         by_chunk = "chunk" in row
@@ -174,7 +177,8 @@ def _count(n: int, what: str) -> str:
 def _sentence(counted: Mapping[str, Any], s: c.Distributed) -> str:
     """What happened, in words."""
     parts = [f"{s.strategy}, {_count(s.replicas, 'replica')}, {_count(s.shards, 'shard')}"]
-    parts.append(f"{min(counted['updates']):,} of {counted['planned']:,} mini-batches counted")
+    counted_in = "iterations made" if s.strategy == "sandblaster" else "mini-batches counted"
+    parts.append(f"{min(counted['updates']):,} of {counted['planned']:,} {counted_in}")
     if counted["staleness_max"]:
         mean, most = counted["staleness_mean"], counted["staleness_max"]
         parts.append(f"staleness {mean:.2f} on average, {most} at most")

@@ -293,7 +293,7 @@ class Distributed(Block):
     )
     replicas: Count = Field(default=2, description="workers that compute gradients")
     shards: Count = Field(default=1, description="workers that hold the parameters")
-    strategy: str = Field(default="sync", description="sync or downpour")
+    strategy: str = Field(default="sync", description="sync, downpour or sandblaster")
     backups: NotNegative = Field(
         default=0, description="sync: replicas that a step does not wait for"
     )

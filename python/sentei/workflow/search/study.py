@@ -20,6 +20,7 @@ from sentei.train.interrupt import Interrupt
 from sentei.workflow.config import Config
 from sentei.workflow.run_dir import RunDir, RunDirError
 from sentei.workflow.runs import plan
+from sentei.workflow.search.cluster import check_address, run_on_cluster
 from sentei.workflow.search.space import Choice, Parameter, read_space, values_of, with_values
 from sentei.workflow.search.trial import Outcome, Task, choose_metric
 from sentei.workflow.search.workers import run_trials
@@ -214,32 +215,41 @@ def _base(config: Config) -> dict[str, Any]:
 
 
 def run_search(
-    search: Search, jobs: int = 1, progress: Progress | None = None, words: str = ""
+    search: Search,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    words: str = "",
+    cluster: str | None = None,
 ) -> SearchResult:
     """Carry out a search in a new run folder.
 
     Args:
         jobs: trials at a time, each in a process with its share of the threads; no result depends on it.
         progress: called with trials done, trials in all and what is going on.
+        cluster: "local" or "host:port": trials are tasks of Ray; None: processes of this machine.
     Raises:
-        InterruptedRunError: Ctrl-C; `resume_search` goes on.
+        InterruptedRunError: Ctrl-C; `resume_search` goes on. ClusterError: Ray is missing.
     """
-    _check_jobs(jobs)
+    _check_jobs(jobs, cluster)
     run = RunDir.create(search.run_dir, "search", search.config, words)
     run.write_plan({**run.read_plan(), "search": search.to_json()})
     with run.claimed():
-        return _carry_out(search, run, jobs, progress)
+        return _carry_out(search, run, jobs, progress, cluster)
 
 
 def resume_search(
-    run_dir: Path, jobs: int = 1, progress: Progress | None = None, trials: int | None = None
+    run_dir: Path,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    trials: int | None = None,
+    cluster: str | None = None,
 ) -> SearchResult:
     """Go on with a search, with more trials if asked for; the result is that of one never stopped.
 
     Raises:
         RunDirError: no search lies there.
     """
-    _check_jobs(jobs)
+    _check_jobs(jobs, cluster)
     run = RunDir.reopen(run_dir)
     with run.claimed():
         what = run.read_plan()
@@ -256,15 +266,19 @@ def resume_search(
             count = len(search.assignments())
             search = Search(**{**search.__dict__, "trials": count})
         run.write_plan({**what, "search": search.to_json(), "finished": False})
-        return _carry_out(search, run, jobs, progress)
+        return _carry_out(search, run, jobs, progress, cluster)
 
 
-def _check_jobs(jobs: int) -> None:
+def _check_jobs(jobs: int, cluster: str | None) -> None:
     if not 1 <= jobs <= 256:
         raise DataError(f"search: jobs must lie in [1, 256], got {jobs}")
+    if cluster is not None:
+        check_address(cluster)
 
 
-def _carry_out(search: Search, run: RunDir, jobs: int, progress: Progress | None) -> SearchResult:
+def _carry_out(
+    search: Search, run: RunDir, jobs: int, progress: Progress | None, cluster: str | None
+) -> SearchResult:
     from sentei.workflow.search.report import write_results
 
     values = search.assignments()
@@ -289,8 +303,12 @@ def _carry_out(search: Search, run: RunDir, jobs: int, progress: Progress | None
     interrupt = Interrupt()
     try:
         # a trial in this process heeds Ctrl-C by itself, and only where nobody else does
-        with interrupt if jobs > 1 else nullcontext():
-            for outcome in run_trials(tasks(), jobs, say, interrupt):
+        with interrupt if jobs > 1 or cluster is not None else nullcontext():
+            if cluster is not None:
+                outcomes = run_on_cluster(tasks(), jobs, cluster, say, interrupt)
+            else:
+                outcomes = run_trials(tasks(), jobs, say, interrupt)
+            for outcome in outcomes:
                 if outcome.state == "interrupted":
                     interrupt.asked = True
                     continue
