@@ -105,7 +105,7 @@ def one_arm(args: argparse.Namespace, s: Scale, case: dict[str, Any]) -> dict[st
 
 
 def known(args: argparse.Namespace) -> set[tuple[Any, ...]]:
-    """What the record has, by KEY, made with the settings of today."""
+    """What the record has, by KEY, made with the settings of today; what failed is tried again."""
     path = RESULTS / args.record / f"{NAME}.jsonl"
     lines = path.read_text().splitlines() if path.is_file() else []
     today = {k: json.loads(json.dumps(asdict(s))) for k, s in SCALES[args.scale].items()}
@@ -114,6 +114,7 @@ def known(args: argparse.Namespace) -> set[tuple[Any, ...]]:
         tuple(r.get(k) for k in KEY)
         for r in rows
         if r["settings"] == today.get(r["network"])
+        and r["what"] != "failed"
         and (r["what"] == "start" or r.get("alone") or not args.alone)
     }
 
@@ -142,6 +143,8 @@ def in_a_process(args: argparse.Namespace, case: dict[str, Any]) -> dict[str, An
     command = [sys.executable, __file__, "--data", args.data, "--work", str(args.work)]
     command += ["--threads", str(args.threads), "--one", json.dumps(case)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ran.returncode < 0:
+        sys.exit(f"stopped by signal {-ran.returncode}: {case}")  # no result of the tool's
     if ran.returncode:
         said = [x for x in ran.stderr.strip().splitlines() if x.strip()]
         return {"what": "failed", "failed": said[-1] if said else f"exit {ran.returncode}"}
