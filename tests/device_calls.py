@@ -121,6 +121,7 @@ CALLS = {
     "counter_advance": call(whole(3, 1), modulo=3),
     "discriminant_penalty": call(matrix, whole(4, N), lam=0.5),
     "discriminant_penalty_backward": call(matrix, whole(4, N), one, lam=0.5),
+    "distillation": call(matrix, whole(ROW, N), matrix, alpha=0.5, temperature=2.0),
     "dropout": call(image, whole(1000, 2), **dropped),
     "dropout_backward": call(image, whole(1000, 2), **dropped),
     "elementwise_loss": call(matrix, matrix, kind="huber", parameter=0.7),

@@ -56,6 +56,11 @@ def under_a_launcher(_: Path) -> None:
         mpi.comm.__wrapped__()
 
 
+def outside(_: Path) -> None:
+    with mock.patch("sentei.distributed.engine._current", []):
+        current()
+
+
 def two_ranks() -> DataParallel:
     world = DataParallel.__new__(DataParallel)  # to check settings needs no MPI
     world.size = 2
@@ -81,6 +86,9 @@ CALLS: dict[str, Call] = {
         "SENTEI_ISA", missing_tier(), "import sentei._core"
     ),
     "SENTEI_BF16: must be one of ...": process("SENTEI_BF16", "fast", BF16),
+    "SENTEI_NUM_THREADS: must be a whole number from 1 to 4096": process(
+        "SENTEI_NUM_THREADS", "two", "from sentei import _core; _core.threads()"
+    ),
     "predict: images must ...": raised(float_model),
     "set_threads: n must be between 1 and 4096": raised(lambda _: device.set_threads(0)),
     # networks
@@ -267,7 +275,7 @@ CALLS: dict[str, Call] = {
     # on several machines
     'cluster: address must be "host:port"': raised(lambda _: sd.cluster("nowhere").__enter__()),
     "cluster: Ray must be installed": without("ray", raised(lambda _: sd.cluster().__enter__())),
-    "distributed: a cluster must be open": raised(lambda _: current()),
+    "distributed: a cluster must be open": raised(outside),
     "distributed: loss_grad must give a contiguous float32 gradient": raised(
         lambda _: checked(2, (0.0, np.zeros(2)), "a mini-batch")
     ),

@@ -178,7 +178,11 @@ double read_quota() {  // CPUs that the cgroup grants, or 0 when unlimited or un
 }
 
 int find_default(const char** source) {
-  if (const int n = positive_env("SENTEI_NUM_THREADS")) {
+  const char* const ours = std::getenv("SENTEI_NUM_THREADS");
+  if (ours && *ours) {  // said to us: never ignored in silence
+    const int n = positive_env("SENTEI_NUM_THREADS");
+    SENTEI_CHECK(ValueError, n, "SENTEI_NUM_THREADS: must be a whole number from 1 to 4096, got ",
+                 ours);
     *source = "SENTEI_NUM_THREADS";
     return n;
   }

@@ -38,7 +38,7 @@ def refused(*words, code=2):
         (["prune", "--flops", "30%"], "model.file must be given"),
         (["prune", "no.safetensors", "--flops", "30%"], "there must be a file 'no.safetensors'"),
         (["eval", "no.safetensors"], "there must be a file 'no.safetensors'"),
-        (["profile", "lenet6"], "did you mean 'lenet5_prune'?"),
+        (["profile", "lenet5_prun"], "did you mean 'lenet5_prune'?"),
         (["resume", "nowhere"], "run folder: nowhere must hold"),
         (["data", "download", "imagenet"], "name must be one of"),
         (["demo", "--seed", "-1"], "run.seed must be at least 0"),

@@ -255,7 +255,7 @@ def test_resume_of_a_run_that_is_no_search(trained):
 def test_resume_stands_alone(whole, more, names):
     before = (whole.run_dir / "run.json").read_bytes()
     result = sentei("search", "--resume", whole.run_dir, *more)
-    allowed = "--trials, --jobs, --json, --quiet"
+    allowed = "--trials, --jobs, --cluster, --json, --quiet"
     said = f"sentei: search: with --resume only {allowed} may be given, got {names}\n"
     assert (result.code, result.err, result.out) == (2, said, "")
     assert (whole.run_dir / "run.json").read_bytes() == before

@@ -131,4 +131,4 @@ def test_command_line_draws(tmp_path):
 )
 def test_command_line_refuses(words, text):
     found = sentei(*BASE, *words)
-    assert found.code == 2 and text in found.out
+    assert found.code == 2 and text in found.err

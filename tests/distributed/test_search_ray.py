@@ -44,7 +44,13 @@ def dies_once(task):
 
 @pytest.mark.slow
 def test_results_do_not_depend_on_the_cluster_nor_on_its_losses(tmp_path, digits, monkeypatch):
-    pairs = [f'data.name="{digits}"', "data.split=[5, 1]", "train.epochs=1", "data.limit=60"]
+    pairs = [
+        f'data.name="{digits}"',
+        "data.split=[5, 1]",
+        "train.epochs=1",
+        "data.limit=60",
+        "train.batch=20",
+    ]
 
     def searched(name, **options):
         flags = {"run.run_dir": str(tmp_path / name), "run.seed": 3}
@@ -64,4 +70,4 @@ def test_refuses_an_address():
     found = sentei(
         "search", "--param", "train.batch=20,40", "--cluster", "nowhere", "--epochs", "1"
     )
-    assert found.code == 2 and 'cluster must be local or "host:port", got' in found.out
+    assert found.code == 2 and 'cluster must be local or "host:port", got' in found.err

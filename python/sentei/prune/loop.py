@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -206,6 +207,8 @@ class Loop:
         done, n = len(self.steps), len(chosen)
         parts = {k: (v - spent[k]) / n for k, v in self.parts.items()}
         gone = {m for u, _ in chosen for m in u.members}
+        known = self.accuracy is not None and math.isfinite(self.accuracy)  # not of a regression
+        judged = self.accuracy if known else None
         steps = [
             PruneStep(
                 done + k + 1,
@@ -217,7 +220,7 @@ class Loop:
                 whole[k].params,
                 proof.max_abs_diff,
                 proof.tolerance,
-                self.accuracy if k == n - 1 else None,
+                judged if k == n - 1 else None,
                 sum(parts.values()),
                 parts,
                 **means_of(self.scores, unit.first, gone),
