@@ -72,15 +72,21 @@ def started(folder, *words, **more):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_stops_and_goes_on(tmp_path):
     """Ctrl-C after a few iterations; `resume` makes the rest."""
+    rng, labels = np.random.default_rng(5), np.arange(60) % 2
+    images = rng.integers(0, 200, (60, 12, 12, 1)) + 50 * labels[:, None, None, None]
+    pixels, path = images.astype(np.uint8), tmp_path / "digits.npz"
+    np.savez(path, train_images=pixels[:50], train_labels=labels[:50], test_images=pixels[50:],
+             test_labels=labels[50:])  # fmt: skip
     flags = [
         "--network", "lenet5_prune", "--cluster", "local", "--strategy", "sandblaster",
         "--epochs", "8", "--run-dir", str(tmp_path / "run"),
     ]  # fmt: skip
     for pair in (
-        'train.optimizer="lbfgs"', "train.lr=1.0", "data.limit=60", "train.batch=20",
-        "distributed.shards=2", "run.latency_seconds=0",
+        'train.optimizer="lbfgs"', "train.lr=1.0", f'data.name="{path}"', "data.split=[4, 1]",
+        "train.batch=10", "distributed.shards=2", "run.latency_seconds=0",
     ):  # fmt: skip
         flags += ["--set", pair]
     state = tmp_path / "run" / "shards" / "coordinator.json"
