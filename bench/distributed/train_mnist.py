@@ -2,8 +2,10 @@
 """Train lenet5_prune on MNIST with two replicas that are made to fail, against one process.
 
 Equal samples for all: the same images, the same number of epochs. Synchronous: two mini-batches of half
-the size a step, so that a step sees what one process sees. Downpour: AdaGrad on the shards. Faults: a
-replica ends, a shard ends, a replica hangs, a message is sent twice.
+the size a step, so that a step sees what one process sees. Downpour: AdaGrad on the shards, the first
+`--warm` updates by one replica alone. With --steps each arm first picks its own step size: one epoch
+each, without faults, judged on images that nobody trains on; the test images judge the end only. Faults:
+a replica ends, a shard ends, a replica hangs, a message is sent twice.
 """
 
 from __future__ import annotations
@@ -33,72 +35,103 @@ FAULTS = (
 )
 
 
+ARMS = {  # name: strategy, rule, mini-batches a step
+    "one process sgd": ("one process", "sgd", 1),
+    "one process adagrad": ("one process", "adagrad", 1),
+    "sync sgd": ("sync", "sgd", 2),
+    "downpour adagrad": ("downpour", "adagrad", 1),
+}
+STEPS = {"sgd": 0.02, "adagrad": 0.01}  # without --steps
+HELD = 5000  # images that judge step sizes
+
+
+class Bench:
+    """The data, and one training by any arm."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        train, self.test = data.load("mnist", args.data)
+        order = np.random.default_rng(args.seed).permutation(len(train))
+        self.held = train.subset(np.sort(order[-HELD:]))
+        self.train = train.subset(np.sort(order[: min(args.images, len(train) - HELD)]))
+        self.standardize = data.Standardize.fit(self.train)
+
+    def loader(self, batch: int) -> data.Loader:
+        seed, standardize = self.args.seed, self.standardize
+        return data.Loader(
+            self.train, batch, shuffle=True, seed=seed, drop_last=True, standardize=standardize
+        )
+
+    def accuracy(self, model: Any, images: Any) -> float:
+        return evaluate(model, data.Loader(images, 100, standardize=self.standardize))["accuracy"]
+
+    def fit(self, arm: str, step: float, epochs: int, faults: Any) -> tuple[Any, float, Any]:
+        """(model, seconds, counters) of one training."""
+        args, (strategy, name, parts) = self.args, ARMS[arm]
+        rule: Optimizer = SGD(step, momentum=0.9) if name == "sgd" else AdaGrad(step)
+        model = models.build("lenet5_prune", (28, 28, 1), 10, seed=args.seed)
+        start = time.perf_counter()
+        if strategy == "one process":
+            Trainer(model, rule, batch=args.batch, seed=args.seed).fit(
+                self.loader(args.batch), epochs=epochs, progress="none"
+            )
+            return model, time.perf_counter() - start, None
+        batch = args.batch // parts
+        recipe = sd.Network(model, seed=args.seed)
+        chunks = sd.Minibatches(self.loader(batch), batch, epochs=epochs, seed=args.seed)
+        train_by: Any = sd.synchronous if strategy == "sync" else sd.downpour
+        more = {"warm_start": args.warm} if strategy == "downpour" else {}
+        found = train_by(
+            recipe, chunks, replicas=2, shards=2, rule=rule, shuffle=False, faults=faults, **more
+        )
+        recipe.into(model, found.weights)
+        recalibrate_bn(model, self.loader(args.batch), 50, args.batch)
+        return model, time.perf_counter() - start, found.counters.to_json()
+
+    def best_step(self, arm: str) -> tuple[float, dict[str, float]]:
+        """The step size of the highest accuracy on the held-out images, and what all have given."""
+        found = {}
+        for step in self.args.steps:
+            model, _, _ = self.fit(arm, step, 1, ())
+            found[f"{step:g}"] = round(self.accuracy(model, self.held), 5)
+        print(f"{arm:20} after one epoch, held-out images: {found}", flush=True)
+        return float(max(found, key=found.__getitem__)), found
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--data", required=True, help="folder with the MNIST files")
     p.add_argument("--images", type=int, default=20000, help="of the training set")
     p.add_argument("--epochs", type=int, default=3)
     p.add_argument("--batch", type=int, default=100)
+    p.add_argument("--warm", type=int, default=0, help="updates of Downpour by one replica alone")
+    p.add_argument("--steps", type=float, nargs="*", default=(), help="step sizes to pick from")
+    p.add_argument("--arms", nargs="*", choices=list(ARMS), default=list(ARMS))
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--record", metavar="FOLDER", help="append to bench/results/FOLDER")
     args = p.parse_args()
-    train, test = data.load("mnist", args.data)
-    chosen = np.random.default_rng(args.seed).permutation(len(train))[: args.images]
-    train = train.subset(np.sort(chosen))
-    standardize = data.Standardize.fit(train)
-    rules: dict[str, Optimizer] = {"sgd": SGD(0.02, momentum=0.9), "adagrad": AdaGrad(0.01)}
-
-    def loader(batch: int) -> data.Loader:
-        return data.Loader(
-            train, batch, shuffle=True, seed=args.seed, drop_last=True, standardize=standardize
-        )
-
-    def judged(model: Any) -> float:
-        plain = data.Loader(test, 100, standardize=standardize)
-        return evaluate(model, plain)["accuracy"]
-
-    def new() -> Any:
-        return models.build("lenet5_prune", (28, 28, 1), 10, seed=args.seed)
-
-    rows: list[dict[str, Any]] = []
-
-    def note(arm: str, rule: str, accuracy: float, seconds: float, **more: Any) -> None:
-        row = {"network": "lenet5_prune", "dataset": "mnist", "arm": arm, "rule": rule}
-        row |= {"accuracy": round(accuracy, 5), "seconds": round(seconds, 1), **more}
-        row |= {"images": args.images, "epochs": args.epochs, "batch": args.batch}
-        rows.append(row)
-        print(f"{arm:12} {rule:8} {accuracy:.2%}  {seconds:.0f} s  {more}", flush=True)
-        if args.record:
-            record(args.record, "distributed_training", row)
-
-    for name, rule in rules.items():
-        model = new()
-        start = time.perf_counter()
-        Trainer(model, rule, batch=args.batch, seed=args.seed).fit(
-            loader(args.batch), epochs=args.epochs, progress="none"
-        )
-        note("one process", name, judged(model), time.perf_counter() - start)
+    bench, alone = Bench(args), {}
     with sd.cluster(cpus=2):
-        for strategy, name, batch in (
-            ("sync", "sgd", args.batch // 2),
-            ("downpour", "adagrad", args.batch),
-        ):
-            model = new()
-            recipe = sd.Network(model, seed=args.seed)
-            chunks = sd.Minibatches(loader(batch), batch, epochs=args.epochs, seed=args.seed)
-            train_by: Any = sd.synchronous if strategy == "sync" else sd.downpour
-            start = time.perf_counter()
-            found = train_by(
-                recipe, chunks, replicas=2, shards=2, rule=rules[name], shuffle=False, faults=FAULTS
-            )
-            recipe.into(model, found.weights)
-            recalibrate_bn(model, loader(args.batch), 50, args.batch)
-            spent = time.perf_counter() - start
-            note(strategy, name, judged(model), spent, counters=found.counters.to_json())
-    alone = {r["rule"]: r["accuracy"] for r in rows if r["arm"] == "one process"}
-    for r in rows:
-        gap = 100 * (r["accuracy"] - alone[r["rule"]])
-        print(f"{r['arm']:12} {r['rule']:8} {gap:+.2f} points against one process")
+        for arm in args.arms:
+            strategy, rule, _ = ARMS[arm]
+            step, tried = bench.best_step(arm) if args.steps else (STEPS[rule], {})
+            model, seconds, counters = bench.fit(arm, step, args.epochs, FAULTS)
+            accuracy = bench.accuracy(model, bench.test)
+            row: dict[str, Any] = {"network": "lenet5_prune", "dataset": "mnist", "arm": strategy}
+            row |= {"rule": rule, "step": step, "accuracy": round(accuracy, 5)}
+            row |= {"seconds": round(seconds, 1), "images": len(bench.train)}
+            row |= {"epochs": args.epochs, "batch": args.batch, "seed": args.seed}
+            if tried:
+                row["held_out_after_one_epoch"] = tried
+            if strategy == "downpour":
+                row["warm"] = args.warm
+            if counters:
+                row["counters"] = counters
+            gap = 100 * (accuracy - alone.setdefault(rule, accuracy))
+            row["points"] = round(gap, 3)  # against one process
+            print(f"{arm:20} step {step:g}: {accuracy:.2%}, {gap:+.2f} points, {seconds:.0f} s")
+            if args.record:
+                record(args.record, "distributed_training", row)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentei.distributed.directions import Directions
-from sentei.distributed.engine import ClusterError, Engine, Future, LostError, Worker, current
+from sentei.distributed.engine import (
+    ClusterError,
+    Engine,
+    Future,
+    LostError,
+    Worker,
+    backoff,
+    current,
+)
 from sentei.distributed.foreman import Foreman, StartedAgainError
 from sentei.distributed.objective import Chunks, Recipe, cuts, start_of
 from sentei.distributed.portions import PortionWorker
@@ -31,7 +39,6 @@ __all__ = ["sandblaster"]
 
 _TRIES = 25  # at one shard in a row, before it is given up
 _KEPT = 3  # states that the shards may be sent back to
-_START = 60.0  # seconds that a process may take to start
 
 
 def sandblaster(
@@ -301,7 +308,7 @@ class _Run:
     def _ask(self, i: int, method: str, *args: Any) -> Any:
         """Call a shard; StartedAgainError when it is another process than before, or none."""
         future = self.engine.call(self.shards[i], method, *args)
-        patience = _START if self.born[i] is None else self.wait
+        patience = backoff(self.wait, 0) if self.born[i] is None else self.wait
         ready, _ = self.engine.wait([future], 1, patience)
         if not ready:
             self.engine.kill(self.shards[i])
@@ -321,9 +328,10 @@ class _Run:
 
     def _again(self, i: int, method: str, *args: Any) -> Any:
         """Call a shard until it answers, whoever it is now."""
+        silent = int(self.born[i] is not None)
         for _ in range(_TRIES):
             future = self.engine.call(self.shards[i], method, *args)
-            ready, _ = self.engine.wait([future], 1, _START)
+            ready, _ = self.engine.wait([future], 1, backoff(self.wait, silent))
             try:
                 if ready:
                     return self.engine.take(future)
@@ -331,6 +339,7 @@ class _Run:
                 self.engine.pause(0.1)
             else:
                 self.engine.kill(self.shards[i])
+                silent += 1
         raise ClusterError(f"sandblaster: shard {i} must answer, but was lost {_TRIES} times")
 
     def _watch(self) -> None:

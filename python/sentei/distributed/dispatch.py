@@ -17,11 +17,12 @@ from sentei.distributed.engine import (
     GaveUpError,
     LostError,
     Worker,
+    backoff,
 )
 from sentei.distributed.leases import Leases
 from sentei.distributed.objective import Chunks
 from sentei.distributed.result import Result, Show, Status
-from sentei.distributed.servers import START, TICK, Servers
+from sentei.distributed.servers import TICK, Servers
 
 __all__ = ["Coordinator"]
 
@@ -43,6 +44,8 @@ class Hand:
     rest: float = 0.0  # not before
     losses: int = 0
     born: str = ""  # of the process that last gave a sign
+    of: str = ""  # born of the process that has the chunk, "" when not known
+    buried: str = ""  # born of the last process that was counted as lost
     fresh: bool = True  # this process has given none yet
 
 
@@ -97,7 +100,7 @@ class Coordinator:
         for i in range(len(self.shards)):
             self.shards.lived(i, self.shards.ask(i, "status")["life"])
         beats = [h.beat for h in self.hands.values()]
-        self.engine.wait(beats, len(beats), START)
+        self.engine.wait(beats, len(beats), backoff(self.wait, 0))
         for hand in self.hands.values():
             self._heard(hand)
 
@@ -116,6 +119,7 @@ class Coordinator:
             number = chunk % len(self.chunks)
             data = self.engine.put(list(self.chunks[number])) if self.send else None
             hand.chunk, hand.told = chunk, now
+            hand.of = "" if hand.fresh else hand.born
             hand.work = self.engine.call(hand.worker, "work", chunk, number, data)
 
     def _listen(self) -> None:
@@ -143,7 +147,7 @@ class Coordinator:
         try:
             report = self.engine.take(hand.work)
         except LostError as e:
-            self._lost(hand, str(e), died=not isinstance(e, GaveUpError))
+            self._lost(hand, str(e), "" if isinstance(e, GaveUpError) else hand.of)
             return
         hand.losses, hand.chunk, hand.work = 0, None, None
         if self.leases.finish(chunk, hand.worker.name):
@@ -157,12 +161,15 @@ class Coordinator:
             }
             self.history.append(row)
 
-    def _lost(self, hand: Hand, why: str, died: bool = True) -> None:
-        """A replica has lost its chunk: it died, hung, or could not reach a shard."""
+    def _lost(self, hand: Hand, why: str, dead: str) -> None:
+        """A replica has lost its chunk: it died, hung, or could not reach a shard.
+
+        dead: born of the process that is gone; "": none, or one that never gave a sign.
+        """
         name = hand.worker.name
         hand.chunk, hand.work, hand.beat = None, None, None
-        self.counters.restarts += died and not hand.fresh
-        hand.fresh = hand.fresh or died
+        self._bury(hand, dead)
+        hand.fresh = hand.fresh or dead == hand.born
         hand.losses += 1
         hand.rest = self.engine.now() + min(0.1 * 2**hand.losses, _REST)
         if hand.losses > _LOSSES:
@@ -179,6 +186,12 @@ class Coordinator:
         if self.clock is not None:
             self.engine.call(self.clock, "leave", name)
 
+    def _bury(self, hand: Hand, born: str) -> None:
+        """Count a process that is gone, once: work and beats both tell of it, in any order."""
+        if born and born != hand.buried:
+            self.counters.restarts += 1
+            hand.buried = born
+
     def _heard(self, hand: Hand) -> None:
         """Heed the sign of life of a replica, or its absence."""
         now = self.engine.now()
@@ -186,9 +199,9 @@ class Coordinator:
             return
         ready, _ = self.engine.wait([hand.beat], 1, 0)
         if not ready:
-            if now - hand.asked > (START if hand.fresh else self.wait):
+            if now - hand.asked > (backoff(self.wait, hand.losses) if hand.fresh else self.wait):
                 self.engine.kill(hand.worker)
-                self._lost(hand, "it did not answer")
+                self._lost(hand, "it did not answer", hand.born)
             return
         try:
             said = self.engine.take(hand.beat)
@@ -196,8 +209,8 @@ class Coordinator:
             hand.beat = None
             return
         before, hand.said = hand.said, said
-        if not hand.fresh and said["born"] != hand.born:
-            self.counters.restarts += 1
+        if said["born"] != hand.born:
+            self._bury(hand, hand.born)
         hand.beat, hand.fresh, hand.born = None, False, said["born"]
         if before != said:
             hand.told = now
@@ -205,7 +218,7 @@ class Coordinator:
             idle = said["chunk"] != hand.chunk
             if now - hand.told > (1 if idle else 6) * self.wait:
                 self.engine.kill(hand.worker)
-                self._lost(hand, "it makes no progress")
+                self._lost(hand, "it makes no progress", hand.born)
 
     # -- the end -------------------------------------------------------------------------------
     def _settled(self) -> bool:

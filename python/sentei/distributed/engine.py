@@ -27,6 +27,7 @@ __all__ = [
     "Sleep",
     "Wait",
     "Worker",
+    "backoff",
     "current",
     "using",
 ]
@@ -144,6 +145,19 @@ class Engine(Protocol):
 
     def pause(self, seconds: float) -> None:
         """Let so many seconds pass."""
+
+
+_FIRST = 60.0  # seconds that a process may take to start with all others
+_AGAIN = 8.0  # one that is started again, alone, the first time
+
+
+def backoff(wait: float, lives: int) -> float:
+    """Seconds that the first sign of a process may take: its own `lives`, 0 for the first, matter.
+
+    A call that is sent while a process is on its way back may get lost without an error, so it is sent
+    again soon; twice as late every time, for a machine that is busy starts processes slowly.
+    """
+    return _FIRST if lives == 0 else min(_FIRST, max(2 * wait, _AGAIN) * 2.0 ** (lives - 1))
 
 
 _current: list[Engine] = []

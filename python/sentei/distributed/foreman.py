@@ -8,14 +8,21 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sentei.distributed.engine import ClusterError, Engine, Future, GaveUpError, LostError, Worker
+from sentei.distributed.engine import (
+    ClusterError,
+    Engine,
+    Future,
+    GaveUpError,
+    LostError,
+    Worker,
+    backoff,
+)
 from sentei.distributed.objective import Chunks
 
 __all__ = ["Foreman", "StartedAgainError"]
 
 _TICK = 0.25  # seconds between two signs of life
 _LOSSES = 25  # of one worker in a row, before it is given up
-_START = 60.0  # seconds that a process may take to start
 _AT_ONCE = 2  # workers at one portion
 
 
@@ -37,6 +44,9 @@ class _Hand:
     born: str | None = None
     rest: float = 0.0  # not before
     losses: int = 0
+    fresh: bool = True  # this process has given no sign yet
+    of: str | None = None  # born of the process that has the portion
+    buried: str | None = None  # born of the last process that was counted as lost
 
 
 class Foreman:
@@ -106,6 +116,7 @@ class Foreman:
             self.backups += again
             data = list(self.chunks[portion]) if self.send else None
             hand.portion, hand.evaluation, hand.since = portion, evaluation, now
+            hand.of = None if hand.fresh else hand.born
             hand.work = self.engine.call(hand.worker, "work", evaluation, portion, data)
 
     def _doubled(self, evaluation: int, now: float) -> int | None:
@@ -148,7 +159,7 @@ class Foreman:
                 raise
             return
         except LostError as e:
-            self._gone(hand, evaluation, str(e))
+            self._gone(hand, evaluation, str(e), hand.of)
             return
         hand.portion, hand.work, hand.losses = None, None, 0
         if of != evaluation or portion in self._done:
@@ -164,18 +175,27 @@ class Foreman:
         now = self.engine.now()
         ready, _ = self.engine.wait([hand.beat], 1, 0)
         if not ready:
-            if now - hand.asked > (_START if hand.born is None else self.wait):
+            if now - hand.asked > (backoff(self.wait, hand.losses) if hand.fresh else self.wait):
                 self.engine.kill(hand.worker)
-                self._gone(hand, evaluation, "it did not answer")
+                self._gone(hand, evaluation, "it did not answer", hand.born)
             return
         beat, hand.beat = hand.beat, None
         with contextlib.suppress(LostError):
             born, _ = self.engine.take(beat)
-            self.restarts += hand.born not in (None, born)
-            hand.born = born
+            if hand.born != born:
+                self._bury(hand, hand.born)
+            hand.born, hand.fresh = born, False
 
-    def _gone(self, hand: _Hand, evaluation: int, why: str) -> None:
+    def _bury(self, hand: _Hand, born: str | None) -> None:
+        """Count a process that is gone, once: work and beats both tell of it, in any order."""
+        if born is not None and born != hand.buried:
+            self.restarts += 1
+            hand.buried = born
+
+    def _gone(self, hand: _Hand, evaluation: int, why: str, dead: str | None) -> None:
+        """A worker has lost its portion. dead: born of the process that is gone; None: not known."""
         name, portion = hand.worker.name, hand.portion
+        self._bury(hand, dead)
         hand.losses += 1
         if hand.losses > _LOSSES:
             raise ClusterError(
@@ -183,6 +203,7 @@ class Foreman:
             )
         mine = portion is not None and hand.evaluation == evaluation and portion not in self._done
         hand.portion, hand.work, hand.beat = None, None, None
+        hand.fresh = hand.fresh or dead == hand.born
         hand.rest = self.engine.now() + min(0.1 * 2**hand.losses, 2.0)
         hand.asked = hand.rest
         if not mine or portion is None:

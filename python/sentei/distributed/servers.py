@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sentei.distributed.engine import ClusterError, Engine, Future, LostError
+from sentei.distributed.engine import ClusterError, Engine, Future, LostError, backoff
 from sentei.distributed.objective import Recipe, cuts
 from sentei.distributed.result import Counters
 from sentei.distributed.shard import ParameterShard
 from sentei.optim import Optimizer, Schedule
 
-__all__ = ["START", "TICK", "Servers", "drawn", "run_name", "stored"]
+__all__ = ["TICK", "Servers", "drawn", "run_name", "stored"]
 
-START = 60.0  # seconds that a process may take to start
 TICK = 0.25  # seconds between two signs of life
 _TRIES = 25  # at one shard, before it is given up
 _BYTES = 256 << 20  # of gradients that replicas keep, about
@@ -103,6 +102,7 @@ class Servers:
         self.notes: list[str] = []
         self.lives = [0] * shards
         self.up = [False] * shards  # this process has given a sign
+        self._silent = [0] * shards  # how often it was lost since the last sign
         self.version = 0  # the highest seen
         self._checks: list[tuple[Future, float] | None] = [None] * shards
         self._looked = [0.0] * shards
@@ -125,21 +125,26 @@ class Servers:
             try:
                 found = self.engine.take(future)
             except LostError:
-                self.up[i] = False
+                self._lost(i)
                 self.engine.pause(0.1)
             else:
-                self.up[i] = True
+                self.up[i], self._silent[i] = True, 0
                 return found
         raise ClusterError(f"distributed: shard {i} must answer, but was lost {_TRIES} times")
 
     def patience(self, i: int) -> float:
         """Seconds that an answer may take."""
-        return self.wait if self.up[i] else START
+        return self.wait if self.up[i] else backoff(self.wait, self._silent[i])
 
     def restart(self, i: int) -> None:
         """Kill a shard that hangs; it comes back from its snapshot."""
         self.engine.kill(self.workers[i])
+        self._silent[i] += 1
         self.up[i] = False
+
+    def _lost(self, i: int) -> None:
+        """A call of a shard has failed: it is on its way back."""
+        self.up[i], self._silent[i] = False, max(self._silent[i], 1)
 
     def lived(self, i: int, life: int) -> bool:
         """Note the life of a shard; True: it is another than before."""
@@ -170,9 +175,9 @@ class Servers:
             try:
                 status = self.engine.take(future)
             except LostError:
-                self.up[i] = False
+                self._lost(i)
                 continue
-            self.up[i] = True
+            self.up[i], self._silent[i] = True, 0
             self.lived(i, status["life"])
             self.version = max(self.version, status["version"])
 

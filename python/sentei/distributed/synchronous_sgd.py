@@ -18,12 +18,13 @@ from sentei.distributed.engine import (
     Future,
     LostError,
     Worker,
+    backoff,
     current,
 )
 from sentei.distributed.gradients import GradientWorker
 from sentei.distributed.objective import Chunks, Recipe, lengths_of, start_of
 from sentei.distributed.result import Counters, Result, Show, Status
-from sentei.distributed.servers import START, TICK, Servers, drawn, run_name, stored
+from sentei.distributed.servers import TICK, Servers, drawn, run_name, stored
 from sentei.distributed.shard import check_rule
 from sentei.optim import Optimizer, Schedule
 
@@ -274,7 +275,7 @@ class _Steps:
             ready, _ = self.engine.wait([hand.futures[0]], 1, 0)
             now = self.engine.now()
             if not ready:
-                if now - hand.sent > (START if hand.fresh else self.wait):
+                if now - hand.sent > (backoff(self.wait, hand.losses) if hand.fresh else self.wait):
                     self._look_at_shards()
                     self.engine.kill(hand.worker)
                     self._lost(hand, step, wanted, out, "it did not answer")
