@@ -255,3 +255,36 @@ def test_a_guarded_run_goes_on_from_its_notes(digits):
         result = again.run()
         assert [s.members for s in result.steps] == [s.members for s in whole.steps]
         assert tensors_equal(result.model.tensors, whole.model.tensors)
+
+
+def test_a_run_that_was_stopped_as_its_patience_ended_turns_back(digits, monkeypatch):
+    """The step that uses patience up is written before the way back: it must not be forgotten."""
+    from sentei.workflow.pruning import step_of
+
+    series = [0.9, 0.9, 0.9, 0.8, 0.8, 0.9, 0.9, 0.9]
+    asked = []
+    kept = {}
+
+    def judged(self, data):
+        asked.append(1)
+        return {"accuracy": series[min(len(asked), len(series)) - 1]}
+
+    def keep(step, model, trainer):
+        kept[step.step] = (trainer.replaced(trainer.model.copy(), {}), len(asked), good[-1])
+
+    good = []
+    whole = pruner_of(digits, Target(max_drop=4), patience=2, evaluate_every=1)
+    monkeypatch.setattr(type(whole.trainer), "evaluate", judged)
+    whole.on_step, whole.on_good = keep, good.append
+    first = whole.model.copy()
+    expected = whole.run()
+    trainer, done, last_good = kept[max(kept)]
+    assert trainer.model.meta[NOTES]["bad"] == 2 and len(expected.steps) < max(kept)
+    del asked[done:]
+    again = pruner_of(digits, Target(max_drop=4), patience=2, evaluate_every=1)
+    again.trainer, again.model, again.original = trainer, trainer.model, first.costs()
+    again.history = [step_of(s) for s in trainer.model.meta["history"]]
+    again.notes, again.good, again.baseline = trainer.model.meta[NOTES], last_good, first
+    result = again.run()
+    assert [s.members for s in result.steps] == [s.members for s in expected.steps]
+    assert tensors_equal(result.model.tensors, expected.model.tensors)

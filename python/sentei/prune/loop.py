@@ -94,6 +94,8 @@ class Loop:
                     f"{g.good} removals"
                 )
             self._keep()
+        if g.max_drop is not None and g.bad >= g.patience:  # stopped before it could turn back
+            self._back()
 
     def _arrived(self) -> bool:
         """Whether the size is met; where it costs too much, back to the last network that did not."""
@@ -113,6 +115,8 @@ class Loop:
 
     def _nothing_left(self, pruning: PruningMap) -> None:
         """No channel may go any more."""
+        if self.p.target.sized and self.p.gauge.check(self.model, self.now):
+            return  # latency is not looked at after every round
         if self.guard.protected:
             self.stopped = "protected"
         elif self.p.target.kind in COUNTS:

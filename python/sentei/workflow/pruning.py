@@ -290,9 +290,10 @@ def _rounds(session: Session, pruner: IterativePruner, keeper: _Keeper) -> Prune
     session.run.event("point", **event, value=gauge.value, share=gauge.share)
     if result.reference is not None:
         accuracy = result.accuracy if result.accuracy is not None else result.reference
+        undone = dict(result.model.meta.get(NOTES) or {}).get("undone", len(result.rollbacks))
         session.watch.note(
             f"{gauge.words()}; validation {accuracy:.2%}, unpruned {result.reference:.2%}, "
-            f"{len(result.steps)} channels removed, {len(result.rollbacks)} rounds undone"
+            f"{len(result.steps)} channels removed, {undone} rounds undone"
         )
     if result.stopped is not None and len(result.steps) >= done:
         end = "stopped before the target" if pruner.target.sized else "ended"
