@@ -15,20 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sentei.distributed.directions import Directions
-from sentei.distributed.engine import (
-    ClusterError,
-    Engine,
-    Future,
-    LostError,
-    Worker,
-    backoff,
-    current,
-)
+from sentei.distributed.engine import ClusterError, Engine, Future, LostError, Worker, current
 from sentei.distributed.foreman import Foreman, StartedAgainError
 from sentei.distributed.objective import Chunks, Recipe, cuts, start_of
 from sentei.distributed.portions import PortionWorker
 from sentei.distributed.result import Counters, Result, Show, Status
-from sentei.distributed.servers import stored
+from sentei.distributed.servers import backoff, stored
 from sentei.distributed.vectors import VectorShard
 from sentei.errors import DataError, NonFiniteError
 from sentei.io.atomic import replacing

@@ -20,7 +20,7 @@ from sentei.distributed.result import Counters
 from sentei.distributed.shard import ParameterShard
 from sentei.optim import Optimizer, Schedule
 
-__all__ = ["TICK", "Servers", "drawn", "run_name", "stored"]
+__all__ = ["TICK", "Servers", "backoff", "drawn", "run_name", "stored"]
 
 TICK = 0.25  # seconds between two signs of life
 _TRIES = 25  # at one shard, before it is given up
