@@ -327,8 +327,11 @@ class VirtualCluster:
         if isinstance(effect, Wait):
             count = min(effect.count, len(effect.futures))
             over: list[bool] = []
+            awake = self.time + call.extra - 1e-9  # a delay that was injected is over then
 
             def look(late: bool = False) -> None:
+                if self.time < awake:
+                    return
                 if not over and (late or sum(f.ready for f in effect.futures) >= count):
                     over.append(True)
                     actor.go(call, self._split(effect.futures, count))

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -182,3 +183,46 @@ def test_command_line_refuses(tmp_path):
     assert done.returncode == 2
     assert "demo: must be run in one process, got 2 ranks of MPI" in done.stderr
     assert not Path(folder).exists()
+
+
+PARAMETERS_BLOW_UP = """
+import sys
+import numpy as np
+import sentei.distributed as sd
+from sentei import nn
+from sentei.errors import NonFiniteError
+from sentei.optim import SGD
+net = nn.build(nn.Sequential(nn.Flatten(), nn.Linear(3)), (6, 6, 2))
+x = np.random.default_rng(0).standard_normal((12, 6, 6, 2)).astype(np.float32) * 100
+try:
+    sd.data_parallel(net, (x, np.arange(12) % 3), optimizer=SGD(3e38), batch=12, epochs=3,
+                     progress="none", checkpoint=sys.argv[1])
+except NonFiniteError:
+    sys.exit(1)
+"""
+
+
+def test_parameters_that_are_not_finite_end_all_ranks(tmp_path):
+    """The loss is finite still: a checkpoint finds it, and every rank must leave with it."""
+    done = ranks(2, "-c", PARAMETERS_BLOW_UP, str(tmp_path / "c.safetensors"))
+    assert done.returncode == 1, done.stderr
+    assert not (tmp_path / "c.safetensors").exists()
+
+
+def test_launch_takes_its_job_with_it(tmp_path):
+    """SIGTERM, as batch systems send it."""
+    sleeper = tmp_path / "mpiexec"
+    sleeper.write_text(f"#!/bin/sh\necho $$ > {tmp_path / 'pid'}\nexec sleep 60\n")
+    sleeper.chmod(0o755)
+    words = ["-m", "sentei.distributed.launch", "-n", "2", "--mpiexec", str(sleeper)]
+    launcher = subprocess.Popen(
+        [sys.executable, *words, "--", "train", "--run-dir", str(tmp_path / "r")], env=environment()
+    )
+    for _ in range(400):
+        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip():
+            break
+        time.sleep(0.05)
+    launcher.send_signal(signal.SIGTERM)
+    assert launcher.wait(20) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)

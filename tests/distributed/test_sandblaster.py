@@ -12,10 +12,10 @@ from distributed_toys import Logistic, LogisticRecipe, chunks_of, correlated
 from helpers import assert_close
 from sentei.distributed import faults, sandblaster
 from sentei.distributed.directions import Directions
-from sentei.distributed.engine import using
+from sentei.distributed.engine import ClusterError, using
 from sentei.errors import DataError, NonFiniteError
 from sentei.optim import LBFGS
-from virtual_time import VirtualCluster
+from virtual_time import Died, VirtualCluster
 
 WIDTH = 12
 X, Y = correlated(600, WIDTH)
@@ -206,3 +206,69 @@ def test_a_damaged_store(tmp_path):
     (tmp_path / "coordinator.json").write_text('[{"iteration": 3}]')
     with pytest.raises(DataError, match="must be whole"):
         run(store=tmp_path, resume=True)
+
+
+def test_a_worker_that_computes_for_ever_is_given_up():
+    """It gives signs of life all the while; the others do its portions."""
+    engine = VirtualCluster(0, lambda name, rng: 1e6 if name == "replica 0" else 0.05)
+    with using(engine):
+        found = sandblaster(LogisticRecipe(WIDTH), DATA, workers=3, iterations=12, wait=1.0)
+    assert found.counters.restarts >= 1
+    np.testing.assert_allclose(losses(found), losses(run()[1]), rtol=1e-6)
+
+
+def test_a_shard_lost_at_the_very_end(monkeypatch):
+    from sentei.distributed import coordinator
+
+    reached, lost = coordinator._Run._reached, []
+
+    def then_lose(self, iteration, point, seconds):
+        reached(self, iteration, point, seconds)
+        if iteration == 6 and not lost:
+            lost.append(1)
+            self.engine.kill(self.shards[1])
+
+    clean = run(iterations=6)[1]
+    monkeypatch.setattr(coordinator._Run, "_reached", then_lose)
+    _, found = run(iterations=6)
+    assert lost and found.counters.shard_restarts == 1
+    assert found.weights.tobytes() == clean.weights.tobytes()
+
+
+def test_a_shard_that_dies_again_and_again_ends_the_run(monkeypatch):
+    from sentei.distributed.vectors import VectorShard
+
+    def dying(self, evaluation, t):
+        raise Died
+
+    monkeypatch.setattr(VectorShard, "trial", dying)
+    with pytest.raises(ClusterError, match="25 times"):
+        run()
+
+
+def test_what_an_older_run_left_is_not_read(tmp_path):
+    run(store=tmp_path, iterations=9)
+    for file in tmp_path.glob("*.safetensors"):
+        file.unlink()
+    injected = [faults.Fault("shard 0", "before_apply", n, "exit") for n in (3, 90)]
+    _, found = run(store=tmp_path, injected=injected)
+    np.testing.assert_allclose(losses(found), losses(run()[1]), rtol=1e-6)
+    other = {"run": "other", "states": []}
+    (tmp_path / "coordinator.json").write_text(json.dumps(other))
+    with pytest.raises(DataError, match="of another run"):
+        run(store=tmp_path, resume=True)
+
+
+def test_a_gradient_that_is_not_finite_at_the_start():
+    class Broken(Logistic):
+        def loss_grad(self, w, batch):
+            loss, g = super().loss_grad(w, batch)
+            g[3] = np.nan
+            return loss, g
+
+    class Recipe(LogisticRecipe):
+        def build(self):
+            return Broken(self.size)
+
+    with using(VirtualCluster()), pytest.raises(NonFiniteError, match="gradient must be finite"):
+        sandblaster(Recipe(WIDTH), DATA)

@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from sentei.distributed.directions import Directions
 from sentei.distributed.engine import ClusterError, Engine, Future, LostError, Worker, current
 from sentei.distributed.foreman import Foreman, StartedAgainError
+from sentei.distributed.known import Known
 from sentei.distributed.objective import Chunks, Recipe, cuts, start_of
 from sentei.distributed.portions import PortionWorker
 from sentei.distributed.result import Counters, Result, Show, Status
 from sentei.distributed.servers import backoff, stored
 from sentei.distributed.vectors import VectorShard
-from sentei.errors import DataError, NonFiniteError
-from sentei.io.atomic import replacing
+from sentei.errors import NonFiniteError
 from sentei.optim import LBFGS
 from sentei.optim.line_search import Point, strong_wolfe
 
 __all__ = ["sandblaster"]
 
 _TRIES = 25  # at one shard in a row, before it is given up
-_KEPT = 3  # states that the shards may be sent back to
+_LONG = ("accept", "back_to")
 
 
 def sandblaster(
@@ -106,7 +106,8 @@ def sandblaster(
             )
             for i, (a, b) in enumerate(pairwise(bounds))
         ]  # fmt: skip
-        data = None if isinstance(chunks, list | tuple) else chunks
+        send = engine.embedded or isinstance(chunks, list | tuple)
+        data = None if send else chunks
         hands = [
             engine.spawn(
                 f"replica {i}", PortionWorker,
@@ -115,9 +116,10 @@ def sandblaster(
             )
             for i in range(workers)
         ]  # fmt: skip
-        foreman = Foreman(engine, hands, chunks, data is None, wait, backup_after)
+        foreman = Foreman(engine, hands, chunks, send, wait, backup_after)
         try:
-            settings = _Settings(rule, iterations, snapshot_every, wait, folder)
+            known = Known(folder, run, resume)
+            settings = _Settings(rule, iterations, snapshot_every, wait, known)
             return _Run(engine, servers, foreman, settings, show).all(resume)
         finally:
             for w in (*hands, *servers):
@@ -129,7 +131,7 @@ class _Settings(NamedTuple):
     iterations: int
     every: int  # iterations between two snapshots
     wait: float
-    folder: Path
+    known: Known
 
 
 class _Run:
@@ -144,10 +146,10 @@ class _Run:
         show: Show | None,
     ) -> None:
         self.engine, self.shards, self.foreman = engine, list(shards), foreman
-        self.rule, self.iterations, self.every, self.wait, self.folder = settings
+        self.rule, self.iterations, self.every, self.wait, self.known = settings
         self.counters = Counters(planned=self.iterations)
         self.born: list[str | None] = [None] * len(self.shards)
-        self.known: dict[int, dict[str, Any]] = {}  # iteration -> state, for a way back
+        self.highest, self.backs = -1, 0  # iteration reached; ways back since
         self.evaluation = 0
         self.evaluations = 0  # of this iteration
         self.iteration, self.loss = -1, math.inf
@@ -167,12 +169,19 @@ class _Run:
             try:
                 if self.iteration < 0:
                     self._begin()
-                if self.iteration >= self.iterations or not self._step():
-                    break
-            except LostError:  # a shard: whoever else is lost is the foreman's affair
+                if self.iteration < self.iterations and self._step():
+                    continue
+                weights = [np.asarray(self._ask(i, "weights")) for i in range(len(self.shards))]
+                counted = [self._ask(i, "status") for i in range(len(self.shards))]
+                break
+            except LostError as e:  # a shard: whoever else is lost is the foreman's affair
+                self.backs += 1
+                if self.backs > _TRIES:
+                    raise ClusterError(
+                        f"sandblaster: the shards must stay up, but iteration {self.highest + 1} was "
+                        f"made {_TRIES} times: {e}"
+                    ) from None
                 self._go_back()
-        weights = [np.asarray(self._ask(i, "weights")) for i in range(len(self.shards))]
-        counted = [self._ask(i, "status") for i in range(len(self.shards))]
         c = self.counters
         c.updates = [max(self.iteration, 0)] * len(self.shards)
         c.repeats = sum(x["repeats"] for x in counted)
@@ -193,6 +202,8 @@ class _Run:
                 f"sandblaster: the loss must be finite to start, got {point.value}"
             )
         rows = self._accept(0, -1)
+        if not math.isfinite(rows[2, -1]):
+            raise NonFiniteError("sandblaster: the gradient must be finite to start, but is not")
         self.directions.learn(rows[2, -1])
         self._reached(0, point, self.engine.now() - began)
 
@@ -283,17 +294,16 @@ class _Run:
         }
         self.history.append(row)
         if iteration % self.every == 0:  # when the shards made theirs
-            self.known[iteration] = {
+            state = {
                 "iteration": iteration,
                 "loss": self.loss.hex(),
                 "size": self.size.hex(),
                 "directions": self.directions.to_json(),
                 "history": list(self.history),
             }
-            for old in sorted(self.known)[:-_KEPT]:
-                del self.known[old]
-            with replacing(self.folder / "coordinator.json") as file:
-                file.write(json.dumps(list(self.known.values())).encode())
+            self.known.put(state)
+        if iteration > self.highest:
+            self.highest, self.backs = iteration, 0
         self._look()
 
     # -- shards --------------------------------------------------------------------------------
@@ -301,6 +311,8 @@ class _Run:
         """Call a shard; StartedAgainError when it is another process than before, or none."""
         future = self.engine.call(self.shards[i], method, *args)
         patience = backoff(self.wait, 0) if self.born[i] is None else self.wait
+        if method in _LONG:  # passes over all vectors, and a file
+            patience *= 6
         ready, _ = self.engine.wait([future], 1, patience)
         if not ready:
             self.engine.kill(self.shards[i])
@@ -367,11 +379,8 @@ class _Run:
                 self.born[i] = born
                 common = set(kept) if common is None else common & set(kept)
             assert common is not None
-            if not self.known:
-                self.known = self._read()
-            there = [k for k in common if k in self.known]
             try:
-                self._stand_at(max(there) if there else None)
+                self._stand_at(self.known.newest(common))
             except StartedAgainError:
                 continue
             return
@@ -387,26 +396,11 @@ class _Run:
             self.iteration, self.directions = -1, Directions(self.rule.memory)
             self.history = []
             return
-        state = self.known[iteration]
+        state = self.known.states[iteration]
         self.iteration, self.loss = iteration, float.fromhex(state["loss"])
         self.size = float.fromhex(state["size"])
         self.directions = Directions.from_json(state["directions"])
         self.history = list(state["history"])
-
-    def _read(self) -> dict[int, dict[str, Any]]:
-        """What the coordinator wrote of a run that is resumed."""
-        path = self.folder / "coordinator.json"
-        if not path.exists():
-            return {}
-        try:
-            found = {int(x["iteration"]): x for x in json.loads(path.read_text())}
-            for x in found.values():
-                float.fromhex(x["loss"]), float.fromhex(x["size"])
-                Directions.from_json(x["directions"])
-                list(x["history"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-            raise DataError(f"sandblaster: {path} must be whole, got: {e}") from e
-        return found
 
     # -- for those who look on -------------------------------------------------------------------
     def _look(self) -> None:

@@ -23,6 +23,7 @@ __all__ = ["Foreman", "StartedAgainError"]
 
 _TICK = 0.25  # seconds between two signs of life
 _LOSSES = 25  # of one worker in a row, before it is given up
+_STILL = 6  # times `wait` without a mini-batch, and a worker is taken to hang
 _AT_ONCE = 2  # workers at one portion
 
 
@@ -44,6 +45,8 @@ class _Hand:
     born: str | None = None
     rest: float = 0.0  # not before
     losses: int = 0
+    done: int = -1  # mini-batches of its process, and when the last one was
+    moved: float = 0.0
     fresh: bool = True  # this process has given no sign yet
     of: str | None = None  # born of the process that has the portion
     buried: str | None = None  # born of the last process that was counted as lost
@@ -181,10 +184,15 @@ class Foreman:
             return
         beat, hand.beat = hand.beat, None
         with contextlib.suppress(LostError):
-            born, _ = self.engine.take(beat)
+            born, done = self.engine.take(beat)
             if hand.born != born:
                 self._bury(hand, hand.born)
-            hand.born, hand.fresh = born, False
+            if (born, done) != (hand.born, hand.done):
+                hand.moved = now
+            hand.born, hand.done, hand.fresh = born, done, False
+            if hand.portion is not None and now - max(hand.moved, hand.since) > _STILL * self.wait:
+                self.engine.kill(hand.worker)
+                self._gone(hand, evaluation, "it makes no progress", hand.born)
 
     def _bury(self, hand: _Hand, born: str | None) -> None:
         """Count a process that is gone, once: work and beats both tell of it, in any order."""
@@ -197,7 +205,7 @@ class Foreman:
         name, portion = hand.worker.name, hand.portion
         self._bury(hand, dead)
         hand.losses += 1
-        if hand.losses > _LOSSES:
+        if hand.losses > _LOSSES and all(h.losses > _LOSSES for h in self.hands):
             raise ClusterError(
                 f"sandblaster: {name} must work, but was lost {hand.losses} times: {why}"
             )
@@ -205,6 +213,8 @@ class Foreman:
         hand.portion, hand.work, hand.beat = None, None, None
         hand.fresh = hand.fresh or dead == hand.born
         hand.rest = self.engine.now() + min(0.1 * 2**hand.losses, 2.0)
+        if hand.losses > _LOSSES:
+            hand.rest = math.inf  # no machine for it, perhaps: the others go on
         hand.asked = hand.rest
         if not mine or portion is None:
             return

@@ -12,6 +12,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -97,12 +98,29 @@ def _beside(name: str) -> str | None:
 def _job(launcher: Sequence[str], ranks: int, words: Sequence[str], tries: int) -> int:
     command = [*launcher, "-n", str(ranks), sys.executable, "-m", "sentei", *words]
     job = subprocess.Popen(command, env={**os.environ, "SENTEI_RELAUNCHES": str(tries)})
+    ended: list[int] = []
+
+    def end(number: int, frame: object) -> None:  # a batch system ends us: the ranks go with us
+        ended.append(number)
+        job.terminate()
+
+    before = {s: signal.signal(s, end) for s in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        code = _waited(job)
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+    if ended:
+        raise SystemExit(128 + ended[0])
+    return 128 - code if code < 0 else code
+
+
+def _waited(job: subprocess.Popen[bytes]) -> int:
     while True:
         try:
-            code = job.wait()
+            return job.wait()
         except KeyboardInterrupt:  # mpiexec has it too, and the ranks write their checkpoint
             continue
-        return 128 - code if code < 0 else code
 
 
 def _say(text: str) -> None:

@@ -59,6 +59,7 @@ class PortionWorker:
         self.w = np.zeros(self.objective.size, np.float32)
         self.evaluation = -1  # whose weights are in w
         self.done, self.born = 0, secrets.token_hex(8)
+        self.busy = False
 
     def beat(self) -> tuple[str, int]:
         """A sign of life: which process this is, and mini-batches done in it."""
@@ -70,6 +71,15 @@ class PortionWorker:
         Returns (sum of weight times loss, sum of weights); infinity: a loss is not finite; None: the
         evaluation is over.
         """
+        if self.busy:  # its answer was given up, but it lives: one at a time may use the weights
+            raise LostError("sandblaster: the worker is still at another portion")
+        self.busy = True
+        try:
+            return (yield from self._work(evaluation, portion, batches))
+        finally:
+            self.busy = False
+
+    def _work(self, evaluation: int, portion: int, batches: Sequence[Batch] | None) -> Process:
         port: Port = yield None
         self.point("after_lease")
         if self.evaluation != evaluation and not (yield from self._fetch(port, evaluation)):

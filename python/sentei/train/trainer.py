@@ -326,12 +326,12 @@ class Trainer(Settling, Scoring, Leaving):
         if path is None and self.run_dir is None and not self.world.rank:
             raise DataError("save_checkpoint: path must be given for a trainer without run_dir")
         self._collect()
+        for name, t in self.model.tensors.items():  # on every rank: all have the same bits
+            if not finite(t):
+                self._fail(f"{name} after step {self.step} is not", f"the parameter {name!r}")
         if self.world.rank:
             return Path(path or CHECKPOINT)
         target = Path(path) if path is not None else Path(self.run_dir or ".") / CHECKPOINT
-        for name, t in self.model.tensors.items():
-            if not finite(t):
-                self._fail(f"{name} after step {self.step} is not", f"the parameter {name!r}")
         target.parent.mkdir(parents=True, exist_ok=True)
         save(self.model, target, *state_of.pack(self))
         self.last_checkpoint = target
