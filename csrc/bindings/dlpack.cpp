@@ -297,7 +297,10 @@ Tensor from_dlpack(const py::object& x, const py::object& device, const py::obje
       throw py::attribute_error("from_dlpack: x must have " + std::string(name) + ", got " +
                                 std::string(py::str(py::type::of(x))));
   const int wanted = read_copy("from_dlpack", copy);
-  const int type = x.attr("__dlpack_device__")().cast<std::pair<int, int>>().first;
+  const int type =
+      read<std::pair<int, int>>(x.attr("__dlpack_device__")(),
+                                "from_dlpack: x.__dlpack_device__ must give (device type, number)")
+          .first;
   const bool moves =
       !device.is_none() && (device.cast<Device>() == Device::cpu ? kDLCPU : kDLCUDA) != type;
   if (moves && wanted == 0)
@@ -312,6 +315,10 @@ Tensor from_dlpack(const py::object& x, const py::object& device, const py::obje
   if (type == kDLCUDA) required["stream"] = kLegacyStream;
   if (wanted == 0) wishes["copy"] = false;
   const Tensor t = take(capsule_of(x, required, wishes));
+  if (dl_device_of(t).type != type)  // else memory elsewhere than was asked for, without a word
+    throw py::buffer_error("from_dlpack: x must give memory on the device that it names, (" +
+                           std::to_string(type) + ", 0), got (" +
+                           std::to_string(dl_device_of(t).type) + ", 0)");
   if (!moves && wanted != 1) return t;
   const Device to = moves ? device.cast<Device>() : t.device();
   make_ready(to);

@@ -362,3 +362,16 @@ def test_one_capsule_and_many_takers():
     got.clear()
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("device", [(7, "x"), None, 1])
+def test_a_device_that_is_none(device):
+    array = np.ones((2, 3), np.float32)
+    with pytest.raises(TypeError, match=r"__dlpack_device__ must give \(device type, number\)"):
+        from_dlpack(Wrapped(array.__dlpack__(), device))
+
+
+def test_memory_elsewhere_than_announced():
+    array = np.ones((2, 3), np.float32)
+    with pytest.raises(BufferError, match="must give memory on the device that it names"):
+        from_dlpack(Wrapped(array.__dlpack__(), (2, 0)))
