@@ -290,3 +290,17 @@ def test_our_own_networks_go_there_and_come_back():
     assert again.arrays().keys() == model.arrays().keys()
     for k, a in model.arrays().items():
         np.testing.assert_array_equal(again.tensors[k].numpy(), a)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.ReLU6(), nn.Hardtanh(), nn.ELU(), nn.BatchNorm2d(4, affine=False)],
+    ids=lambda m: type(m).__name__,
+)
+def test_layers_whose_constants_are_cast(layer):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), layer).eval()
+    x = torch.randn(2, 3, 8, 8)
+    model = from_torch(net, x)
+    got = model.predict(x.permute(0, 2, 3, 1).contiguous().numpy())
+    want = net(x).detach().permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)

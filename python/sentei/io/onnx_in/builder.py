@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,9 @@ class Builder:
         self.opset, self.batch = opset, batch
         self.notes: list[str] = []
         self.readers: Mapping[str, int] = {}  # how many inputs read a value of the file
+        self.names: Counter[str] = Counter()  # how many values of the file are one of the graph
+        self.folded = 0  # bytes of constants that arithmetic has made
+        self.streams = 0  # dropouts, each with numbers of its own
         self._flat: dict[str, str] = {}
         self._taken = {"x", "rng"}
         self._next: dict[str, int] = {}

@@ -29,7 +29,7 @@ __all__ = [
 
 OPSETS = (6, 28)  # the first with today's attributes; the last that was looked at
 MOST_BYTES = 2**31 - 1  # what a protobuf message can have
-MOST_NODES = 50_000
+MOST_NODES = 10_000
 MOST_TEXT = 512
 
 DTYPES = {

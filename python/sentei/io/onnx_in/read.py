@@ -38,6 +38,7 @@ assert handlers  # importing them fills the registry
 
 # Stands for a number of samples that the file leaves open: a prime that no size of a network has.
 OPEN_BATCH = 1_000_003
+MOST_FOLDED = 256 << 20  # bytes that arithmetic on constants may make, beside the initializers
 Environment = dict[str, "Value | Const"]
 
 
@@ -270,6 +271,11 @@ def _step(b: Builder, file: Parsed, env: Environment, raw: RawNode, used: set[st
         array = np.asarray(
             FOLDS[raw.op](n, [x.array if isinstance(x, Const) else None for x in found])
         )
+        b.folded += array.nbytes if array.flags.owndata else 0  # a view takes no memory
+        if b.folded > MOST_FOLDED:
+            raise n.refuse(
+                f"arithmetic on constants must make at most {MOST_FOLDED >> 20} MiB in all"
+            )
         label = n.label(0) if raw.op == "Identity" else ""
         result = Const(array, label)
     elif raw.op in OPERATORS:
@@ -277,6 +283,8 @@ def _step(b: Builder, file: Parsed, env: Environment, raw: RawNode, used: set[st
     else:
         raise n.refuse(_unknown(raw.op))
     n.finish()
+    if isinstance(result, Value):
+        b.names[result.name] += 1
     env[raw.outputs[0]] = result
 
 

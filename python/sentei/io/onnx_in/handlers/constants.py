@@ -18,7 +18,7 @@ from sentei.io.onnx_in.values import Const
 __all__: list[str] = []
 
 Arrays = Sequence[NDArray[Any] | None]
-MOST = 1 << 28  # elements of a result
+MOST = 1 << 24  # elements of a result: constants that are not weights are shapes and masks
 
 
 def _first(n: NodeView, xs: Arrays) -> NDArray[Any]:
@@ -98,6 +98,13 @@ def cast(n: NodeView, xs: Arrays) -> NDArray[Any]:
     if dtype is None:
         raise n.refuse(f"to must be a plain number type, got ONNX type {n.integer('to', 0)}")
     return _first(n, xs).astype(dtype)
+
+
+@fold("CastLike")
+def cast_like(n: NodeView, xs: Arrays) -> NDArray[Any]:
+    n.count(2, 2)
+    n.ignore("saturate", "round_mode")
+    return _first(n, xs).astype(n.const(1, "the target").dtype)
 
 
 @fold("Gather")

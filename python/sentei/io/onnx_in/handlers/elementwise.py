@@ -123,7 +123,7 @@ def dropout(b: Builder, n: NodeView) -> Value:
         return x
     if "rng" not in b.graph.values:
         b.graph.add_input("rng", Spec((2,), "int64"))
-    stream = sum(m.op.name == "dropout" for m in b.graph.nodes)
+    stream, b.streams = b.streams, b.streams + 1
     keep = 1.0 - float(f"{ratio:.6g}")
     name, _ = b.emit(
         "dropout", n, (x, "rng"), b.claim(kind="dropout"), keep=keep, stream=stream, inverted=True
@@ -148,6 +148,19 @@ def cast(b: Builder, n: NodeView) -> Value:
         raise n.refuse(
             f"values of the network stay float32, got ONNX type {n.integer('to', 1)}; export in float32"
         )
+    return n.value(0)
+
+
+@operator("CastLike")
+def cast_like(b: Builder, n: NodeView) -> Value | Const:
+    """A cast to the type of values of the network, which is float32."""
+    n.count(2, 2)
+    n.ignore("saturate", "round_mode")
+    x = n.inputs[0]
+    if isinstance(x, Const):
+        return Const(np.asarray(x.array, np.float32), "")
+    if isinstance(n.inputs[1], Const) and n.inputs[1].array.dtype != np.float32:
+        raise n.refuse("values of the network stay float32; export in float32")
     return n.value(0)
 
 

@@ -64,7 +64,9 @@ def _bias(b: Builder, n: NodeView) -> Value:
         or node.op.name not in ("conv2d", "linear")
         or node.inputs[2] is not None
         or c.shape not in fits
+        or (node.op.name == "conv2d") != x.is_image  # its channels, not what a flattened map has
         or b.readers.get(source, 0) != 1
+        or b.names[x.name] != 1  # under another name somebody else may read it
     ):
         raise n.refuse(
             f"a constant of shape {c.shape} can be added only as the bias of the convolution or linear "

@@ -133,6 +133,8 @@ def batch_norm(b: Builder, n: NodeView) -> Value:
         raise n.refuse(f"epsilon must be above 0 and momentum in [0, 1], got {eps}, {1 - momentum}")
     names = ("scale", "B", "mean", "var")
     parts = [n.vector(i + 1, what, channels) for i, what in enumerate(names)]
+    if not all(np.isfinite(p).all() for p in parts) or (parts[3] < 0).any():
+        raise n.refuse("scale, B, mean and var must be finite and var not negative")
     if not x.is_image and not x.layout.is_plain:
         parts = [x.layout.ordered(p) for p in parts]
     name = b.layer_name(n, "bn")
