@@ -105,3 +105,22 @@ def test_many_dropouts_take_no_more_than_their_number():
     graph = io.import_onnx(file(nodes, [W, half])).graph
     streams = [n.attrs["stream"] for n in graph.nodes if n.op.name == "dropout"]
     assert streams == list(range(200))
+
+
+def test_an_export_for_training_is_compared_at_inference(tmp_path):
+    """Exported with TrainingMode.PRESERVE: ONNX Runtime would take the statistics of the batch."""
+    from command import sentei
+
+    need("onnxruntime")
+    parts = [numpy_helper.from_array(RNG.random(4).astype(np.float32) + 0.5, k) for k in "sbmv"]
+    half = numpy_helper.from_array(np.array(0.5, np.float32), "half")
+    on = numpy_helper.from_array(np.array(True), "on")
+    norm = helper.make_node("BatchNormalization", ["a", "s", "b", "m", "v"], ["n", "mean", "var"],
+                            name="bn", training_mode=1)  # fmt: skip
+    nodes = [node("Conv", "x w", "a"), norm, node("Dropout", "n half on", "d"),
+             node("Relu", "d", "y")]  # fmt: skip
+    path = tmp_path / "net.onnx"
+    path.write_bytes(file(nodes, [W, *parts, half, on]))
+    result = sentei("import", path, "--out", tmp_path / "net.safetensors")
+    assert result.code == 0, result.err
+    assert (tmp_path / "net.safetensors").exists()
