@@ -81,7 +81,7 @@ do_build() {
     capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -n 1 | tr -d ' .')
     if [[ $capability == 90 ]]; then capability=90a; fi # with the instructions of this family only
     options=(-DSENTEI_CUDA=ON -DSENTEI_CUSIM=OFF "-DSENTEI_CUDA_ARCHS=$capability-real"
-      -DSENTEI_CUDA_REPORT=ON)
+      -DSENTEI_CUDA_REPORT=ON -DSENTEI_CUDA_LINEINFO=ON)
     printf 'sm_%s\n' "$capability" >"$build/arch"
   fi
   if grep -qw avx512vl /proc/cpuinfo; then tier=v4; fi

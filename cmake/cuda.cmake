@@ -51,7 +51,9 @@ function(sentei_add_cuda_module)
     ${sentei_cuda_sources})
   target_include_directories(_cuda PRIVATE csrc)
   target_include_directories(_cuda SYSTEM PRIVATE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
-  target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-lineinfo>")
+  if(SENTEI_CUDA_LINEINFO)  # for profilers and sanitizers; makes the module larger
+    target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-lineinfo>")
+  endif()
   # Older compilers do not know it, or their drivers cannot read what it makes.
   if(CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 13)
     target_compile_options(_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:--compress-mode=size>")
