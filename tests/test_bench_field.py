@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import sentei
 from extras import need
 from sentei.nn import models
 
@@ -128,7 +129,9 @@ def test_counts_of_both_sides_agree(script):
 
 def run(file, *arguments):
     command = [sys.executable, str(FIELD / file), *map(str, arguments)]
-    path = os.pathsep.join([str(ROOT / "python"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join(
+        [str(Path(sentei.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
+    )
     env = {**os.environ, "PYTHONPATH": path}
     ran = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert ran.returncode == 0, ran.stderr

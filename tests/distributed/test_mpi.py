@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sentei
 from extras import need
 from toys import same_bits
 
@@ -28,7 +29,7 @@ MPIEXEC = shutil.which(
 pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="there is no mpiexec")
 
 JOB = Path(__file__).with_name("mpi_job.py")
-PACKAGE = Path(__file__).resolve().parents[2] / "python"
+PACKAGE = Path(sentei.__file__).resolve().parents[1]
 LIMIT = 120  # seconds; a job that hangs is ended
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sentei
 import sentei.distributed as sd
 from distributed_toys import Logistic, LogisticRecipe, chunks_of, correlated
 from extras import need
@@ -235,7 +236,9 @@ def test_nothing_is_left_behind(tmp_path):
     script = textwrap.dedent(SCRIPT).format(tests=str(ROOT / "tests"))
     mine = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     env = {**mine, "HOME": str(tmp_path), "SENTEI_MARK": str(tmp_path)}
-    env["PYTHONPATH"] = os.pathsep.join([str(ROOT / "python"), env.get("PYTHONPATH", "")])
+    env["PYTHONPATH"] = os.pathsep.join(
+        [str(Path(sentei.__file__).resolve().parents[1]), env.get("PYTHONPATH", "")]
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], env=env, capture_output=True, text=True, timeout=50,
         check=False,

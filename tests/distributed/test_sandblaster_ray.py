@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import sentei
 import sentei.distributed as sd
 from distributed_toys import LogisticRecipe, chunks_of, correlated
 from extras import need
@@ -65,7 +66,9 @@ def test_losses_are_those_of_virtual_time(ray_cluster, clean, name):
 def started(folder, *words, **more):
     """The command in a process group of its own: its Ray is not that of this session."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
-    env["PYTHONPATH"] = os.pathsep.join([str(ROOT / "python"), env.get("PYTHONPATH", "")])
+    env["PYTHONPATH"] = os.pathsep.join(
+        [str(Path(sentei.__file__).resolve().parents[1]), env.get("PYTHONPATH", "")]
+    )
     return subprocess.Popen(
         [sys.executable, "-m", "sentei", *words], env=env, cwd=folder, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **more,

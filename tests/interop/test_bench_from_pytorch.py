@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import sentei
 from extras import need
 from small_files import write_cifar
 
@@ -33,7 +34,7 @@ def load_script():
 
 
 def call(*arguments) -> None:
-    paths = [str(ROOT / "python"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(Path(sentei.__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]
     ran = subprocess.run(
         [sys.executable, str(SCRIPT), *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)},
