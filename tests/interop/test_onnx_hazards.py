@@ -124,3 +124,15 @@ def test_an_export_for_training_is_compared_at_inference(tmp_path):
     result = sentei("import", path, "--out", tmp_path / "net.safetensors")
     assert result.code == 0, result.err
     assert (tmp_path / "net.safetensors").exists()
+
+
+def test_a_reshape_that_copies_counts_too():
+    """Reshape of a transposed constant is a copy that looks like a view."""
+    shape = numpy_helper.from_array(np.array([1 << 13, 1 << 11], np.int64), "shape")
+    nodes, last = [node("ConstantOfShape", "shape", "c0")], "c0"
+    for i in range(6):
+        nodes += [node("Transpose", last, f"t{i}"), node("Reshape", f"t{i} shape", f"c{i + 1}")]
+        last = f"c{i + 1}"
+    nodes += [node("Conv", "x w", "a"), node("Add", f"a {last}", "y")]
+    with pytest.raises(DataError, match="at most 256 MiB in all"):
+        io.import_onnx(file(nodes, [W, shape]))

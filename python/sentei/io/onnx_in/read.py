@@ -271,7 +271,9 @@ def _step(b: Builder, file: Parsed, env: Environment, raw: RawNode, used: set[st
         array = np.asarray(
             FOLDS[raw.op](n, [x.array if isinstance(x, Const) else None for x in found])
         )
-        b.folded += array.nbytes if array.flags.owndata else 0  # a view takes no memory
+        given = [x.array for x in found if isinstance(x, Const)]
+        if not any(np.may_share_memory(array, x) for x in given):  # a view takes no memory
+            b.folded += array.nbytes
         if b.folded > MOST_FOLDED:
             raise n.refuse(
                 f"arithmetic on constants must make at most {MOST_FOLDED >> 20} MiB in all"
